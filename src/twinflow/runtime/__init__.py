@@ -1,0 +1,22 @@
+"""Native code at run time: the engine that makes and loads it, its cache, the thread pool, aligned memory.
+
+llvmlite is imported only when something is compiled.
+"""
+
+from twinflow.runtime._buffers import ALIGNMENT as ALIGNMENT
+from twinflow.runtime._buffers import Arena as Arena
+from twinflow.runtime._buffers import address_of as address_of
+from twinflow.runtime._buffers import aligned_empty as aligned_empty
+from twinflow.runtime._buffers import aligned_zeros as aligned_zeros
+from twinflow.runtime._buffers import is_aligned as is_aligned
+from twinflow.runtime._buffers import round_up as round_up
+from twinflow.runtime._cache import KernelCache as KernelCache
+from twinflow.runtime._cache import default_cache_dir as default_cache_dir
+from twinflow.runtime._engine import Engine as Engine
+from twinflow.runtime._engine import Executable as Executable
+from twinflow.runtime._engine import compile_assembly as compile_assembly
+from twinflow.runtime._engine import compile_object as compile_object
+from twinflow.runtime._engine import engine as engine
+from twinflow.runtime._errors import CompileError as CompileError
+from twinflow.runtime._processor import Processor as Processor
+from twinflow.runtime._processor import host_processor as host_processor
