@@ -1,0 +1,82 @@
+"""Programs written in PyTorch's style, run by PyTorch and by twinflow: the same source, one module or the other."""
+
+from importlib import import_module
+from typing import Any
+
+from benchmarks.operations import Operation
+from benchmarks.workloads import CHECK_STEPS, Workload
+
+from ._program import Program, with_batch
+
+
+class Framework:
+    def __init__(self, name: str, threads: int) -> None:
+        self.compiled = name in ("twinflow", "torch-compile")
+        self.ours = name.startswith("twinflow")
+        self.torch: Any = import_module("twinflow" if self.ours else "torch")
+        self.torch.set_num_threads(threads)
+        self.version = self.torch.__version__
+
+    def program(self, call: Any, arguments: list[tuple[Any, ...]]) -> Program:
+        return Program(call, arguments, lambda result: None, lambda result: result.detach().numpy())
+
+    def compile(self, function: Any) -> Any:
+        return self.torch.compile(function) if self.compiled else function
+
+    def model(self, workload: Workload, arrays: dict[str, Any]) -> Any:
+        model = workload.torch_model(self.torch)
+        state = {k[2:]: self.torch.from_numpy(a) for k, a in arrays.items() if k.startswith("p/")}
+        model.load_state_dict(state)
+        return model
+
+    def train(self, workload: Workload, arrays: dict[str, Any]) -> Program:
+        torch = self.torch
+        model = self.model(workload, arrays)
+        criterion = torch.nn.MSELoss() if workload.loss == "mse" else torch.nn.CrossEntropyLoss()
+        if workload.optimizer == "adam":
+            optimizer = torch.optim.Adam(model.parameters(), lr=workload.lr)
+        else:
+            momentum = 0.9 if workload.optimizer == "momentum" else 0.0
+            optimizer = torch.optim.SGD(model.parameters(), lr=workload.lr, momentum=momentum)
+
+        def loss_of(x: Any, y: Any) -> Any:
+            outputs = model(x)
+            if outputs.ndim == 3:  # [N, T, classes]
+                outputs, y = outputs.flatten(0, 1), y.flatten()
+            return criterion(outputs, y)
+
+        update = optimizer.step
+        if self.compiled and not self.ours:
+            # torch.compile gives backward() graphs of its own, so it gets the two functions around it.
+            loss_of, update = torch.compile(loss_of), torch.compile(update)
+
+        def step(x: Any, y: Any) -> Any:
+            optimizer.zero_grad()
+            loss = loss_of(x, y)
+            loss.backward()
+            update()
+            return loss
+
+        if self.compiled and self.ours:
+            step = torch.compile(step)
+        batches = [(torch.from_numpy(arrays[f"x{i}"]), torch.from_numpy(arrays[f"y{i}"])) for i in range(CHECK_STEPS)]
+        return self.program(step, batches)
+
+    def predict(self, workload: Workload, arrays: dict[str, Any], batch: int) -> Program:
+        torch = self.torch
+        model = self.model(workload, arrays).eval()
+        forward = self.compile(model) if not self.ours else self.compile(lambda x: model(x))
+
+        def predict(x: Any) -> Any:
+            with torch.no_grad():
+                return forward(x)
+
+        return self.program(predict, [(torch.from_numpy(with_batch(arrays["x0"], batch)),)])
+
+    def operation(self, operation: Operation, arrays: list[Any]) -> Program:
+        function = self.compile(lambda *args: operation.torch(self.torch, *args))
+        tensors = tuple(map(self.torch.from_numpy, arrays))
+        if operation.needs_grad:
+            for t in tensors:
+                t.requires_grad_()
+        return self.program(function, [tensors])
