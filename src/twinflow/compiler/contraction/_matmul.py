@@ -1,0 +1,472 @@
+"""Matrix products of any size, orientation and batch: loops, packing and threads around the building block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from twinflow.compiler.contraction._kernel import (
+    SCALAR,
+    Kernel,
+    phase_function,
+    round_up,
+    slot,
+    worker_space,
+    write_entry,
+)
+from twinflow.compiler.contraction._machine import Machine
+from twinflow.compiler.contraction._pack import Pack
+from twinflow.compiler.contraction._plan import Split, choose_blocks, choose_tile, split_cols, split_rows
+from twinflow.compiler.contraction._text import NBYTES, Function, Module, Value
+from twinflow.compiler.contraction._tile import Axis, Epilogue, Tile, Tiles
+
+
+@dataclass(frozen=True)
+class MatmulSpec:
+    """C[…, i, j] = epilogue( Σ_k A[…, i, k] · B[…, k, j] (+ C[…, i, j]) ).
+
+    Args:
+        m, n, k: extents; None: read from the context at run time.
+        a_strides, b_strides, c_strides: steps of (i, k), (k, j) and (i, j) in elements. 0 repeats an operand.
+        batch: extents in front, outermost first; the outermost may be None.
+        a_batch, b_batch, c_batch: steps of the batch axes; 0 broadcasts.
+        dtype: element type of A and B: float32, float64, bfloat16 or float16.
+        out_dtype: element type of C, by default that of A and B.
+        accumulate: add to what C holds.
+
+    Sums are kept in float32, those of float64 in float64. `MatmulSpec.of` fills in the strides of contiguous arrays.
+    """
+
+    m: int | None
+    n: int | None
+    k: int | None
+    a_strides: tuple[int, int]
+    b_strides: tuple[int, int]
+    c_strides: tuple[int, int]
+    batch: tuple[int | None, ...] = ()
+    a_batch: tuple[int, ...] = ()
+    b_batch: tuple[int, ...] = ()
+    c_batch: tuple[int, ...] = ()
+    dtype: str = "float32"
+    out_dtype: str | None = None
+    accumulate: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("dtype", self.dtype), ("out_dtype", self.out_dtype or self.dtype)):
+            if value not in SCALAR:
+                raise ValueError(f"matmul: {name} must be one of {', '.join(SCALAR)}, got {value!r}")
+        if (self.dtype == "float64") != ((self.out_dtype or self.dtype) == "float64"):
+            raise ValueError(f"matmul: cannot give {self.out_dtype} from {self.dtype}; cast the operands first")
+        for name in ("a_batch", "b_batch", "c_batch"):
+            given = len(getattr(self, name))
+            if given != len(self.batch):
+                raise ValueError(f"matmul: {name} has {given} strides for {len(self.batch)} batch axes; give one each")
+        if None in self.batch[1:]:
+            raise ValueError(f"matmul: only the outermost batch axis may be open, got batch={self.batch}")
+        if any(x is not None and x < 0 for x in (self.m, self.n, self.k, *self.batch)):
+            raise ValueError(
+                f"matmul: extents must not be negative, got {(self.m, self.n, self.k)}, batch {self.batch}"
+            )
+
+    @classmethod
+    def of(
+        cls, m: int | None, n: int | None, k: int | None, *, transpose_a: bool = False, transpose_b: bool = False,
+        dtype: str = "float32", out_dtype: str | None = None, accumulate: bool = False,
+    ) -> MatmulSpec:  # fmt: skip
+        """The product of contiguous matrices, each stored as written or transposed.
+
+        An open extent may not be the step of another axis: m may be open unless A is transposed, k where A and B
+        are stored [k, …].
+
+        >>> MatmulSpec.of(2, 3, 4, transpose_b=True).b_strides
+        (1, 4)
+        """
+        steps = {"m": m if transpose_a else 0, "n": n, "k": k if (not transpose_a or transpose_b) else 0}
+        for name, value in steps.items():
+            if value is None:
+                raise ValueError(f"matmul: {name} is the step between rows of a contiguous operand and cannot be open")
+        rows, cols, deep = m or 0, n or 0, k or 0
+        return cls(
+            m, n, k,
+            (1, rows) if transpose_a else (deep, 1),
+            (1, deep) if transpose_b else (cols, 1),
+            (cols, 1),
+            dtype=dtype, out_dtype=out_dtype, accumulate=accumulate,
+        )  # fmt: skip
+
+    @property
+    def flops(self) -> int | None:
+        """2·batch·m·n·k, or None when an extent is open."""
+        extents = (self.m, self.n, self.k, *self.batch)
+        return None if None in extents else 2 * prod(x for x in extents if x is not None)
+
+
+def emit_matmul(
+    module: Module, machine: Machine, spec: MatmulSpec, *, name: str, epilogue: Epilogue | None = None
+) -> Kernel:
+    """Write a matrix product into `module` and say how to call it.
+
+    Args:
+        module, machine: where to and what for.
+        spec: what to compute.
+        name: symbol of the entry and prefix of all others.
+        epilogue: applied to every vector of finished sums while it is in registers.
+
+    Source: Van Zee and van de Geijn, "BLIS", ACM TOMS 2015, for the loops around the building block.
+    """
+    return _Matmul(module, machine, spec, name, epilogue).emit()
+
+
+class _Matmul:
+    """One product, oriented so that C is contiguous along its columns where it can be."""
+
+    def __init__(
+        self, module: Module, machine: Machine, spec: MatmulSpec, name: str, epilogue: Epilogue | None
+    ) -> None:
+        self.module, self.machine, self.spec, self.name = module, machine, spec, name
+        self.a_type = self.b_type = SCALAR[spec.dtype]
+        self.c_type = SCALAR[spec.out_dtype or spec.dtype]
+        self.sum_type = "double" if spec.dtype == "float64" else "float"
+        self.lanes = machine.lanes(self.sum_type)
+        self.m, self.n, self.k = spec.m, spec.n, spec.k
+        self.a, self.b, self.c = spec.a_strides, spec.b_strides, spec.c_strides
+        self.batches = [spec.a_batch, spec.b_batch, spec.c_batch]
+        self.swapped = spec.n == 1 or (spec.c_strides[0] == 1 and spec.c_strides[1] != 1 and spec.m != 1)
+        if self.swapped:  # Cᵀ = Bᵀ·Aᵀ
+            self.m, self.n = self.n, self.m
+            self.a, self.b, self.c = (self.b[1], self.b[0]), (self.a[1], self.a[0]), (self.c[1], self.c[0])
+            self.batches[0], self.batches[1] = self.batches[1], self.batches[0]
+        self.tiles = Tiles(module, machine, name, epilogue)
+        self._plan()
+
+    # -- decisions
+
+    def _plan(self) -> None:
+        m, n, k, lanes = self.m, self.n, self.k, self.lanes
+        nbytes = NBYTES[self.sum_type]
+        narrow = self.a_type in ("half", "bfloat")
+        self.dot = (
+            self.a[1] == 1
+            and self.b[0] == 1
+            and self.b[1] != 1
+            and m is not None
+            and m <= 8
+            and (k is None or k >= lanes)
+        )
+        if self.dot:
+            self.tile_rows = max(1, m or 1)
+            self.tile_cols = max(1, min(lanes, n or lanes, {1: 8, 2: 6, 3: 5, 4: 4}.get(self.tile_rows, 3)))
+            if self.machine.registers <= 16:
+                self.tile_rows = min(self.tile_rows, 4)
+                self.tile_cols = min(self.tile_cols, 3 if self.tile_rows <= 3 else 2)
+        else:
+            self.tile_rows, vectors = choose_tile(self.machine, m, n, lanes)
+            self.tile_cols = vectors * lanes
+        self.blocks = choose_blocks(self.machine, m, n, k, self.tile_rows, self.tile_cols, nbytes)
+        if self.c_type in ("half", "bfloat") and k is not None:
+            self.blocks = type(self.blocks)(self.blocks.rows, self.blocks.cols, max(1, k))  # never rounded in between
+        self.rows, self.cols = split_rows(m, self.tile_rows), split_cols(n, self.tile_cols)
+        many_rows, many_cols = m is None or m >= 3 * self.tile_rows, n is None or n >= 2 * self.tile_cols
+        deep = k is None or k >= 32
+        row_nbytes = self.b[0] * NBYTES[self.b_type]
+        far_b = row_nbytes >= 2048 or (row_nbytes >= 1024 and row_nbytes % 1024 == 0)
+        self.pack_b = not self.dot and (
+            (self.b[1] != 1 and (m is None or m > 2)) or (many_rows and deep and (far_b or narrow))
+        )
+        a_nbytes = max(self.a) * NBYTES[self.a_type]
+        far_a = a_nbytes >= 4096 or (a_nbytes >= 1024 and a_nbytes % 1024 == 0)
+        self.pack_a = not self.dot and many_cols and deep and (m is None or m > 1) and (far_a or narrow)
+        self.single = k is not None and k <= self.blocks.depth
+        self.row_blocks = None if m is None else -(-m // self.blocks.rows)
+        self.col_blocks = None if n is None else -(-n // self.blocks.cols)
+        self._plan_batch()
+        self._plan_split()
+        whole_b = n is not None and k is not None and all(s == 0 for s in self.batches[1])
+        self.share_b = self.pack_b and whole_b and self.row_blocks != 1
+        self._plan_workspace(nbytes)
+
+    def _plan_batch(self) -> None:
+        batch = self.spec.batch
+        self.fixed_batch = prod(x for x in batch if x is not None)
+        self.open_batch = None in batch
+        work = 2.0 * (self.m or 256) * (self.n or 256) * (self.k or 256)
+        self.group = 1
+        if self.row_blocks == 1 and self.col_blocks == 1 and batch:
+            limit = max(1, self.fixed_batch) if not self.open_batch else 1 << 20
+            self.group = int(max(1, min(limit, 4e6 // max(1.0, work))))
+
+    def _plan_split(self) -> None:
+        """Cut a long reduction into parts when C alone gives too few chunks; the parts are added in order."""
+        self.parts = 1
+        if self.spec.batch or self.m is None or self.n is None or self.dot or not self.m * self.n:
+            return
+        chunks = (self.row_blocks or 1) * (self.col_blocks or 1)
+        if self.k is None:
+            self.parts = 16 if chunks <= 4 and self.m * self.n <= 1 << 16 else 1
+        elif self.k >= 2048 and chunks < 8:
+            self.parts = max(1, min(16, self.k // 1024, int(2.0 * self.m * self.n * self.k / 4e6)))
+        if self.parts > 1:
+            self.single = False
+
+    def _plan_workspace(self, nbytes: int) -> None:
+        blocks, depth = self.blocks, self.blocks.depth
+        padded = 0 if self.n is None else round_up(self.n, self.lanes)
+        self.shared_nbytes = 0
+        if self.share_b and self.k is not None:
+            self.shared_nbytes = round_up(self.k * padded * nbytes, 64)
+        self.parts_at = self.shared_nbytes
+        if self.parts > 1:
+            self.shared_nbytes += round_up(self.parts * (self.m or 0) * padded * nbytes, 64)
+        rows = blocks.rows if self.m is None else min(blocks.rows, self.m)
+        cols = blocks.cols if self.n is None else min(blocks.cols, padded)
+        self.a_nbytes = round_up(rows * depth * nbytes, 64) if self.pack_a else 0
+        own_b = self.pack_b and not self.share_b
+        self.worker_nbytes = self.a_nbytes + (round_up(cols * depth * nbytes, 64) if own_b else 0)
+
+    # -- code
+
+    def emit(self) -> Kernel:
+        phases: list[tuple[str, Value]] = []
+        if 0 in (self.m, self.n, *self.spec.batch):
+            return Kernel(self.name, write_entry(self.module, self.name, []), 0, 0, 0)
+        self.pack_a_of: dict[int, Pack] = {}
+        self.pack_b_of: dict[tuple[int, bool], Pack] = {}
+        if self.share_b:
+            phases.append(self._emit_pack_phase())
+        work = self._emit_compute()
+
+        def chunks(f: Function) -> Value:
+            rows = (
+                self.row_blocks if self.row_blocks is not None else f.ceil_div(self._extent(f, "m"), self.blocks.rows)
+            )
+            cols = (
+                self.col_blocks if self.col_blocks is not None else f.ceil_div(self._extent(f, "n"), self.blocks.cols)
+            )
+            groups = f.ceil_div(self._batch(f), self.group)
+            return f.mul(f.mul(f.mul(groups, self.parts), rows), cols)
+
+        every = [*phases, (work, chunks)]
+        if self.parts > 1:
+            every.append(self._emit_reduce())
+        done = write_entry(self.module, self.name, every)
+        return Kernel(self.name, done, self.spec.flops, self.shared_nbytes, self.worker_nbytes)
+
+    def _extent(self, f: Function, name: str) -> Value:
+        """An extent in the kernel's own orientation, read from the context if it is open."""
+        known = {"m": self.m, "n": self.n, "k": self.k}[name]
+        if known is not None:
+            return known
+        return slot(f, {"m": "n", "n": "m"}.get(name, name) if self.swapped else name)
+
+    def _batch(self, f: Function) -> Value:
+        return f.mul(slot(f, "batch"), self.fixed_batch) if self.open_batch else self.fixed_batch
+
+    def _operands(self, f: Function) -> tuple[str, str, str]:
+        a, b = slot(f, "a"), slot(f, "b")
+        return (b, a, slot(f, "c")) if self.swapped else (a, b, slot(f, "c"))
+
+    def _pack_b_function(self, width: int, reaches: bool) -> Pack:
+        key = (width, reaches)
+        if key not in self.pack_b_of:
+            self.pack_b_of[key] = Pack(
+                self.module, self.machine, f"{self.name}.pack_b{len(self.pack_b_of)}", round_up(width, self.lanes),
+                None if reaches else width, self.b[1], self.b[0], self.b_type, self.sum_type,
+            )  # fmt: skip
+        return self.pack_b_of[key]
+
+    def _pack_a_function(self, height: int) -> Pack:
+        if height not in self.pack_a_of:
+            self.pack_a_of[height] = Pack(
+                self.module, self.machine, f"{self.name}.pack_a{len(self.pack_a_of)}", height, height,
+                self.a[0], self.a[1], self.a_type, self.sum_type,
+            )  # fmt: skip
+        return self.pack_a_of[height]
+
+    def _emit_pack_phase(self) -> tuple[str, Value]:
+        """All of B, in panels as wide as a tile: panel [k][tile_cols], one depth block after the other."""
+        name = f"{self.name}.pack"
+        f = phase_function(self.module, name)
+        n, k = self.n or 0, self.k or 0
+        panels = -(-n // self.tile_cols)
+        group = max(1, min(panels, (1 << 16) // max(1, k * self.tile_cols)))
+        _, b, _ = self._operands(f)
+        target = slot(f, "workspace")
+        padded = round_up(n, self.lanes)
+
+        def panel(width: int, j: Value, _: bool) -> None:
+            def block(p: Value, _: list[str]) -> None:
+                depth = f.min(self.blocks.depth, f.sub(k, p))
+                at = f.add(f.mul(p, padded), f.mul(j, depth))
+                source = f.shift(b, f.add(f.mul(p, self.b[0]), f.mul(j, self.b[1])), self.b_type)
+                self._pack_b_function(width, False).call(f, source, f.shift(target, at, self.sum_type), depth, width)
+
+            f.loop(0, k, self.blocks.depth, block)
+
+        start = f.mul("%chunk", group * self.tile_cols)
+        self.cols.walk(f, start, f.min(f.add(start, group * self.tile_cols), n), panel)
+        return name, -(-panels // group)
+
+    def _emit_compute(self) -> str:
+        name = f"{self.name}.work"
+        f = phase_function(self.module, name)
+        a, b, c = self._operands(f)
+        m, n, k = self._extent(f, "m"), self._extent(f, "n"), self._extent(f, "k")
+        rows = self.row_blocks if self.row_blocks is not None else f.ceil_div(m, self.blocks.rows)
+        cols = self.col_blocks if self.col_blocks is not None else f.ceil_div(n, self.blocks.cols)
+        index: Value = "%chunk"
+        j_block, index = f.rem(index, cols), f.div(index, cols)
+        i_block, index = f.rem(index, rows), f.div(index, rows)
+        i0, j0 = f.mul(i_block, self.blocks.rows), f.mul(j_block, self.blocks.cols)
+        i1, j1 = f.min(f.add(i0, self.blocks.rows), m), f.min(f.add(j0, self.blocks.cols), n)
+        space = worker_space(f, self.shared_nbytes, self.worker_nbytes) if self.worker_nbytes else ""
+        if self.parts > 1:
+            length = f.mul(f.ceil_div(f.ceil_div(k, self.parts), 8), 8)
+            start = f.min(f.mul(index, length), k)
+            stop = f.min(f.add(start, length), k)
+            at = f.mul(index, (self.m or 0) * round_up(self.n or 0, self.lanes))
+            c = f.shift(f.shift(slot(f, "workspace"), self.parts_at, "i8"), at, self.sum_type)
+            self._block(f, a, b, c, (i0, i1), (j0, j1), (start, stop), 0, space)
+            return name
+        first = f.mul(index, self.group)
+        last = f.min(f.add(first, self.group), self._batch(f))
+
+        def item(number: Value, _: list[str]) -> None:
+            at = [a, b, c]
+            rest = number
+            for axis in reversed(range(len(self.spec.batch))):
+                extent = self.spec.batch[axis]
+                here = rest if extent is None or axis == 0 else f.rem(rest, extent)
+                rest = rest if extent is None or axis == 0 else f.div(rest, extent)
+                for o, kind in enumerate((self.a_type, self.b_type, self.c_type)):
+                    at[o] = f.shift(at[o], f.mul(here, self.batches[o][axis]), kind)
+            self._block(f, at[0], at[1], at[2], (i0, i1), (j0, j1), (0, k), number, space)
+
+        f.loop(first, last, 1, item)
+        return name
+
+    def _block(
+        self, f: Function, a: str, b: str, c: str, i: tuple[Value, Value], j: tuple[Value, Value],
+        k: tuple[Value, Value], batch: Value, space: str,
+    ) -> None:  # fmt: skip
+        """One block of C: for each depth block pack what must be packed, then call the tiles."""
+        depth = self.blocks.depth
+
+        def passes(p: Value, _: list[str]) -> None:
+            deep: Value = (self.k or 0) if self.single else f.max(0, f.min(depth, f.sub(k[1], p)))
+            if self.pack_a:
+                self._pack_rows(f, f.shift(a, f.mul(p, self.a[1]), self.a_type), space, i, deep)
+            own_b = f.shift(space, self.a_nbytes, "i8") if self.pack_b and not self.share_b else ""
+            if own_b:
+                self._pack_cols(f, f.shift(b, f.mul(p, self.b[0]), self.b_type), own_b, j, deep)
+            self._tiles(f, a, b, c, i, j, k, p, deep, batch, space, own_b)
+
+        # an empty reduction still has to write C, so there is always one pass
+        stop = k[1] if isinstance(k[1], int) and isinstance(k[0], int) and k[1] > k[0] else f.max(k[1], f.add(k[0], 1))
+        f.loop(k[0], stop, depth, passes)
+
+    def _pack_rows(self, f: Function, a: str, space: str, i: tuple[Value, Value], deep: Value) -> None:
+        def panel(height: int, at: Value, _: bool) -> None:
+            source = f.shift(a, f.mul(at, self.a[0]), self.a_type)
+            target = f.shift(space, f.mul(f.sub(at, i[0]), deep), self.sum_type)
+            self._pack_a_function(height).call(f, source, target, deep, height)
+
+        self.rows.walk(f, i[0], i[1], panel)
+
+    def _pack_cols(self, f: Function, b: str, space: str, j: tuple[Value, Value], deep: Value) -> None:
+        def panel(width: int, at: Value, reaches: bool) -> None:
+            source = f.shift(b, f.mul(at, self.b[1]), self.b_type)
+            target = f.shift(space, f.mul(f.sub(at, j[0]), deep), self.sum_type)
+            valid = f.sub(j[1], at) if reaches else width
+            self._pack_b_function(width, reaches).call(f, source, target, deep, valid)
+
+        self.cols.walk(f, j[0], j[1], panel)
+
+    def _tiles(
+        self, f: Function, a: str, b: str, c: str, i: tuple[Value, Value], j: tuple[Value, Value],
+        k: tuple[Value, Value], p: Value, deep: Value, batch: Value, space: str, own_b: str,
+    ) -> None:  # fmt: skip
+        flag = ""
+        last = ""
+        if not self.single:
+            if not self.spec.accumulate or self.parts > 1:
+                flag = f.op(f"zext i1 {f.op(f'icmp ne i64 {p}, {k[0]}')} to i64")
+            last = f.op(f"zext i1 {f.op(f'icmp sge i64 {f.add(p, self.blocks.depth)}, {k[1]}')} to i64")
+        c_row = round_up(self.n or 0, self.lanes) if self.parts > 1 else self.c[0]
+        c_col = 1 if self.parts > 1 else self.c[1]
+        c_type = self.sum_type if self.parts > 1 else self.c_type
+
+        def cols(width: int, col: Value, reaches: bool) -> None:
+            if own_b:
+                right = f.shift(own_b, f.mul(f.sub(col, j[0]), deep), self.sum_type)
+            elif self.share_b:
+                at = f.add(f.mul(p, round_up(self.n or 0, self.lanes)), f.mul(col, deep))
+                right = f.shift(slot(f, "workspace"), at, self.sum_type)
+            else:
+                right = f.shift(b, f.add(f.mul(p, self.b[0]), f.mul(col, self.b[1])), self.b_type)
+
+            def rows(height: int, row: Value, _: bool) -> None:
+                if self.pack_a:
+                    left = f.shift(space, f.mul(f.sub(row, i[0]), deep), self.sum_type)
+                else:
+                    left = f.shift(a, f.add(f.mul(row, self.a[0]), f.mul(p, self.a[1])), self.a_type)
+                at = f.shift(c, f.add(f.mul(row, c_row), f.mul(col, c_col)), c_type)
+                tile = self._tile(height, width, reaches, c_row, c_col, c_type)
+                self.tiles.get(tile).call(
+                    f, a=left, b=right, c=at, ctx="%ctx", row=row, col=col, batch=batch, n0=deep,
+                    cols=f.sub(j[1], col) if reaches else width, accumulate=flag, finish=last,
+                )  # fmt: skip
+
+            self.rows.walk(f, i[0], i[1], rows)
+
+        self.cols.walk(f, j[0], j[1], cols)
+
+    def _tile(self, height: int, width: int, reaches: bool, c_row: int, c_col: int, c_type: str) -> Tile:
+        a_row, a_k = (1, height) if self.pack_a else self.a
+        packed = round_up(width, self.lanes) if self.pack_b else 0
+        b_k, b_col = (packed, 1) if self.pack_b else self.b
+        split = self.parts > 1
+        accumulate: bool | None = self.spec.accumulate and not split
+        if not self.single and not accumulate:
+            accumulate = None
+        finish: bool | None = False if split else (True if self.single else None)
+        return Tile(
+            rows=tuple(r * a_row for r in range(height)),
+            c_rows=tuple(r * c_row for r in range(height)),
+            indices=tuple(range(height)),
+            vectors=width if self.dot else -(-width // self.lanes),
+            reduce=(Axis(self.k if self.single else None, a_k, b_k),),
+            cols=None if reaches else width,
+            form="dot" if self.dot else "broadcast",
+            b_lane=b_col, c_lane=c_col, padded=self.pack_b, accumulate=accumulate, finish=finish,
+            transposed=self.swapped, a_type=self.sum_type if self.pack_a else self.a_type,
+            b_type=self.sum_type if self.pack_b else self.b_type, c_type=c_type, sum_type=self.sum_type,
+        )  # fmt: skip
+
+    def _emit_reduce(self) -> tuple[str, Value]:
+        """Add the parts of a split reduction, first to last, and finish C."""
+        name = f"{self.name}.reduce"
+        f = phase_function(self.module, name)
+        m, n = self.m or 0, self.n or 0
+        padded = round_up(n, self.lanes)
+        group = max(1, min(m, (1 << 16) // (self.parts * padded)))
+        parts = f.shift(slot(f, "workspace"), self.parts_at, "i8")
+        c = slot(f, "c")
+        i0 = f.mul("%chunk", group)
+
+        def cols(width: int, col: Value, _: bool) -> None:
+            def row(i: Value, _: list[str]) -> None:
+                tile = Tile(
+                    rows=(0,), c_rows=(0,), indices=(0,), vectors=-(-width // self.lanes),
+                    reduce=(Axis(self.parts, m * padded, 0),), cols=width, form="sum", c_lane=self.c[1],
+                    accumulate=self.spec.accumulate, transposed=self.swapped, a_type=self.sum_type,
+                    b_type=self.sum_type, c_type=self.c_type, sum_type=self.sum_type,
+                )  # fmt: skip
+                left = f.shift(parts, f.add(f.mul(i, padded), col), self.sum_type)
+                at = f.shift(c, f.add(f.mul(i, self.c[0]), f.mul(col, self.c[1])), self.c_type)
+                self.tiles.get(tile).call(f, a=left, b=left, c=at, ctx="%ctx", row=i, col=col, batch=0)
+
+            f.loop(i0, f.min(f.add(i0, group), m), 1, row)
+
+        wide: Split = split_cols(n, 4 * self.lanes)
+        wide.walk(f, 0, n, cols)
+        return name, -(-m // group)

@@ -1,0 +1,359 @@
+"""The building block: a batch-reduce matrix multiply on a register tile.
+
+C[i, j] = finish( Σ_{r…} A[i, r…] · B[r…, j]  (+ C[i, j]) )
+
+for a few rows i and a few vectors of columns j whose sums stay in registers. The reduction runs over any number of
+axes, each with its own step in A and B: one axis is a matrix product, (kh, kw, c) a convolution, (n, h, w) its
+derivative by the weights. Every kernel of this package is loops around calls of such tiles.
+
+Source: Georganas et al., "High-Performance Deep Learning via a Single Building Block", IPDPS 2020.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from twinflow.compiler.contraction._machine import Machine
+from twinflow.compiler.contraction._text import Function, Module, Value, suffix, vector
+from twinflow.compiler.contraction._vectors import (
+    Mask,
+    convert,
+    iota,
+    load,
+    load_scalar,
+    splat,
+    store,
+    tail_mask,
+)
+
+OPERANDS = 8
+"""Slots of a kernel's context in front of the operands of its epilogue: a, b, c, workspace, m, n, k, batch."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of the reduction: its extent (None: given at run time) and its step in A and in B, in elements."""
+
+    count: int | None
+    a: int
+    b: int
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One specialisation of the building block.
+
+    Args:
+        rows: where each row begins in A, in elements from the tile's pointer.
+        c_rows: where each row begins in C.
+        indices: the number of each row, from that of the tile, as the epilogue sees it.
+        vectors: vectors of columns (form "dot": columns).
+        reduce: axes of the reduction, outermost first.
+        cols: columns that exist; None: given at run time.
+        form: "broadcast" multiplies a vector of B by one element of A; "lanes" multiplies vectors of both (columns
+            are channels that do not mix: depthwise); "dot" runs along the last axis with vectors, for few rows and
+            operands that are contiguous there; "sum" adds vectors of A and has no B.
+        b_lane, c_lane: step between columns in B and C.
+        padded: B may be read beyond `cols` (it was packed).
+        accumulate: add to what C holds; None: decided at run time.
+        finish: apply the epilogue; None: decided at run time.
+        transposed: a row of the tile is a column of the product as its user wrote it.
+    """
+
+    rows: tuple[int, ...]
+    c_rows: tuple[int, ...]
+    indices: tuple[int, ...]
+    vectors: int
+    reduce: tuple[Axis, ...]
+    cols: int | None
+    form: Literal["broadcast", "lanes", "dot", "sum"] = "broadcast"
+    b_lane: int = 1
+    c_lane: int = 1
+    padded: bool = False
+    accumulate: bool | None = False
+    finish: bool | None = True
+    transposed: bool = False
+    a_type: str = "float"
+    b_type: str = "float"
+    c_type: str = "float"
+    sum_type: str = "float"
+
+
+class At:
+    """Where in C a vector of an epilogue lies, and access to the epilogue's operands there.
+
+    Attributes:
+        f: the function being written; an epilogue appends its instructions to it.
+        lanes, scalar: the vector's type: `<lanes x scalar>`.
+        row, col, batch: indices of lane 0, in the user's terms.
+        down: whether the lanes are consecutive rows instead of consecutive columns.
+    """
+
+    def __init__(
+        self, f: Function, machine: Machine, scalar: str, lanes: int, row: Value, col: Value, batch: Value,
+        mask: Mask, down: bool,
+    ) -> None:  # fmt: skip
+        self.f, self.machine, self.scalar, self.lanes = f, machine, scalar, lanes
+        self.row, self.col, self.batch, self.mask, self.down = row, col, batch, mask, down
+
+    def operand(self, n: int) -> str:
+        """The pointer in slot `n` of the epilogue's operands."""
+        return self.f.op(f"load ptr, ptr {self.f.shift('%ctx', OPERANDS + n, 'ptr')}, align 8")
+
+    def load(self, pointer: str, scalar: str, row: int, col: int, batch: int = 0) -> str:
+        """Load elements [batch, row, col] of an array with these strides, one a lane, as `<lanes x scalar>`.
+
+        A bias of columns has strides (0, 1), a bias of rows (1, 0), a residual those of C.
+        """
+        f = self.f
+        offset = f.add(f.add(f.mul(self.row, row), f.mul(self.col, col)), f.mul(self.batch, batch))
+        value = load(f, scalar, f.shift(pointer, offset, scalar), self.lanes, row if self.down else col, self.mask)
+        return convert(f, value, scalar, self.scalar, self.lanes, half=self.machine.half)
+
+    def rows(self) -> str:
+        """The row number of every lane, `<lanes x i32>`."""
+        return self._index(self.row, self.down)
+
+    def cols(self) -> str:
+        """The column number of every lane, `<lanes x i32>`."""
+        return self._index(self.col, not self.down)
+
+    def _index(self, first: Value, runs: bool) -> str:
+        low = str(first) if isinstance(first, int) else self.f.op(f"trunc i64 {first} to i32")
+        all_equal = splat(self.f, "i32", low, self.lanes)
+        return self.f.op(f"add <{self.lanes} x i32> {all_equal}, {iota('i32', self.lanes)}") if runs else all_equal
+
+
+Epilogue: TypeAlias = Callable[[Function, str, At], str]
+"""Writes what is done to a vector of sums before it is stored: (function, value, place) -> value."""
+
+
+@dataclass
+class TileFunction:
+    """An emitted tile and how to call it."""
+
+    tile: Tile
+    name: str
+    params: tuple[str, ...]
+
+    def call(self, f: Function, **values: Value) -> None:
+        """Call the tile with the parameters it has, out of those named."""
+        kinds = {"ctx": "ptr", "a": "ptr", "b": "ptr", "c": "ptr"}
+        f.call(self.name, [(kinds.get(name, "i64"), values[name]) for name in self.params])
+
+
+@dataclass
+class Tiles:
+    """The tiles of one kernel: each distinct one is emitted once."""
+
+    module: Module
+    machine: Machine
+    prefix: str
+    epilogue: Epilogue | None = None
+    _made: dict[Tile, TileFunction] = field(default_factory=dict)
+
+    def get(self, tile: Tile) -> TileFunction:
+        """The function of a tile."""
+        made = self._made.get(tile)
+        if made is None:
+            name = f"{self.prefix}.tile{len(self._made)}"
+            made = self._made[tile] = _Writer(self.module, self.machine, tile, self.epilogue, name).write()
+        return made
+
+
+class _Writer:
+    def __init__(self, module: Module, machine: Machine, tile: Tile, epilogue: Epilogue | None, name: str) -> None:
+        params = ["a", "b", "c"]
+        if epilogue and tile.finish is not False:
+            params += ["ctx", "row", "col", "batch"]
+        params += ["cols"] * (tile.cols is None)
+        params += ["accumulate"] * (tile.accumulate is None) + ["finish"] * (tile.finish is None)
+        params += [f"n{level}" for level, axis in enumerate(tile.reduce) if axis.count is None]
+        pointers = ("a", "b", "c", "ctx")
+        kinds = [("ptr" if p in pointers else "i64", p) for p in params]
+        self.f = Function(module, name, kinds)
+        self.tile, self.machine, self.epilogue = tile, machine, epilogue
+        self.done = TileFunction(tile, name, tuple(params))
+        self.lanes = machine.lanes(tile.sum_type)
+        self.kind = vector(tile.sum_type, self.lanes)
+        self.cols: Value = "%cols" if tile.cols is None else tile.cols
+        sums = len(tile.rows) * tile.vectors
+        self.copies = max(1, -(-8 // sums))  # 4 cycles of latency, 2 multiply-adds a cycle: 8 sums must be under way
+        self.unroll = max(1, min(8, 96 // sums), self.copies)
+        self.masks: list[Mask] = [None] * tile.vectors
+        if tile.form != "dot" and not (tile.cols is not None and tile.cols >= tile.vectors * self.lanes):
+            self.masks = [tail_mask(self.f, self.cols, v * self.lanes, self.lanes) for v in range(tile.vectors)]
+
+    def write(self) -> TileFunction:
+        tile, f = self.tile, self.f
+        zero = ["zeroinitializer"] * (len(tile.rows) * tile.vectors * self.copies)
+        sums = self._reduce(0, "%a", "%b", zero)
+        count = len(tile.rows) * tile.vectors
+        for copy in range(1, self.copies):
+            sums[:count] = [
+                f.op(f"fadd {self.kind} {x}, {y}")
+                for x, y in zip(sums[:count], sums[copy * count : (copy + 1) * count])
+            ]
+        self._finish([sums[r * tile.vectors : (r + 1) * tile.vectors] for r in range(len(tile.rows))])
+        return self.done
+
+    # -- the sums
+
+    def _reduce(self, level: int, a: str, b: str, sums: list[str]) -> list[str]:
+        axis = self.tile.reduce[level]
+        count: Value = f"%n{level}" if axis.count is None else axis.count
+        if level == len(self.tile.reduce) - 1:
+            return self._innermost(axis, count, a, b, sums)
+
+        def body(_: Value, carried: list[str]) -> list[str]:
+            inner = self._reduce(level + 1, carried[0], carried[1], carried[2:])
+            after = (
+                self.f.shift(carried[0], axis.a, self.tile.a_type),
+                self.f.shift(carried[1], axis.b, self.tile.b_type),
+            )
+            return [*after, *inner]
+
+        return self._loop(0, count, 1, body, a, b, sums)[2:]
+
+    def _loop(
+        self, start: Value, stop: Value, step: int, body: Callable[[Value, list[str]], list[str]], a: str, b: str,
+        sums: list[str],
+    ) -> list[str]:  # fmt: skip
+        carried = [("ptr", a), ("ptr", b), *((self.kind, s) for s in sums)]
+        return self.f.loop(start, stop, step, body, carried)
+
+    def _innermost(self, axis: Axis, count: Value, a: str, b: str, sums: list[str]) -> list[str]:
+        f, tile = self.f, self.tile
+        width = self.lanes if tile.form == "dot" else 1
+        unroll = self.unroll
+        if isinstance(count, int) and count // width <= 2 * unroll:
+            unroll = max(1, count // width)
+        step = unroll * width
+
+        def steps(n: int) -> Callable[[Value, list[str]], list[str]]:
+            def body(_: Value, carried: list[str]) -> list[str]:
+                a, b, *now = carried
+                for u in range(n):
+                    now = self._step(a, b, u * width * axis.a, u * width * axis.b, now, u % self.copies, None)
+                moved = (f.shift(a, n * width * axis.a, tile.a_type), f.shift(b, n * width * axis.b, tile.b_type))
+                return [*moved, *now]
+
+            return body
+
+        whole = f.sub(count, f.rem(count, step))
+        a, b, *sums = self._loop(0, whole, step, steps(unroll), a, b, sums)
+        if unroll > 1:
+            if isinstance(count, int) and isinstance(whole, int):
+                a, b, *sums = steps((count - whole) // width)(0, [a, b, *sums])
+            else:
+                single = f.sub(count, f.rem(count, width))
+                a, b, *sums = self._loop(whole, single, width, steps(1), a, b, sums)
+        if tile.form == "dot":
+            mask = tail_mask(f, f.rem(count, width), 0, self.lanes)
+            if mask != 0:
+                sums = self._step(a, b, 0, 0, sums, 0, mask)
+        return sums
+
+    def _step(self, a: str, b: str, a_at: int, b_at: int, sums: list[str], copy: int, mask: Mask) -> list[str]:
+        """Add one index of the innermost axis (form "dot": one vector of indices) to one copy of the sums."""
+        f, tile, lanes, half = self.f, self.tile, self.lanes, self.machine.half
+        now = list(sums)
+        right = []
+        for v in range(tile.vectors if tile.form != "sum" else 0):
+            if tile.form == "dot":
+                offset, stride, keep = b_at + v * tile.b_lane, 1, mask
+            else:
+                offset, stride = b_at + v * lanes * tile.b_lane, tile.b_lane
+                keep = None if tile.padded else self.masks[v]
+            value = load(f, tile.b_type, f.shift(b, offset, tile.b_type), lanes, stride, keep)
+            right.append(convert(f, value, tile.b_type, tile.sum_type, lanes, half=half))
+        fma = f"llvm.fmuladd.{suffix(tile.sum_type, lanes)}"
+        f.module.declare(fma, self.kind, f"{self.kind}, {self.kind}, {self.kind}")
+        for r, row in enumerate(tile.rows):
+            left = self._left(a, a_at + row, mask)
+            for v in range(tile.vectors):
+                if tile.form in ("lanes", "sum") and v:
+                    left = self._left(a, a_at + row + v * lanes, self.masks[v])
+                n = (copy * len(tile.rows) + r) * tile.vectors + v
+                if tile.form == "sum":
+                    now[n] = f.op(f"fadd {self.kind} {now[n]}, {left}")
+                    continue
+                now[n] = f.op(
+                    f"call {self.kind} @{fma}({self.kind} {left}, {self.kind} {right[v]}, {self.kind} {now[n]})"
+                )
+        return now
+
+    def _left(self, a: str, offset: int, mask: Mask) -> str:
+        f, tile, half = self.f, self.tile, self.machine.half
+        pointer = f.shift(a, offset, tile.a_type)
+        if tile.form == "broadcast":
+            value = convert(f, load_scalar(f, tile.a_type, pointer), tile.a_type, tile.sum_type, 0, half=half)
+            return splat(f, tile.sum_type, value, self.lanes)
+        if tile.form in ("lanes", "sum") and mask is None:
+            mask = self.masks[0]
+        value = load(f, tile.a_type, pointer, self.lanes, 1, mask)
+        return convert(f, value, tile.a_type, tile.sum_type, self.lanes, half=half)
+
+    # -- what follows the sums
+
+    def _finish(self, sums: list[list[str]]) -> None:
+        """Add C, apply the epilogue, store: everything is loaded before anything is stored."""
+        f, tile = self.f, self.tile
+        if tile.form == "dot":
+            mask = tail_mask(f, self.cols, 0, self.lanes)
+            rows, masks = [[self._gather_sums(row)] for row in sums], [mask]
+        else:
+            rows, masks = sums, self.masks
+        at = [(r, v) for r in range(len(rows)) for v in range(len(masks))]
+        flat = [value for row in rows for value in row]
+        if tile.accumulate is None:
+            wanted = f.op("icmp ne i64 %accumulate, 0")
+            flat = f.choose(wanted, lambda: self._add_c(flat, at, masks), flat, self.kind)
+        elif tile.accumulate:
+            flat = self._add_c(flat, at, masks)
+        if self.epilogue and tile.finish is None:
+            wanted = f.op("icmp ne i64 %finish, 0")
+            before = flat
+            flat = f.choose(wanted, lambda: self._epilogue(before, at, masks), before, self.kind)
+        elif self.epilogue and tile.finish:
+            flat = self._epilogue(flat, at, masks)
+        for value, (r, v) in zip(flat, at):
+            out = convert(f, value, tile.sum_type, tile.c_type, self.lanes, half=self.machine.half)
+            store(f, tile.c_type, out, self._c(r, v), self.lanes, tile.c_lane, masks[v])
+
+    def _c(self, row: int, v: int) -> str:
+        tile = self.tile
+        return self.f.shift("%c", tile.c_rows[row] + v * self.lanes * tile.c_lane, tile.c_type)
+
+    def _add_c(self, flat: Sequence[str], at: Sequence[tuple[int, int]], masks: Sequence[Mask]) -> list[str]:
+        f, tile = self.f, self.tile
+        out = []
+        for value, (r, v) in zip(flat, at):
+            old = load(f, tile.c_type, self._c(r, v), self.lanes, tile.c_lane, masks[v])
+            old = convert(f, old, tile.c_type, tile.sum_type, self.lanes, half=self.machine.half)
+            out.append(f.op(f"fadd {self.kind} {value}, {old}"))
+        return out
+
+    def _epilogue(self, flat: Sequence[str], at: Sequence[tuple[int, int]], masks: Sequence[Mask]) -> list[str]:
+        f, tile = self.f, self.tile
+        out = []
+        for value, (r, v) in zip(flat, at):
+            row, col = f.add("%row", tile.indices[r]), f.add("%col", v * self.lanes)
+            if tile.transposed:
+                row, col = col, row
+            place = At(f, self.machine, tile.sum_type, self.lanes, row, col, "%batch", masks[v], tile.transposed)
+            out.append(self.epilogue(f, value, place) if self.epilogue else value)
+        return out
+
+    def _gather_sums(self, row: Sequence[str]) -> str:
+        """One vector whose lane n is the sum over the lanes of ``row[n]``."""
+        f, scalar = self.f, self.tile.sum_type
+        name = f"llvm.vector.reduce.fadd.{suffix(scalar, self.lanes)}"
+        f.module.declare(name, scalar, f"{scalar}, {self.kind}")
+        out = "zeroinitializer"
+        for n, value in enumerate(row):
+            total = f.op(f"call reassoc {scalar} @{name}({scalar} -0.0, {self.kind} {value})")
+            out = f.op(f"insertelement {self.kind} {out}, {scalar} {total}, i64 {n}")
+        return out
