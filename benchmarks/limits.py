@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import llvmlite.binding as llvm
 import numpy as np
 
-WORKING_SETS = (1 << 17, 1 << 20, 1 << 23, 1 << 28)  # bytes per thread: within L1/L2, L2, L3, memory
+WORKING_SETS = (1 << 17, 1 << 20, 1 << 23, 1 << 25, 1 << 28)  # bytes per thread: within L1 or L2, L2, L3, L3, memory
 CHAINS = 24  # independent sums: more than latency times units, fewer than registers
 SECONDS = 0.15
-REPEATS = 5
+REPEATS = 8
 
 
 def build(width: int) -> str:
