@@ -222,7 +222,8 @@ def test_conversions_an_old_processor_lacks(monkeypatch: pytest.MonkeyPatch) -> 
         singles = np.concatenate(
             [exact, middle, spread, np.array([0, -0.0, np.inf, -np.inf, np.nan, 65519, 65520, 3.4e38], np.float32)]
         )
-        doubles = np.concatenate([singles.astype(np.float64), np.nextafter(middle.astype(np.float64), np.inf)])
+        widened = singles.astype(np.float64)
+        doubles = np.concatenate([widened, np.nextafter(middle.astype(np.float64), np.inf)])
 
     def check(name: str, values, out_type) -> None:
         function = executable.function(name, ctypes.c_void_p, ctypes.c_void_p)
@@ -241,7 +242,7 @@ def test_conversions_an_old_processor_lacks(monkeypatch: pytest.MonkeyPatch) -> 
     check("to_bfloat", singles, ml_dtypes.bfloat16)
     check("double_to_half", doubles, np.float16)
     # ml_dtypes narrows a double by way of float, which rounds twice; a float's own value is rounded once
-    check("double_to_bfloat", singles.astype(np.float64), ml_dtypes.bfloat16)
+    check("double_to_bfloat", widened, ml_dtypes.bfloat16)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -18,5 +18,10 @@ from twinflow.runtime._engine import compile_assembly as compile_assembly
 from twinflow.runtime._engine import compile_object as compile_object
 from twinflow.runtime._engine import engine as engine
 from twinflow.runtime._errors import CompileError as CompileError
+from twinflow.runtime._pool import Pool as Pool
+from twinflow.runtime._pool import get_num_threads as get_num_threads
+from twinflow.runtime._pool import pool as pool
+from twinflow.runtime._pool import set_num_threads as set_num_threads
+from twinflow.runtime._pool_ir import PARALLEL_IR as PARALLEL_IR
 from twinflow.runtime._processor import Processor as Processor
 from twinflow.runtime._processor import host_processor as host_processor
