@@ -7,8 +7,8 @@ stops for a while between reading a job and taking a chunk of it does no harm, a
 the chunks that are left itself, and waits only for those already taken (`done` counts them).
 
 Idle workers watch the ticket for a while, then sleep on the job number; a caller with nothing left to take does so on
-`waiting`. Each side first announces that it is about to sleep and then looks once more, the other first changes the value
-and then looks for sleepers, all sequentially consistent: no wake-up is lost.
+`waiting`. Each side first announces that it is about to sleep and then looks once more, the other first changes the
+value and then looks for sleepers, all sequentially consistent: no wake-up is lost.
 """
 
 from __future__ import annotations
