@@ -23,5 +23,7 @@ from twinflow.runtime._pool import get_num_threads as get_num_threads
 from twinflow.runtime._pool import pool as pool
 from twinflow.runtime._pool import set_num_threads as set_num_threads
 from twinflow.runtime._pool_ir import PARALLEL_IR as PARALLEL_IR
+from twinflow.runtime._probe import MachineLimits as MachineLimits
+from twinflow.runtime._probe import measure_limits as measure_limits
 from twinflow.runtime._processor import Processor as Processor
 from twinflow.runtime._processor import host_processor as host_processor
