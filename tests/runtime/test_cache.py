@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -71,6 +72,15 @@ def test_least_recently_used_files_go_first(tmp_path: Path) -> None:
     kept = [key for key in keys[:10] if cache.get(key) is not None]
     assert keys[0] in kept and keys[9] in kept and keys[1] not in kept
     assert sum(p.stat().st_size for p in files(tmp_path)) <= 10_000
+
+
+def test_a_folder_removed_meanwhile_is_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache = KernelCache(tmp_path / "cache")
+    cache.put(KEY, b"code")
+    shutil.rmtree(tmp_path / "cache")
+    assert cache.get(KEY) is None
+    cache.put(KEY, b"code")
+    assert cache.get(KEY) == b"code" and not caplog.records
 
 
 def test_what_a_dead_writer_left_is_removed(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ from twinflow.runtime._errors import ArgumentError
 from twinflow.runtime._pool_ir import pool_ir
 from twinflow.runtime._processor import Processor
 
-# context: counts, one i64 a chunk. `count` adds one to its chunk's; `slow` does so after %delay pauses at [-1];
-# `nested` calls the pool from inside a chunk: context is [pool, counts].
+# Context: counts, one i64 a chunk. `count` adds one to its chunk's, `mark_worker` stores the worker after a while,
+# `nested` calls the pool from inside a chunk: its context is [pool, counts].
 SOURCE = (
     PARALLEL_IR
     + """
@@ -51,6 +51,14 @@ loop:
   br i1 %more, label %loop, label %out
 out:
   ret void
+}
+define void @forever(ptr %ctx, i64 %chunk, i64 %worker) {
+entry:
+  %p = alloca i64
+  br label %loop
+loop:
+  store volatile i64 0, ptr %p
+  br label %loop
 }
 define void @nested(ptr %ctx, i64 %chunk, i64 %worker) {
   %pool = load ptr, ptr %ctx
@@ -255,6 +263,18 @@ def test_the_process_ends_while_another_thread_is_inside_a_job() -> None:
     body = (
         "threading.Thread(target=work, args=(10**12,), daemon=True).start(); time.sleep(0.2); print('out', flush=True)"
     )
+    assert run_program(body) == "out\n"
+    assert time.monotonic() - start < 15
+
+
+def test_the_process_ends_while_another_thread_is_inside_a_long_chunk() -> None:
+    start = time.monotonic()
+    body = """
+made = pool()
+threading.Thread(target=made.run, args=(code.address("forever"), 0, 2), daemon=True).start()
+time.sleep(0.2)
+print("out", flush=True)
+"""
     assert run_program(body) == "out\n"
     assert time.monotonic() - start < 15
 

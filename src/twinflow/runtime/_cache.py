@@ -97,7 +97,8 @@ class KernelCache:
         data = _MAGIC + hashlib.sha256(content).digest() + content
         temporary = None
         try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            for folder in (path.parent.parent, path.parent):  # again each time: someone may have cleared the cache
+                folder.mkdir(mode=0o700, exist_ok=True)
             handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")  # mode 0600
             with open(handle, "wb") as file:
                 file.write(data)
@@ -119,7 +120,7 @@ class KernelCache:
         if self._ready():
             for _, _, path in self._files():
                 with contextlib.suppress(OSError):
-                    path.unlink()
+                    os.unlink(path)
             self._nbytes = -1
 
     def _path(self, key: str) -> Path:
@@ -156,14 +157,18 @@ class KernelCache:
             self._warned = True
             logger.warning("kernel cache: %s (TWINFLOW_CACHE names another folder, or off)", message)
 
-    def _files(self) -> list[tuple[float, int, Path]]:
+    def _files(self) -> list[tuple[float, int, str]]:
         """All files as (time of last use, bytes, path), oldest first."""
         found = []
-        if self.folder is not None:
-            for path in self.folder.glob("??/*"):
-                with contextlib.suppress(OSError):
-                    status = path.stat()
-                    found.append((status.st_mtime, status.st_size, path))
+        folders = []
+        with contextlib.suppress(OSError):  # another process may be removing files too
+            folders = [] if self.folder is None else list(os.scandir(self.folder))
+        for folder in folders:
+            with contextlib.suppress(OSError):
+                for entry in os.scandir(folder):
+                    with contextlib.suppress(OSError):
+                        status = entry.stat()
+                        found.append((status.st_mtime, status.st_size, entry.path))
         return sorted(found)
 
     def _evict(self) -> None:
@@ -172,9 +177,9 @@ class KernelCache:
         total = sum(size for _, size, _ in files)
         oldest_writer = time.time() - _STALE_TEMPORARY_S
         for used, size, path in files:
-            temporary = path.suffix != _SUFFIX
+            temporary = not path.endswith(_SUFFIX)
             if (temporary and used < oldest_writer) or (not temporary and total > 0.9 * self.max_nbytes):
                 with contextlib.suppress(OSError):
-                    path.unlink()
+                    os.unlink(path)
                     total -= size
         self._nbytes = total
