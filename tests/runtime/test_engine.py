@@ -11,7 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from twinflow.runtime import CompileError, Engine, KernelCache, Processor, compile_assembly, compile_object
+from twinflow.runtime import (
+    CompileError,
+    Engine,
+    KernelCache,
+    Processor,
+    cache_nbytes,
+    compile_assembly,
+    compile_object,
+)
 from twinflow.runtime import _processor as processor_module
 from twinflow.runtime._errors import ArgumentError
 
@@ -186,6 +194,13 @@ def test_a_mask_that_cannot_be_is_an_error(request_: str, message: str, monkeypa
     monkeypatch.setenv("TWINFLOW_CPU", request_)
     with pytest.raises(ArgumentError, match=message):
         processor_module.host_processor()
+
+
+def test_cache_sizes() -> None:
+    sizes = [cache_nbytes(level) for level in (1, 2, 3)]
+    assert 2**13 <= sizes[0] <= 2**20 and sizes == sorted(sizes)
+    with pytest.raises(ArgumentError, match="level is 4"):
+        cache_nbytes(4)
 
 
 HALVES = """

@@ -26,4 +26,5 @@ from twinflow.runtime._pool_ir import PARALLEL_IR as PARALLEL_IR
 from twinflow.runtime._probe import MachineLimits as MachineLimits
 from twinflow.runtime._probe import measure_limits as measure_limits
 from twinflow.runtime._processor import Processor as Processor
+from twinflow.runtime._processor import cache_nbytes as cache_nbytes
 from twinflow.runtime._processor import host_processor as host_processor

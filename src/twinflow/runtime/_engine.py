@@ -85,8 +85,8 @@ def compile_object(ir: object, processor: Processor, *, level: int = DEFAULT_LEV
     Args:
         ir: LLVM IR, as text or as something whose `str` is that text (an `llvmlite.ir.Module`).
         processor: what to generate code for.
-        level: 0 none; 1 scalar clean-up, which is what code that is written in vectors needs and five times as fast
-            as LLVM's own lists of passes; 2 and 3 those of `-O2` and `-O3`.
+        level: 0 none; 1 scalar clean-up, which is what code that is written in vectors needs and a fraction of the
+            time of LLVM's own lists of passes; 2 and 3 those of `-O2` and `-O3`.
         vectorize: whether levels 2 and 3 also look for loops and statements to vectorise.
     Raises: CompileError if LLVM refuses the module.
     """
@@ -294,7 +294,6 @@ def _optimised(text: str, processor: Processor, level: int, vectorize: bool) -> 
         passes.add_instruction_combine_pass()
         passes.add_new_gvn_pass()
         passes.add_dead_store_elimination_pass()
-        passes.add_loop_strength_reduce_pass()
         passes.add_simplify_cfg_pass()
         passes.add_global_dead_code_eliminate_pass()
         passes.run(module, builder)

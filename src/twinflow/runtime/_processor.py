@@ -7,12 +7,14 @@ for example `generic,+avx2,+fma` or `native,-avx512f`. Asking for more than the 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
 import platform
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from twinflow.runtime._errors import ArgumentError
 
@@ -167,6 +169,24 @@ def _needs(feature: str) -> tuple[str, ...]:
     return next(
         (needs for prefix, needs in _NEEDS_BY_PREFIX if feature.startswith(prefix) and feature not in needs), ()
     )
+
+
+@functools.cache
+def cache_nbytes(level: int) -> int:
+    """Bytes of a core's data cache of level 1, 2 or 3 (the last is shared); a usual size if the system does not say.
+
+    >>> cache_nbytes(1) <= cache_nbytes(2)
+    True
+    """
+    usual = {1: 32 * 2**10, 2: 1024 * 2**10, 3: 32 * 2**20}
+    if level not in usual:
+        raise ArgumentError(f"cache_nbytes: level is {level}, but processors have levels 1 to 3")
+    for folder in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        with contextlib.suppress(OSError, ValueError):
+            kind, at, size = ((folder / name).read_text().strip() for name in ("type", "level", "size"))
+            if kind != "Instruction" and int(at) == level and size.endswith("K"):
+                return int(size[:-1]) * 2**10
+    return usual[level]
 
 
 @functools.cache
