@@ -1,0 +1,53 @@
+"""twinflow: one deep-learning framework with two faces, and a native compiler under both.
+
+The names at this level are PyTorch's: `import twinflow as torch` is the migration guide.
+"""
+
+from twinflow import autodiff as autodiff
+from twinflow.core import DType as DType
+from twinflow.core import finfo as finfo
+from twinflow.core import get_default_dtype as get_default_dtype
+from twinflow.core import iinfo as iinfo
+from twinflow.core import promote_types as promote_types
+from twinflow.core import set_default_dtype as set_default_dtype
+from twinflow.core._dtypes import bfloat16 as bfloat16
+from twinflow.core._dtypes import bool_ as bool_
+from twinflow.core._dtypes import complex64 as complex64
+from twinflow.core._dtypes import complex128 as complex128
+from twinflow.core._dtypes import float16 as float16
+from twinflow.core._dtypes import float32 as float32
+from twinflow.core._dtypes import float64 as float64
+from twinflow.core._dtypes import int8 as int8
+from twinflow.core._dtypes import int16 as int16
+from twinflow.core._dtypes import int32 as int32
+from twinflow.core._dtypes import int64 as int64
+from twinflow.core._dtypes import uint8 as uint8
+from twinflow.core._dtypes import uint16 as uint16
+from twinflow.core._dtypes import uint32 as uint32
+from twinflow.core._dtypes import uint64 as uint64
+from twinflow.jit import compile as compile
+from twinflow.ops import *  # noqa: F403 - the functions of `ops` are the top level
+from twinflow.ops import Device as Device
+from twinflow.tensor import Size as Size
+from twinflow.tensor import Tensor as Tensor
+from twinflow.tensor import enable_grad as enable_grad
+from twinflow.tensor import inference_mode as inference_mode
+from twinflow.tensor import is_grad_enabled as is_grad_enabled
+from twinflow.tensor import is_inference_mode_enabled as is_inference_mode_enabled
+from twinflow.tensor import no_grad as no_grad
+from twinflow.tensor import set_grad_enabled as set_grad_enabled
+
+# PyTorch's other names for them
+dtype = DType
+device = Device
+bool = bool_
+float = float32
+double = float64
+half = float16
+int = int32
+long = int64
+short = int16
+cfloat = complex64
+cdouble = complex128
+
+__version__ = "0.1.0"

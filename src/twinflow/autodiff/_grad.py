@@ -1,0 +1,63 @@
+"""Gradients with respect to given tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twinflow.core.errors import GradientError
+from twinflow.ops import ones_like
+from twinflow.tensor import Tensor, run_backward
+
+
+def grad(
+    outputs: Tensor | Sequence[Tensor],
+    inputs: Tensor | Sequence[Tensor],
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    allow_unused: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The gradients of `outputs` with respect to `inputs`, without touching `.grad`.
+
+    Args:
+        grad_outputs: the vector of the vector-Jacobian product; ones for outputs with one element.
+        create_graph: record the computation, so that the gradients can be differentiated again.
+        allow_unused: give None for an input that no output depends on, instead of an error.
+        materialize_grads: give zeros for it.
+
+    >>> import twinflow
+    >>> x = twinflow.tensor(3.0, requires_grad=True)
+    >>> (first,) = twinflow.autograd.grad(x**3, x, create_graph=True)
+    >>> twinflow.autograd.grad(first, x)
+    (tensor(18.),)
+    """
+    outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
+    ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if grad_outputs is None:
+        given: list[Any] = [None] * len(outs)
+    else:
+        given = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+    vectors = []
+    for k, (o, g) in enumerate(zip(outs, given)):
+        if g is None:
+            if o._data.size != 1:
+                raise GradientError(
+                    f"grad: output {k} has shape {tuple(o.shape)}; without grad_outputs it must have one element"
+                )
+            g = ones_like(o)
+        elif tuple(g.shape) != tuple(o.shape):
+            raise GradientError(
+                f"grad: grad_outputs[{k}] has shape {tuple(g.shape)}, but the output has {tuple(o.shape)}"
+            )
+        vectors.append(g)
+    retain = create_graph if retain_graph is None else retain_graph
+    found = run_backward(outs, vectors, inputs=ins, retain_graph=retain, create_graph=create_graph, accumulate=False)
+    for k, g in enumerate(found):
+        if g is None:
+            if materialize_grads:
+                found[k] = ins[k] * 0
+            elif not allow_unused:
+                raise GradientError(f"grad: no output depends on input {k}; pass allow_unused=True to get None for it")
+    return tuple(found)

@@ -1,0 +1,34 @@
+"""Types, shapes, errors, settings: what everything else stands on."""
+
+from twinflow.core._config import log as log
+from twinflow.core._config import log_enabled as log_enabled
+from twinflow.core._config import logger as logger
+from twinflow.core._config import topics as topics
+from twinflow.core._dtypes import DTYPES as DTYPES
+from twinflow.core._dtypes import FROM_NUMPY as FROM_NUMPY
+from twinflow.core._dtypes import DType as DType
+from twinflow.core._dtypes import as_dtype as as_dtype
+from twinflow.core._dtypes import finfo as finfo
+from twinflow.core._dtypes import get_default_dtype as get_default_dtype
+from twinflow.core._dtypes import iinfo as iinfo
+from twinflow.core._dtypes import promote_types as promote_types
+from twinflow.core._dtypes import python_dtype as python_dtype
+from twinflow.core._dtypes import result_dtype as result_dtype
+from twinflow.core._dtypes import set_default_dtype as set_default_dtype
+from twinflow.core._shapes import Shape as Shape
+from twinflow.core._shapes import as_int as as_int
+from twinflow.core._shapes import as_shape as as_shape
+from twinflow.core._shapes import broadcast_shapes as broadcast_shapes
+from twinflow.core._shapes import infer_reshape as infer_reshape
+from twinflow.core._shapes import normalize_axes as normalize_axes
+from twinflow.core._shapes import normalize_axis as normalize_axis
+from twinflow.core._shapes import numel as numel
+from twinflow.core._shapes import reduced_shape as reduced_shape
+from twinflow.core._source import format_location as format_location
+from twinflow.core._source import user_line as user_line
+from twinflow.core._source import user_location as user_location
+from twinflow.core._tree import TreeDef as TreeDef
+from twinflow.core._tree import tree_flatten as tree_flatten
+from twinflow.core._tree import tree_leaves as tree_leaves
+from twinflow.core._tree import tree_map as tree_map
+from twinflow.core._tree import tree_unflatten as tree_unflatten

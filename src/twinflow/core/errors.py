@@ -1,0 +1,58 @@
+"""The errors that users see. Each names the operation, the values and, where there is one, the way out."""
+
+from __future__ import annotations
+
+from twinflow.core._source import user_line
+
+
+class TwinflowError(RuntimeError):
+    """Base of all errors that twinflow raises on purpose. The user's line is appended to the message."""
+
+    def __init__(self, message: str, *, line: str | None = None) -> None:
+        where = user_line() if line is None else line
+        super().__init__(f"{message}\n  at {where}" if where and "\n  at " not in message else message)
+
+
+class ShapeError(TwinflowError, ValueError):
+    """Shapes that do not fit together, or not the operation."""
+
+
+class DTypeError(TwinflowError, TypeError):
+    """A type that the operation does not take, or types that do not combine."""
+
+
+class ArgumentError(TwinflowError, ValueError):
+    """An argument outside what the operation accepts."""
+
+
+class IndexOutOfRange(TwinflowError, IndexError):
+    """An index, axis or label outside its range."""
+
+
+class GradientError(TwinflowError):
+    """A derivative that was asked for where there is none, or where a value it needs is gone."""
+
+
+class TraceError(TwinflowError):
+    """Something that a traced (compiled) function cannot do, such as branching on a tensor's value."""
+
+
+class DataError(TwinflowError, ValueError):
+    """A file, data set or batch that is not what it says it is."""
+
+
+class CheckpointError(DataError):
+    """A checkpoint that is damaged, or belongs to another model."""
+
+
+class DeviceError(TwinflowError):
+    """A device that is absent, or tensors on different devices."""
+
+
+class MissingExtra(TwinflowError, ImportError):
+    """An optional dependency that is not installed."""
+
+
+def missing_extra(feature: str, package: str, extra: str) -> MissingExtra:
+    """The error for an optional dependency: it names the feature, the package and the command that installs it."""
+    return MissingExtra(f"{feature} needs the package {package}: pip install 'twinflow[{extra}]'")

@@ -1,0 +1,223 @@
+"""`@twinflow.compile`: trace once per signature, then run the graph.
+
+A signature is what the trace depends on: the structure of the arguments, the shapes and types of their tensors, the
+values of everything else, and the grad mode. Tensors that the function touches without receiving them are state.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from twinflow.core import TreeDef, log, log_enabled, tree_flatten, tree_unflatten
+from twinflow.core.errors import ArgumentError, TraceError
+from twinflow.graph import Graph, interpret
+from twinflow.tensor import MODE, SPECIAL, Tensor, Tracer, meta_of, wrap
+
+Executor = Callable[[list[Any]], list[Any]]
+
+
+def interpreted(graph: Graph) -> Executor:
+    """The executor that gives a graph its meaning: node by node on the references."""
+    return lambda arrays: interpret(graph, arrays)
+
+
+class Program:
+    """One trace of a function: the graph, the state it reads and writes, and how to run it."""
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        name: str,
+        leaves: list[Any],
+        treedef: TreeDef,
+        backend: Callable[[Graph], Executor],
+    ) -> None:
+        tensors = [x for x in leaves if isinstance(x, Tensor)]
+        with Tracer(name) as tracer:
+            for k, t in enumerate(tensors):
+                if id(t) not in tracer.values:
+                    tracer.add_input(t, f"arg{k}")
+                else:
+                    tracer.graph.add_input(tracer.values[id(t)].aval, f"arg{k}")
+            args, kwargs = tree_unflatten(leaves, treedef)
+            result = fn(*args, **kwargs)
+            out_leaves, self.out_tree = tree_flatten(result)
+            self.out_static: list[Any] = []
+            self.out_is_tensor = [isinstance(x, Tensor) for x in out_leaves]
+            graph = tracer.graph
+            for x in out_leaves:
+                if isinstance(x, Tensor):
+                    graph.outputs.append(tracer.node_of(x))
+                    self.out_static.append(None)
+                else:
+                    self.out_static.append(x)
+            self.n_out = len(graph.outputs)
+            self._collect_grads(tracer)
+            self._collect_writes(tracer, tensors)
+        self.graph = graph
+        self.guards = tracer.guards + self._grad_guards
+        self.after_call = tracer.after_call
+        order = {node: i for i, node in enumerate(graph.inputs)}
+        self.state = [(t, order[node]) for t, node in tracer.captured]
+        self.scalars = [(s.read, order[s.node], s.node.dtype) for s in tracer.scalars]
+        self.n_args = len(tensors)
+        self.execute = backend(graph)
+
+    def _collect_grads(self, tracer: Tracer) -> None:
+        """Gradients that the function leaves in `.grad` become outputs, set anew by each call."""
+        self.grad_sets: list[tuple[Any, bool]] = []  # (tensor or position among the arguments, set or cleared)
+        self._grad_guards: list[tuple[Callable[[], Any], Any, str]] = []
+        for t, before, read_first in tracer.grads.values():
+            after = meta_of(t).grad
+            if read_first:
+                self._grad_guards.append((lambda t=t: meta_of(t).grad is None, before is None, "whether .grad is None"))
+            if after is before:
+                continue
+            if after is not None:
+                tracer.graph.outputs.append(tracer.node_of(after))
+            self.grad_sets.append((t, after is not None))
+
+    def _collect_writes(self, tracer: Tracer, tensors: list[Tensor]) -> None:
+        graph = tracer.graph
+        inputs = {id(t): graph.inputs[k] for k, t in enumerate(tensors)}
+        inputs.update({id(t): node for t, node in tracer.captured})
+        for key in tracer.written:
+            graph.writes[inputs[key]] = tracer.values[key]
+        self.writes = [graph.inputs.index(n) for n in graph.writes]
+
+    def holds(self) -> str:
+        """Empty if what the trace assumed of Python state still holds, else what changed."""
+        for read, value, what in self.guards:
+            now = read()
+            if now != value:
+                return f"{what} changed from {value!r} to {now!r}"
+        return ""
+
+    def __call__(self, tensors: list[Tensor]) -> Any:
+        arrays: list[Any] = [None] * len(self.graph.inputs)
+        for k, t in enumerate(tensors):
+            arrays[k] = t._data
+        for t, i in self.state:
+            arrays[i] = t._data
+        for read, i, dtype in self.scalars:
+            arrays[i] = np.asarray(read(), dtype)
+        values = self.execute(arrays)
+        owners = {i: t for t, i in self.state}
+        for i, value in zip(self.writes, values[len(self.graph.outputs) :]):
+            target = tensors[i] if i < self.n_args else owners[i]
+            if value is not target._data:
+                np.copyto(target._data, value)
+            meta_of(target).version[0] += 1
+        self._set_grads(values)
+        for effect in self.after_call:
+            effect()
+        found = iter(values[: self.n_out])
+        leaves = [
+            wrap(_fresh(next(found), arrays)) if is_t else static
+            for is_t, static in zip(self.out_is_tensor, self.out_static)
+        ]
+        return tree_unflatten(leaves, self.out_tree)
+
+    def _set_grads(self, values: list[Any]) -> None:
+        grads = iter(values[self.n_out : len(self.graph.outputs)])
+        for t, is_set in self.grad_sets:
+            meta_of(t).grad = wrap(np.array(next(grads))) if is_set else None
+
+
+def _fresh(value: Any, arrays: list[Any]) -> np.ndarray[Any, Any]:
+    """An output that shares no memory with an input, so that a later call cannot change it."""
+    array = np.asarray(value)
+    return array.copy() if array.base is not None or any(array is a for a in arrays) else array
+
+
+def _static_key(x: Any) -> Any:
+    try:
+        hash(x)
+    except TypeError:
+        raise ArgumentError(
+            f"compile: an argument of type {type(x).__name__} is neither a tensor, a container, nor hashable; pass tensors, "
+            "numbers, strings, or lists, tuples, dicts and dataclasses of them"
+        ) from None
+    return (type(x), x)
+
+
+class Compiled:
+    """A function that is traced once per signature; calls with a known signature run its graph."""
+
+    def __init__(self, fn: Callable[..., Any], backend: Callable[[Graph], Executor] = interpreted) -> None:
+        self._fn = fn
+        self._backend = backend
+        self._programs: dict[Any, list[Program]] = {}
+        functools.update_wrapper(self, fn)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, treedef = tree_flatten((args, kwargs))
+        if SPECIAL.count:  # inside another trace or transformation: part of it
+            return self._fn(*args, **kwargs)
+        for k, x in enumerate(leaves):
+            if isinstance(x, np.ndarray):
+                leaves[k] = wrap(x)
+        program = self._find(leaves, treedef)
+        return program([x for x in leaves if isinstance(x, Tensor)])
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def _find(self, leaves: list[Any], treedef: TreeDef) -> Program:
+        key = (
+            treedef,
+            MODE.grad,
+            tuple(
+                [
+                    (x._data.shape, x._data.dtype, x.requires_grad) if isinstance(x, Tensor) else _static_key(x)
+                    for x in leaves
+                ]
+            ),
+        )
+        known = self._programs.setdefault(key, [])
+        reasons = []
+        for program in known:
+            reason = program.holds()
+            if not reason:
+                return program
+            reasons.append(reason)
+        name = getattr(self._fn, "__name__", "function")
+        if log_enabled("compile"):
+            count = sum(map(len, self._programs.values()))
+            why = "; ".join(reasons) if reasons else "first call" if not count else "new signature " + repr(key[2])
+            log("compile", f"{name}: tracing number {count + 1}: {why}")
+        program = Program(self._fn, name, leaves, treedef, self._backend)
+        known.append(program)
+        return program
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of the latest trace."""
+        programs = [p for ps in self._programs.values() for p in ps]
+        if not programs:
+            raise TraceError("compile: the function has not been called yet, so there is no graph")
+        return programs[-1].graph
+
+
+def compile(fn: Any = None, *, backend: Callable[[Graph], Executor] = interpreted) -> Any:
+    """Turn a function (a forward pass, or a whole training step) into one graph that runs as a whole.
+
+    The function is traced once for each new signature. In-place updates of tensors it did not receive (parameters,
+    statistics, optimizer state, generators) happen on every call; so do gradients left in `.grad`.
+
+    Raises: TraceError, naming the line, for what needs a tensor's value while tracing, such as `if x > 0:` or `.item()`.
+
+    >>> import twinflow
+    >>> @twinflow.compile
+    ... def f(x):
+    ...     return (x * x).sum()
+    >>> f(twinflow.ones(3))
+    tensor(3.)
+    """
+    if fn is None:
+        return functools.partial(compile, backend=backend)
+    return Compiled(fn, backend)

@@ -1,0 +1,341 @@
+"""Elementwise functions on tensors: promotion, then the primitive."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from twinflow.core.errors import DTypeError
+from twinflow.graph import Primitive
+from twinflow.ops import _binary as B
+from twinflow.ops import _unary as U
+from twinflow.ops._promote import as_inexact, is_number, promote, to_tensor_arg
+from twinflow.tensor import SPECIAL, Tensor, apply, assign, old_value
+from twinflow.tensor._tensor import _new
+
+Fn = Callable[..., Tensor]
+
+
+def _named(fn: Any, name: str, prim: Primitive) -> Any:
+    fn.__name__ = fn.__qualname__ = name
+    fn.__doc__ = prim.doc + (f"\n\nNo gradient: {prim.why}." if prim.vjp is None else "")
+    return fn
+
+
+def unary(prim: Primitive, *, inexact: bool = True, name: str = "") -> Fn:
+    """The public function of a one-operand primitive; `inexact` converts integers to the default floating type."""
+    op = name or prim.name
+
+    def fn(input: Tensor) -> Tensor:
+        if inexact:
+            return apply(prim, as_inexact(input, op))  # type: ignore[no-any-return]
+        return apply(prim, to_tensor_arg(input, op))  # type: ignore[no-any-return]
+
+    return _named(fn, op, prim)  # type: ignore[no-any-return]
+
+
+def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: str = "") -> Fn:
+    """The public function of a two-operand primitive. Equal types in plain evaluation go straight to NumPy."""
+    op = name or prim.name
+
+    def fn(input: Any, other: Any) -> Tensor:
+        if not SPECIAL.count and isinstance(input, Tensor):
+            # the hot path: nothing is recorded, types agree (or a float meets a floating tensor), NumPy computes
+            a = input._data
+            if isinstance(other, Tensor):
+                b = other._data
+                fast = input._meta is None and other._meta is None and a.dtype is b.dtype
+            else:
+                b = other
+                fast = input._meta is None and type(b) is float
+            if fast and ufunc is not None and a.dtype.kind == "f":
+                try:
+                    out = ufunc(a, b)
+                except ValueError:
+                    return apply(prim, input, other)  # type: ignore[no-any-return]  # it fails again, with the right words
+                t = _new(Tensor)
+                t._data = out if type(out) is np.ndarray else np.asarray(out)
+                t._meta = None
+                return t
+        x, y = promote(op, input, other, inexact=inexact)
+        return apply(prim, x, y)  # type: ignore[no-any-return]
+
+    return _named(fn, op, prim)  # type: ignore[no-any-return]
+
+
+_add = binary(B.add, np.add)
+_sub = binary(B.sub, np.subtract)
+mul = binary(B.mul, np.multiply)
+true_divide = binary(B.div, np.true_divide, inexact=True, name="div")
+maximum = binary(B.maximum, np.maximum)
+minimum = binary(B.minimum, np.minimum)
+floor_divide = binary(B.floor_divide, np.floor_divide)
+remainder = binary(B.remainder, np.remainder)
+fmod = binary(B.fmod, np.fmod)
+atan2 = binary(B.atan2, np.arctan2, inexact=True)
+eq = binary(B.eq, np.equal)
+ne = binary(B.ne, np.not_equal)
+lt = binary(B.lt, np.less)
+le = binary(B.le, np.less_equal)
+gt = binary(B.gt, np.greater)
+ge = binary(B.ge, np.greater_equal)
+bitwise_and = binary(B.bitwise_and)
+bitwise_or = binary(B.bitwise_or)
+bitwise_xor = binary(B.bitwise_xor)
+bitwise_left_shift = binary(B.shift_left, name="bitwise_left_shift")
+bitwise_right_shift = binary(B.shift_right, name="bitwise_right_shift")
+nextafter = binary(B.nextafter)
+
+neg = unary(U.neg, inexact=False)
+sqrt = unary(U.sqrt)
+rsqrt = unary(U.rsqrt)
+exp = unary(U.exp)
+expm1 = unary(U.expm1)
+log = unary(U.log)
+log1p = unary(U.log1p)
+sin = unary(U.sin)
+cos = unary(U.cos)
+tan = unary(U.tan)
+asin = unary(U.asin)
+acos = unary(U.acos)
+atan = unary(U.atan)
+sinh = unary(U.sinh)
+cosh = unary(U.cosh)
+tanh = unary(U.tanh)
+asinh = unary(U.asinh)
+acosh = unary(U.acosh)
+atanh = unary(U.atanh)
+erf = unary(U.erf)
+erfc = unary(U.erfc)
+erfinv = unary(U.erfinv)
+lgamma = unary(U.lgamma)
+digamma = unary(U.digamma)
+sigmoid = unary(U.sigmoid)
+relu = unary(U.relu, inexact=False)
+bitwise_not = unary(U.invert, inexact=False, name="bitwise_not")
+
+
+def add(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """input + alpha · other."""
+    return _add(input, other if alpha == 1 else mul(other, alpha))
+
+
+def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
+    """input - alpha · other."""
+    for x in (input, other):
+        if isinstance(x, Tensor) and x._data.dtype.kind == "b":
+            raise DTypeError("sub: bool tensors have no difference; use ^ (exclusive or), or ~ for not")
+    return _sub(input, other if alpha == 1 else mul(other, alpha))
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other; with rounding_mode "floor" or "trunc", rounded that way and of the operands' type."""
+    if rounding_mode is None:
+        return true_divide(input, other)
+    if rounding_mode == "floor":
+        return floor_divide(input, other)
+    if rounding_mode == "trunc":
+        q = trunc(true_divide(input, other))
+        return q.to(dtype=promote("div", input, other)[0].dtype)  # type: ignore[attr-defined,no-any-return]
+    raise DTypeError(f"div: rounding_mode is None, 'floor' or 'trunc', not {rounding_mode!r}")
+
+
+def pow(input: Any, exponent: Any) -> Tensor:
+    """input to the power exponent. Small constant exponents become products and roots."""
+    if isinstance(input, Tensor) and is_number(exponent) and not isinstance(exponent, builtins.complex):
+        if exponent == 2:
+            return mul(input, input)
+        if exponent == 1:
+            return apply(U.copy, input)  # type: ignore[no-any-return]
+        if input._data.dtype.kind in "fV":
+            if exponent == 0.5:
+                return sqrt(input)
+            if exponent == -1:
+                return true_divide(1.0, input)
+            if exponent == -0.5:
+                return rsqrt(input)
+            if exponent == 3:
+                return mul(mul(input, input), input)
+    return apply(B.pow_, *promote("pow", input, exponent))  # type: ignore[no-any-return]
+
+
+def square(input: Tensor) -> Tensor:
+    """x²."""
+    return mul(input, input)
+
+
+def reciprocal(input: Tensor) -> Tensor:
+    """1 / x."""
+    return true_divide(1.0, input)
+
+
+def _rounding(prim: Primitive, name: str) -> Fn:
+    def fn(input: Tensor) -> Tensor:
+        t = to_tensor_arg(input, name)
+        return apply(prim, t) if t._data.dtype.kind in "fV" else apply(U.copy, t)  # type: ignore[no-any-return]
+
+    return _named(fn, name, prim)  # type: ignore[no-any-return]
+
+
+floor = _rounding(U.floor, "floor")
+ceil = _rounding(U.ceil, "ceil")
+trunc = _rounding(U.trunc, "trunc")
+_round0 = _rounding(U.round_, "round")
+
+
+def round(input: Tensor, *, decimals: int = 0) -> Tensor:
+    """The nearest number with so many decimals; halves go to the even neighbour."""
+    if decimals == 0:
+        return _round0(input)
+    scale = 10.0**decimals
+    return _round0(input * scale) / scale  # type: ignore[operator]
+
+
+def abs(input: Tensor) -> Tensor:
+    """|x|; the modulus of complex numbers."""
+    t = to_tensor_arg(input, "abs")
+    return apply(U.abs_, t) if t._data.dtype.kind != "b" else t  # type: ignore[no-any-return]
+
+
+def sign(input: Tensor) -> Tensor:
+    """-1, 0 or 1 by the sign of x."""
+    t = to_tensor_arg(input, "sign")
+    if t._data.dtype.kind == "c":
+        raise DTypeError("sign: complex numbers have no sign; sgn gives x/|x|")
+    return apply(U.sign, t) if t._data.dtype.kind != "b" else t  # type: ignore[no-any-return]
+
+
+def sgn(input: Tensor) -> Tensor:
+    """The sign; x/|x| for complex numbers."""
+    return apply(U.sign, to_tensor_arg(input, "sgn"))  # type: ignore[no-any-return]
+
+
+def _float_test(prim: Primitive, name: str, otherwise: bool) -> Fn:
+    def fn(input: Tensor) -> Tensor:
+        t = to_tensor_arg(input, name)
+        if t._data.dtype.kind in "fcV":
+            return apply(prim, t)  # type: ignore[no-any-return]
+        return ne(t, t) if not otherwise else eq(t, t)
+
+    return _named(fn, name, prim)  # type: ignore[no-any-return]
+
+
+isnan = _float_test(U.isnan, "isnan", False)
+isinf = _float_test(U.isinf, "isinf", False)
+
+
+def isfinite(input: Tensor) -> Tensor:
+    """Whether x is neither infinite nor NaN."""
+    t = to_tensor_arg(input, "isfinite")
+    if t._data.dtype.kind not in "fcV":
+        return eq(t, t)
+    return bitwise_not(bitwise_or(isnan(t), isinf(t)))
+
+
+def as_bool(x: Any, op: str) -> Tensor:
+    """Truth of each element: different from zero."""
+    t = to_tensor_arg(x, op)
+    return t if t._data.dtype.kind == "b" else ne(t, 0)
+
+
+def logical_not(input: Tensor) -> Tensor:
+    """True where x is zero."""
+    return bitwise_not(as_bool(input, "logical_not"))
+
+
+def logical_and(input: Tensor, other: Tensor) -> Tensor:
+    """True where both are different from zero."""
+    return bitwise_and(as_bool(input, "logical_and"), as_bool(other, "logical_and"))
+
+
+def logical_or(input: Tensor, other: Tensor) -> Tensor:
+    """True where either is different from zero."""
+    return bitwise_or(as_bool(input, "logical_or"), as_bool(other, "logical_or"))
+
+
+def logical_xor(input: Tensor, other: Tensor) -> Tensor:
+    """True where exactly one is different from zero."""
+    return bitwise_xor(as_bool(input, "logical_xor"), as_bool(other, "logical_xor"))
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """`input` where the condition holds and `other` elsewhere; with the condition alone, the positions where it holds."""
+    c = to_tensor_arg(condition, "where", "condition")
+    if input is None and other is None:
+        return c.nonzero(as_tuple=True)  # type: ignore[attr-defined]
+    if c._data.dtype.kind != "b":
+        c = ne(c, 0)
+    a, b = promote("where", input, other)
+    return apply(B.where, c, a, b)
+
+
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """Limit each element to [min, max]; either bound may be a number, a tensor or None."""
+    if min is None and max is None:
+        raise DTypeError("clamp: at least one of min and max must be given")
+    x = to_tensor_arg(input, "clamp")
+    # composed of comparisons so that the gradient is 1 inside and at the bounds, as PyTorch's is
+    if min is not None:
+        x2, low = promote("clamp", x, min)
+        x = apply(B.where, lt(x2, low), low, x2)
+    if max is not None:
+        x2, high = promote("clamp", x, max)
+        x = apply(B.where, gt(x2, high), high, x2)
+    return x
+
+
+def complex(real: Tensor, imag: Tensor) -> Tensor:
+    """real + i·imag."""
+    return apply(B.complex_, real, imag)  # type: ignore[no-any-return]
+
+
+def conj(input: Tensor) -> Tensor:
+    """The complex conjugate; real tensors are returned as they are."""
+    return apply(U.conj, input) if input._data.dtype.kind == "c" else input  # type: ignore[no-any-return]
+
+
+def real(input: Tensor) -> Tensor:
+    """The real part; real tensors are returned as they are."""
+    return apply(U.real, input) if input._data.dtype.kind == "c" else input  # type: ignore[no-any-return]
+
+
+def imag(input: Tensor) -> Tensor:
+    """The imaginary part of a complex tensor."""
+    if input._data.dtype.kind != "c":
+        raise DTypeError(f"imag: {input.dtype.name} tensors have no imaginary part")
+    return apply(U.imag, input)  # type: ignore[no-any-return]
+
+
+def signbit(input: Tensor) -> Tensor:
+    """Whether the sign bit is set: true for -0.0 too."""
+    return apply(U.signbit, input) if input._data.dtype.kind in "fV" else lt(input, 0)  # type: ignore[no-any-return]
+
+
+# -- in place ---------------------------------------------------------------------------------------------------
+
+
+def inplace(fn: Fn, name: str, ufunc: Any = None) -> Any:
+    """The in-place form of a function: `x.add_(y)` writes the result of `add(x, y)` into `x`."""
+
+    def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if ufunc is not None and not SPECIAL.count and not kwargs and len(args) == 1:
+            # the hot path of optimizers: plain memory, nothing recorded
+            m, other = self._meta, args[0]
+            a = self._data
+            if (m is None or (not m.requires_grad and m.base is None)) and a.dtype.kind == "f":
+                b = other._data if isinstance(other, Tensor) and not other.requires_grad else other
+                if type(b) is float or (type(b) is np.ndarray and b.dtype is a.dtype and b.shape == a.shape):
+                    if not a.flags.writeable:
+                        return assign(self, fn(self, other), name)
+                    ufunc(a, b, out=a)
+                    if m is not None:
+                        m.version[0] += 1
+                    return self
+        return assign(self, fn(old_value(self), *args, **kwargs), name)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`{fn.__name__}` in place: writes the result into this tensor and returns it."
+    return method

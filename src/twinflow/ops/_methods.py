@@ -1,0 +1,394 @@
+"""The methods and operators of Tensor: each is a function of this package."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from twinflow.core import DType, as_dtype
+from twinflow.core.errors import ArgumentError, GradientError, IndexOutOfRange, ShapeError
+from twinflow.ops import _generator as G
+from twinflow.ops import _index, _products
+from twinflow.ops import _math as M
+from twinflow.ops import _reductions as R
+from twinflow.ops import _shaping as P
+from twinflow.ops._create import CPU, Device, _full, tensor
+from twinflow.ops._declare import BF16, call
+from twinflow.ops._promote import convert, is_number, promote
+from twinflow.ops._repr import tensor_repr
+from twinflow.ops._shape import cast
+from twinflow.ops._unary import copy as copy_prim
+from twinflow.tensor import MODE, Tensor, apply, array_of, assign, backward, current_grad_fn, is_tracing, meta_of, wrap
+from twinflow.tensor._inplace import old_value
+
+
+def _set(**methods: Any) -> None:
+    for name, fn in methods.items():
+        setattr(Tensor, name, fn)
+
+
+def _reflected(fn: Any) -> Any:
+    def method(self: Tensor, other: Any) -> Any:
+        return fn(other, self) if is_number(other) or isinstance(other, np.ndarray) else NotImplemented
+
+    return method
+
+
+def _operator(fn: Any) -> Any:
+    """The function as a binary operator: foreign operands get their turn."""
+
+    def method(self: Tensor, other: Any) -> Any:
+        if isinstance(other, (Tensor, float, int, complex, np.generic, np.ndarray)):
+            return fn(self, other)
+        return NotImplemented
+
+    return method
+
+
+for _name, _fn in {
+    "add": M.add, "sub": M.sub, "mul": M.mul, "truediv": M.true_divide, "floordiv": M.floor_divide, "mod": M.remainder, "pow": M.pow,
+    "and": M.bitwise_and, "or": M.bitwise_or, "xor": M.bitwise_xor, "lshift": M.bitwise_left_shift, "rshift": M.bitwise_right_shift,
+    "matmul": _products.matmul,
+}.items():  # fmt: skip
+    setattr(Tensor, f"__{_name}__", _operator(_fn))
+    setattr(Tensor, f"__r{_name}__", _reflected(_fn))
+    setattr(
+        Tensor,
+        f"__i{_name}__",
+        M.inplace(
+            _fn,
+            f"__i{_name}__",
+            {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide}.get(_name),
+        ),
+    )
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Tensor, f"__{_name}__", _operator(getattr(M, _name)))
+setattr(Tensor, "__hash__", object.__hash__)  # noqa: B010 - == compares elements; tensors are keys by identity
+# the four that loops are made of go without the wrapper
+_set(
+    __add__=M._add,
+    __mul__=M.mul,
+    __truediv__=M.true_divide,
+    __neg__=M.neg,
+    __pos__=lambda self: self,
+    __abs__=M.abs,
+    __invert__=M.bitwise_not,
+)
+
+
+# -- values -----------------------------------------------------------------------------------------------------
+
+
+def item(self: Tensor) -> Any:
+    """The only element, as a Python number."""
+    data = array_of(self, "item()")
+    if data.size != 1:
+        raise ShapeError(
+            f"item: a tensor with one element is needed, but its shape is {tuple(self.shape)}; use tolist()"
+        )
+    return data.reshape(()).astype(np.float32).item() if data.dtype == BF16 else data.item()
+
+
+def tolist(self: Tensor) -> Any:
+    """The elements as nested lists of Python numbers."""
+    data = array_of(self, "tolist()")
+    return (data.astype(np.float32) if data.dtype == BF16 else data).tolist()
+
+
+def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
+    """The elements as a NumPy array that shares the memory."""
+    if self.requires_grad and not force:
+        raise GradientError("numpy: this tensor requires gradients; use t.detach().numpy()")
+    return array_of(self, "numpy()")
+
+
+def _truth(self: Tensor) -> bool:
+    data = array_of(self, "branching on a tensor (bool())")
+    if data.size != 1:
+        raise ShapeError(f"bool: the truth of a tensor of shape {tuple(self.shape)} is ambiguous; use .any() or .all()")
+    return bool(data.reshape(())[()])
+
+
+def _length(self: Tensor) -> int:
+    if not self._data.shape:
+        raise ShapeError("len: a 0-dimensional tensor has no length")
+    return self._data.shape[0]  # type: ignore[no-any-return]
+
+
+def _iterate(self: Tensor) -> Any:
+    if not self._data.shape:
+        raise ShapeError("iteration over a 0-dimensional tensor; use item() for its value")
+    return iter(P.unbind(self, 0))
+
+
+def _contains(self: Tensor, element: Any) -> bool:
+    return bool((self == element).any())  # type: ignore[attr-defined]
+
+
+def _index_value(self: Tensor) -> int:
+    data = array_of(self, "using a tensor as an index")
+    if data.size != 1 or data.dtype.kind not in "iub":
+        raise IndexOutOfRange(
+            f"index: only tensors with one whole number are indices, not {self.dtype.name}{list(self.shape)}"
+        )
+    return int(data.reshape(())[()])
+
+
+def _to_array(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
+    data = numpy(self)
+    return np.array(data, dtype) if copy else data if dtype is None else data.astype(dtype, copy=False)
+
+
+_set(
+    item=item, tolist=tolist, numpy=numpy, __bool__=_truth, __len__=_length, __iter__=_iterate, __contains__=_contains, __index__=_index_value,
+    __float__=lambda self: float(item(self)), __int__=lambda self: int(item(self)), __complex__=lambda self: complex(item(self)),
+    __array__=_to_array, __array_priority__=1000, __repr__=tensor_repr, __format__=lambda self, spec: format(item(self), spec) if spec and self._data.size == 1 else repr(self),
+    __getitem__=_index.getitem, __setitem__=_index.setitem,
+)  # fmt: skip
+
+
+# -- identity, type, device -------------------------------------------------------------------------------------
+
+
+def detach(self: Tensor) -> Tensor:
+    """The same memory, outside of differentiation."""
+    t = wrap(self._data)
+    if is_tracing():
+        t._data = MODE.tracer.node_of(self)
+    m = self._meta
+    if m is not None:
+        meta = t._meta = type(m)(m.version)
+        meta.inference = m.inference
+    return t
+
+
+def clone(self: Tensor) -> Tensor:
+    """A copy in new memory; gradients flow through."""
+    return apply(copy_prim, self)  # type: ignore[no-any-return]
+
+
+def to(
+    self: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False
+) -> Tensor:
+    """In another type, or on another device: `to(dtype)`, `to(device)`, `to(other)`. Itself if nothing changes."""
+    for a in args:
+        if isinstance(a, Tensor):
+            dtype = a.dtype
+        elif isinstance(a, (DType, type, np.dtype)):
+            dtype = a
+        elif isinstance(a, Device) or (
+            isinstance(a, str) and a.partition(":")[0] in ("cpu", "cuda", "mps", "xpu", "tpu", "gpu", "meta")
+        ):
+            device = a
+        elif isinstance(a, bool):
+            continue
+        else:
+            dtype = as_dtype(a)
+    if device is not None:
+        Device(device)
+    d = self.dtype if dtype is None else as_dtype(dtype)
+    if d is not self.dtype:
+        return apply(cast, self, dtype=d)  # type: ignore[no-any-return]
+    return clone(self) if copy else self
+
+
+def _type(name: str) -> Any:
+    dtype = as_dtype(name)
+
+    def method(self: Tensor) -> Tensor:
+        return convert(self, dtype)
+
+    method.__doc__ = f"In {name}."
+    return method
+
+
+for _short, _long in {
+    "float": "float32", "double": "float64", "half": "float16", "bfloat16": "bfloat16", "int": "int32", "long": "int64", "short": "int16", "char": "int8",
+    "byte": "uint8", "bool": "bool", "cfloat": "complex64", "cdouble": "complex128",
+}.items():  # fmt: skip
+    setattr(Tensor, _short, _type(_long))
+
+
+def size(self: Tensor, dim: int | None = None) -> Any:
+    """The shape, or one extent of it."""
+    return self.shape if dim is None else self.shape[dim]
+
+
+def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
+    """With elements in row-major order in memory; itself if they are."""
+    data = self._data
+    if isinstance(data, np.ndarray) and not data.flags.c_contiguous:
+        return clone(self)
+    return self
+
+
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """Write the elements of `src` (broadcast, converted) into this tensor."""
+    source = src if isinstance(src, Tensor) else wrap(np.asarray(src))
+    return assign(self, convert(source, self.dtype), "copy_")
+
+
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """Write one value everywhere."""
+    v = value if isinstance(value, Tensor) else call("full", shape=(), value=value, dtype=self.dtype)
+    return assign(self, convert(v, self.dtype), "fill_")
+
+
+def view(self: Tensor, *shape: Any) -> Tensor:
+    """The same memory under another shape; an error where memory does not allow it (use reshape)."""
+    if len(shape) == 1 and isinstance(shape[0], DType):
+        return call("bitcast", self, dtype=shape[0])  # type: ignore[no-any-return]
+    y = P.reshape(self, *shape)
+    data = self._data
+    if isinstance(data, np.ndarray) and data.size and not np.may_share_memory(data, y._data):
+        raise ShapeError(
+            f"view: the elements of this {tuple(self.shape)} tensor do not lie in memory as {tuple(y.shape)} would need; use reshape"
+        )
+    return y
+
+
+def new_tensor(
+    self: Tensor, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of `data` in this tensor's type."""
+    return tensor(data, dtype=dtype or self.dtype, requires_grad=requires_grad)
+
+
+def _new_full(value: int) -> Any:
+    def method(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+        return _full(size, value, dtype or self.dtype, requires_grad, device)
+
+    return method
+
+
+def share_memory_(self: Tensor) -> Tensor:
+    """The tensor itself: worker processes share memory through the data loader."""
+    return self
+
+
+def _device(self: Tensor) -> Device:
+    return CPU
+
+
+def _data_get(self: Tensor) -> Tensor:
+    return detach(self)
+
+
+def _data_set(self: Tensor, value: Tensor) -> None:
+    if not isinstance(value, Tensor):
+        raise ArgumentError(f".data takes a tensor, not {type(value).__name__}")
+    if is_tracing():
+        with_grad = MODE.grad
+        MODE.grad = False
+        try:
+            assign(self, value, ".data =")
+        finally:
+            MODE.grad = with_grad
+        return
+    self._data = value._data
+    meta_of(self).version[0] += 1
+
+
+def register_hook(self: Tensor, hook: Any) -> Any:
+    """Call `hook(gradient)` when the gradient of this tensor is known; what it returns (if not None) replaces it."""
+    if not self.requires_grad:
+        raise GradientError("register_hook: this tensor does not require gradients")
+    m = meta_of(self)
+    fn = current_grad_fn(self)
+    if fn is not None:
+
+        def passing(g: Tensor) -> Tensor:
+            changed = hook(g)
+            return g if changed is None else changed
+
+        fn.add_prehook(m.index, passing)
+        return HookHandle(fn.prehooks[m.index], passing)
+    if m.hooks is None:
+        m.hooks = {}
+    key = max(m.hooks, default=-1) + 1
+    m.hooks[key] = hook
+    return HookHandle(m.hooks, key)
+
+
+class HookHandle:
+    """What registering a hook returns: `remove()` takes it away."""
+
+    def __init__(self, store: Any, key: Any) -> None:
+        self._store, self._key = store, key
+
+    def remove(self) -> None:
+        """Take the hook away; a second time does nothing."""
+        if isinstance(self._store, dict):
+            self._store.pop(self._key, None)
+        elif self._key in self._store:
+            self._store.remove(self._key)
+
+    def __enter__(self) -> HookHandle:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.remove()
+
+
+def _backward(
+    self: Tensor, gradient: Any = None, retain_graph: bool | None = None, create_graph: bool = False, inputs: Any = None
+) -> None:
+    """Accumulate the gradient of this tensor into `.grad` of every leaf it depends on."""
+    backward(self, gradient, retain_graph, create_graph, [inputs] if isinstance(inputs, Tensor) else inputs)
+
+
+def masked_fill(self: Tensor, mask: Tensor, value: Any) -> Tensor:
+    """`value` where the mask holds."""
+    return M.where(mask, *reversed(promote_to(self, value)))  # type: ignore[no-any-return]
+
+
+def promote_to(x: Tensor, value: Any) -> tuple[Any, Any]:
+    """`value` beside `x` in the type of `x`."""
+    return x, convert(value, x.dtype) if isinstance(value, Tensor) else promote("masked_fill", x, value)[1]
+
+
+_set(
+    detach=detach, clone=clone, to=to, size=size, contiguous=contiguous, copy_=copy_, fill_=fill_, view=view, new_tensor=new_tensor,
+    new_zeros=_new_full(0), new_ones=_new_full(1), new_empty=_new_full(0), share_memory_=share_memory_, register_hook=register_hook, backward=_backward,
+    zero_=lambda self: fill_(self, 0), cpu=lambda self: self, dim=lambda self: self.ndim, numel=lambda self: self._data.size, nelement=lambda self: self._data.size,
+    element_size=lambda self: self.dtype.itemsize, is_floating_point=lambda self: self.dtype.is_floating_point, is_complex=lambda self: self.dtype.is_complex,
+    is_contiguous=lambda self, memory_format=None: not isinstance(self._data, np.ndarray) or bool(self._data.flags.c_contiguous),
+    data_ptr=lambda self: array_of(self, "data_ptr()").ctypes.data, get_device=lambda self: -1,
+    stride=lambda self: tuple(s // self._data.dtype.itemsize for s in array_of(self, "stride()").strides),
+    view_as=lambda self, other: view(self, tuple(other.shape)), reshape_as=lambda self, other: P.reshape(self, tuple(other.shape)),
+    expand_as=lambda self, other: P.expand(self, tuple(other.shape)), type_as=lambda self, other: convert(self, other.dtype),
+    where=lambda self, condition, other: M.where(self, condition, other) if self._data.dtype.kind == "b" else M.where(condition, self, other),
+    masked_fill=masked_fill, masked_fill_=lambda self, mask, value: assign(self, masked_fill(old_value(self), mask, value), "masked_fill_"),
+    uniform_=G.uniform_, normal_=G.normal_,
+)  # fmt: skip
+for _name, _get in {
+    "T": lambda self: P.permute(self, tuple(range(self.ndim))[::-1]), "mT": lambda self: P.transpose(self, -2, -1), "H": lambda self: M.conj(P.t(self)),
+    "mH": lambda self: M.conj(P.transpose(self, -2, -1)), "real": M.real, "imag": M.imag, "device": _device, "nbytes": lambda self: self._data.size * self.dtype.itemsize,
+    "itemsize": lambda self: self.dtype.itemsize, "is_sparse": lambda self: False, "is_cuda": lambda self: False,
+}.items():  # fmt: skip
+    setattr(Tensor, _name, property(_get))
+setattr(Tensor, "data", property(_data_get, _data_set))  # noqa: B010
+
+# -- functions that are methods too, and their in-place forms ---------------------------------------------------
+
+_FUNCTIONS = {
+    M: "add sub mul div true_divide floor_divide remainder fmod pow atan2 maximum minimum eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not "
+       "bitwise_left_shift bitwise_right_shift nextafter neg sqrt rsqrt exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc "
+       "erfinv lgamma digamma sigmoid relu square reciprocal floor ceil trunc round abs sign sgn isnan isinf isfinite logical_not logical_and logical_or "
+       "logical_xor clamp conj signbit",
+    R: "sum prod mean var std amax amin argmax argmin max min any all cumsum cumprod logsumexp softmax log_softmax",
+    P: "reshape permute transpose t squeeze unsqueeze flatten expand broadcast_to narrow split chunk unbind flip diagonal tril triu",
+    _products: "matmul mm bmm mv dot outer addmm",
+}  # fmt: skip
+for _module, _names in _FUNCTIONS.items():
+    for _name in _names.split():
+        setattr(Tensor, _name, getattr(_module, _name))
+_IN_PLACE = (
+    "add sub mul div floor_divide remainder fmod pow neg sqrt rsqrt exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfinv "
+    "sigmoid relu square reciprocal floor ceil trunc round abs sign clamp tril triu logical_not bitwise_and bitwise_or bitwise_xor cumsum cumprod"
+)
+_UFUNCS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide}
+for _name in _IN_PLACE.split():
+    _fn = getattr(M, _name, None) or getattr(P, _name, None) or getattr(R, _name)
+    setattr(Tensor, f"{_name}_", M.inplace(_fn, f"{_name}_", _UFUNCS.get(_name)))

@@ -1,0 +1,240 @@
+"""Reductions on tensors, with PyTorch's arguments."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from twinflow.core import as_dtype, normalize_axes, normalize_axis, numel
+from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange
+from twinflow.ops import _reduce as R
+from twinflow.ops._declare import call
+from twinflow.ops._math import as_bool, bitwise_not, sqrt
+from twinflow.ops._promote import convert, is_inexact, to_tensor_arg
+from twinflow.ops._shape import reshape
+from twinflow.tensor import Tensor, apply
+
+
+class ValuesIndices(NamedTuple):
+    """The pair that max, min, sort, topk, ... return: `.values` and `.indices`."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def _integral_up(x: Tensor, dtype: Any) -> Tensor:
+    """Sums and products of bools and integers are int64 unless another type is asked for."""
+    if dtype is not None:
+        return convert(x, as_dtype(dtype))
+    return x if is_inexact(x) else convert(x, as_dtype("int64"))
+
+
+def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum of the elements, over all axes or those named.
+
+    >>> import twinflow
+    >>> twinflow.sum(twinflow.ones(2, 3), dim=1)
+    tensor([3., 3.])
+    """
+    x = _integral_up(to_tensor_arg(input, "sum"), dtype)
+    axes = normalize_axes(dim if dim != () else None, x.ndim, "sum")
+    return apply(R.sum_, x, axes=axes, keepdim=keepdim)  # type: ignore[no-any-return]
+
+
+def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The product of the elements, over all axes or those named."""
+    x = _integral_up(to_tensor_arg(input, "prod"), dtype)
+    return apply(R.prod, x, axes=normalize_axes(dim, x.ndim, "prod"), keepdim=keepdim)  # type: ignore[no-any-return]
+
+
+def _need_inexact(x: Tensor, op: str, dtype: Any) -> Tensor:
+    if dtype is not None:
+        x = convert(x, as_dtype(dtype))
+    if not is_inexact(x):
+        raise DTypeError(
+            f"{op}: the {op} of {x.dtype.name} elements is not of their type; use .float() first, or dtype="
+        )
+    return x
+
+
+def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The average of the elements, over all axes or those named."""
+    x = _need_inexact(to_tensor_arg(input, "mean"), "mean", dtype)
+    axes = normalize_axes(dim if dim != () else None, x.ndim, "mean")
+    n = numel([x._data.shape[a] for a in axes])
+    total = apply(R.sum_, x, axes=axes, keepdim=keepdim)
+    return call("div", total, float(n))  # type: ignore[no-any-return]
+
+
+def var(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None
+) -> Tensor:
+    """Σ (x - mean)² / (n - correction), over all axes or those named; correction 1 unless said otherwise."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    if correction is None:
+        correction = 1 if unbiased is None or unbiased else 0
+    x = _need_inexact(to_tensor_arg(input, "var"), "var", None)
+    axes = normalize_axes(dim if dim != () else None, x.ndim, "var")
+    n = numel([x._data.shape[a] for a in axes])
+    centred = x - mean(x, axes, True)  # type: ignore[operator]
+    square = centred * centred if x._data.dtype.kind != "c" else call("real", centred * call("conj", centred))
+    total = apply(R.sum_, square, axes=axes, keepdim=keepdim)
+    return call("div", total, float(max0(n - correction)))  # type: ignore[no-any-return]
+
+
+def max0(n: Any) -> Any:
+    """n, or 0 if it is negative: too few elements give NaN, as 0/0."""
+    return n if n > 0 else 0
+
+
+def std(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None
+) -> Tensor:
+    """The square root of `var`."""
+    return sqrt(var(input, dim, unbiased, keepdim, correction=correction))
+
+
+def var_mean(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None
+) -> tuple[Tensor, Tensor]:
+    """(var, mean)."""
+    return var(input, dim, unbiased, keepdim, correction=correction), mean(
+        input, dim if not isinstance(dim, bool) else None, keepdim
+    )
+
+
+def std_mean(
+    input: Tensor, dim: Any = None, unbiased: bool | None = None, keepdim: bool = False, *, correction: Any = None
+) -> tuple[Tensor, Tensor]:
+    """(std, mean)."""
+    return std(input, dim, unbiased, keepdim, correction=correction), mean(
+        input, dim if not isinstance(dim, bool) else None, keepdim
+    )
+
+
+def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+    """The largest element; equal ones share the gradient."""
+    x = to_tensor_arg(input, "amax")
+    return apply(R.amax, x, axes=normalize_axes(dim if dim != () else None, x.ndim, "amax"), keepdim=keepdim)  # type: ignore[no-any-return]
+
+
+def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
+    """The smallest element; equal ones share the gradient."""
+    x = to_tensor_arg(input, "amin")
+    return apply(R.amin, x, axes=normalize_axes(dim if dim != () else None, x.ndim, "amin"), keepdim=keepdim)  # type: ignore[no-any-return]
+
+
+def _arg(prim: Any, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    x = to_tensor_arg(input, prim.name)
+    if x._data.dtype.kind == "b":
+        x = convert(x, as_dtype("uint8"))
+    if dim is None:
+        flat = apply(reshape, x, shape=(x._data.size,))
+        if not x._data.size:
+            raise IndexOutOfRange(f"{prim.name}: an empty tensor has no extreme element")
+        y = apply(prim, flat, axis=0, keepdim=False)
+        return apply(reshape, y, shape=(1,) * x.ndim) if keepdim else y  # type: ignore[no-any-return]
+    axis = normalize_axis(dim, x.ndim, prim.name)
+    if x.ndim == 0:
+        return call("full", shape=(), value=0, dtype=as_dtype("int64"))  # type: ignore[no-any-return]
+    return apply(prim, x, axis=axis, keepdim=keepdim)  # type: ignore[no-any-return]
+
+
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the largest element, of the flattened tensor or along an axis."""
+    return _arg(R.argmax, input, dim, keepdim)
+
+
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The index of the smallest element, of the flattened tensor or along an axis."""
+    return _arg(R.argmin, input, dim, keepdim)
+
+
+def _extreme(input: Tensor, dim: int, keepdim: bool, arg: Any) -> ValuesIndices:
+    index = arg(input, dim, True)
+    if input.ndim == 0:
+        return ValuesIndices(apply(reshape, input, shape=()), index)
+    axis = normalize_axis(dim, input.ndim, arg.__name__)
+    values = call("gather", input, index, axis=axis)
+    if not keepdim:
+        shape = tuple(s for i, s in enumerate(input._data.shape) if i != axis)
+        values, index = apply(reshape, values, shape=shape), apply(reshape, index, shape=shape)
+    return ValuesIndices(values, index)
+
+
+def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element of all; along an axis (values, indices); of two tensors, elementwise."""
+    x = to_tensor_arg(input, "max")
+    if isinstance(dim, Tensor):
+        return call("maximum", x, dim)
+    if dim is None:
+        return amax(x)
+    return _extreme(x, dim, keepdim, argmax)
+
+
+def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element of all; along an axis (values, indices); of two tensors, elementwise."""
+    x = to_tensor_arg(input, "min")
+    if isinstance(dim, Tensor):
+        return call("minimum", x, dim)
+    if dim is None:
+        return amin(x)
+    return _extreme(x, dim, keepdim, argmin)
+
+
+def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Whether an element differs from zero."""
+    x = as_bool(input, "any")
+    axes = normalize_axes(dim, x.ndim, "any")
+    n = apply(R.sum_, convert(x, as_dtype("int64")), axes=axes, keepdim=keepdim)
+    return call("gt", n, 0)  # type: ignore[no-any-return]
+
+
+def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """Whether every element differs from zero."""
+    return bitwise_not(any(bitwise_not(as_bool(input, "all")), dim, keepdim))
+
+
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Running sums along an axis."""
+    x = _integral_up(input, dtype)
+    return x if x.ndim == 0 else apply(R.cumsum, x, axis=normalize_axis(dim, x.ndim, "cumsum"))  # type: ignore[no-any-return]
+
+
+def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """Running products along an axis."""
+    x = _integral_up(input, dtype)
+    return x if x.ndim == 0 else apply(R.cumprod, x, axis=normalize_axis(dim, x.ndim, "cumprod"))  # type: ignore[no-any-return]
+
+
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """log Σ exp(x), without overflow: the largest element is taken out first."""
+    x = to_tensor_arg(input, "logsumexp")
+    axes = normalize_axes(dim, x.ndim, "logsumexp")
+    top = amax(x, axes, True).detach()  # type: ignore[attr-defined]
+    top = call("where", call("eq", call("abs", top), float("inf")), 0.0, top)
+    total = apply(R.sum_, call("exp", x - top), axes=axes, keepdim=True)
+    y = call("log", total) + top
+    if keepdim:
+        return y  # type: ignore[no-any-return]
+    return apply(reshape, y, shape=tuple(s for i, s in enumerate(x._data.shape) if i not in axes))  # type: ignore[no-any-return]
+
+
+def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
+    """exp(x) / Σ exp(x) along an axis, without overflow."""
+    if dim is None:
+        raise ArgumentError("softmax: name the axis over which probabilities add up to 1, for example dim=-1")
+    x = _need_inexact(to_tensor_arg(input, "softmax"), "softmax", dtype)
+    axes = (normalize_axis(dim, x.ndim, "softmax"),) if x.ndim else ()
+    e = call("exp", x - amax(x, axes, True).detach())  # type: ignore[attr-defined]
+    return e / apply(R.sum_, e, axes=axes, keepdim=True)  # type: ignore[no-any-return]
+
+
+def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
+    """x - log Σ exp(x) along an axis, without overflow."""
+    if dim is None:
+        raise ArgumentError("log_softmax: name the axis over which probabilities add up to 1, for example dim=-1")
+    x = _need_inexact(to_tensor_arg(input, "log_softmax"), "log_softmax", dtype)
+    axes = (normalize_axis(dim, x.ndim, "log_softmax"),) if x.ndim else ()
+    z = x - amax(x, axes, True).detach()  # type: ignore[attr-defined]
+    return z - call("log", apply(R.sum_, call("exp", z), axes=axes, keepdim=True))  # type: ignore[no-any-return]

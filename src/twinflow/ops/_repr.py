@@ -1,0 +1,86 @@
+"""How a tensor prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from twinflow.core import get_default_dtype
+from twinflow.graph import Node
+from twinflow.ops._declare import BF16
+from twinflow.tensor import Tensor, current_grad_fn
+
+_OPTIONS: dict[str, Any] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80}
+
+
+def set_printoptions(
+    *,
+    precision: int | None = None,
+    threshold: int | None = None,
+    edgeitems: int | None = None,
+    linewidth: int | None = None,
+) -> None:
+    """How tensors print: digits, when to summarise, how many elements at the edges, the width of a line."""
+    given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
+    _OPTIONS.update({k: v for k, v in given.items() if v is not None})
+
+
+def _elements(data: np.ndarray[Any, Any]) -> str:
+    p = _OPTIONS["precision"]
+    plain = data.astype(np.float32) if data.dtype == BF16 or data.dtype == np.float16 else data
+    if plain.dtype.kind == "f":
+        finite = plain[np.isfinite(plain)]
+        nonzero = np.abs(finite[finite != 0])
+        whole = (
+            bool(finite.size) and bool(np.all(finite == np.round(finite))) and (not nonzero.size or nonzero.max() < 1e8)
+        )
+        science = (
+            bool(nonzero.size)
+            and not whole
+            and (nonzero.max() >= 1e8 or nonzero.min() < 1e-4 or nonzero.max() / nonzero.min() > 1e8)
+        )
+        one = (
+            (lambda v: f"{v:.0f}." if np.isfinite(v) else str(v))
+            if whole
+            else (lambda v: f"{v:.{p}e}" if science else f"{v:.{p}f}")
+        )
+        width = max((len(one(v)) for v in _corner(plain).reshape(-1)), default=0)
+        formatter: Any = {"float_kind": lambda v: one(v).rjust(width)}
+    else:
+        formatter = None
+    return np.array2string(
+        plain, separator=", ", prefix="tensor(", formatter=formatter, precision=p, threshold=_OPTIONS["threshold"], edgeitems=_OPTIONS["edgeitems"],
+        max_line_width=_OPTIONS["linewidth"],
+    )  # fmt: skip
+
+
+def _corner(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The elements that will be printed of a large array."""
+    if data.size <= _OPTIONS["threshold"]:
+        return data
+    e = _OPTIONS["edgeitems"]
+    for axis, n in enumerate(data.shape):
+        if n > 2 * e:
+            data = np.take(data, [*range(e), *range(n - e, n)], axis)
+    return data
+
+
+def tensor_repr(self: Tensor) -> str:
+    """`tensor([1., 2.], grad_fn=<MulBackward>)`."""
+    data = self._data
+    name = "Parameter containing:\ntensor" if type(self).__name__ == "Parameter" else "tensor"
+    if not isinstance(data, np.ndarray):
+        what = repr(data) if isinstance(data, Node) else data.transform
+        return f"tensor({what}, shape={tuple(self.shape)}, dtype={self.dtype!r})"
+    parts = [_elements(data) if data.size else "[]"]
+    if data.size == 0 and data.shape != (0,):
+        parts.append(f"size={tuple(data.shape)}")
+    if not (self.dtype is get_default_dtype() or self.dtype.name in ("int64", "bool")) or data.size == 0:
+        parts.append(f"dtype={self.dtype!r}")
+    fn = current_grad_fn(self)
+    if fn is not None:
+        parts.append(f"grad_fn={fn!r}")
+    elif self.requires_grad:
+        parts.append("requires_grad=True")
+    return f"{name}({', '.join(parts)})"

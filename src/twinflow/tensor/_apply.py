@@ -1,0 +1,138 @@
+"""The one door through which every operation goes.
+
+Plain evaluation runs the primitive on NumPy arrays at once. Otherwise the innermost transformation among the operands,
+or the tracer, takes the operation. Afterwards, if an operand requires gradients, the tape records it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from twinflow.core.errors import ShapeError, TraceError, TwinflowError
+from twinflow.graph import Aval, Node, Primitive, aval_of
+from twinflow.tensor._mode import MODE, SPECIAL
+from twinflow.tensor._tape import record
+from twinflow.tensor._tensor import Meta, Tensor, _new, payload, wrap
+
+_ndarray = np.ndarray
+
+
+def apply(prim: Primitive, *args: Any, **params: Any) -> Any:
+    """`prim` on tensors and Python numbers: a tensor, or a tuple of them."""
+    if SPECIAL.count:
+        return _apply_special(prim, args, params)
+    data = [a._data if isinstance(a, Tensor) else a for a in args]
+    try:
+        out = prim.run(*data, **params)
+    except Exception as error:
+        raise explain(prim, args, params, error) from error
+    if prim.n_out == 1:
+        t = _new(Tensor)
+        t._data = out if type(out) is _ndarray else np.asarray(out)
+        t._meta = None
+        result: Any = t
+    else:
+        result = tuple([wrap(o if type(o) is _ndarray else np.asarray(o)) for o in out])
+    return finish(prim, args, params, result)
+
+
+def finish(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], result: Any) -> Any:
+    """Record the operation if a gradient will be wanted, and tie views to what they look at."""
+    if MODE.grad:
+        for a in args:
+            if isinstance(a, Tensor) and a._meta is not None and a._meta.requires_grad:
+                record(prim, args, params, result)
+                break
+    if prim.view is not None:
+        _tie_view(prim, args[0], params, result)
+    if MODE.inference:
+        for t in (result,) if prim.n_out == 1 else result:
+            if t._meta is None:
+                t._meta = Meta()
+            t._meta.inference = True
+    return result
+
+
+def _tie_view(prim: Primitive, base: Tensor, params: dict[str, Any], out: Tensor) -> None:
+    a, b = base._data, out._data
+    if type(a) is _ndarray and type(b) is _ndarray:
+        root = b.base
+        if root is not a and (root is None or root is not a.base):
+            return  # reshape had to copy: new memory
+    bm = base._meta
+    if bm is None:
+        bm = base._meta = Meta()
+    om = out._meta
+    if om is None:
+        om = out._meta = Meta(bm.version)
+    else:
+        om.version = bm.version
+    if bm.base is None:
+        om.base, om.view = base, ((prim, params),)
+    else:
+        om.base, om.view = bm.base, (*bm.view, (prim, params))
+    om.seen = bm.version[0]
+
+
+def _apply_special(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+    level = 0
+    top: Any = None
+    symbolic = False
+    for a in args:
+        if isinstance(a, Tensor):
+            p = payload(a)
+            if type(p) is not _ndarray:
+                symbolic = True
+                if not isinstance(p, Node) and p.level > level:
+                    level, top = p.level, p
+    tracer = MODE.tracer
+    if tracer is not None and tracer.level > level:
+        result = tracer.record(prim, args, params)
+    elif top is not None:
+        result = top.process(prim, args, params)
+    else:
+        if symbolic:
+            raise TraceError(
+                f"{prim.name}: an operand was made while a function was traced, and has no value outside it; "
+                "return it from the function instead of keeping it"
+            )
+        data = [a._data if isinstance(a, Tensor) else a for a in args]
+        try:
+            out = prim.run(*data, **params)
+        except Exception as error:
+            raise explain(prim, args, params, error) from error
+        result = wrap(np.asarray(out)) if prim.n_out == 1 else tuple([wrap(np.asarray(o)) for o in out])
+    return finish(prim, args, params, result)
+
+
+def operand_aval(a: Any) -> Any:
+    """The Aval of an operand: of a tensor whatever its payload; numbers stay."""
+    if not isinstance(a, Tensor):
+        return a
+    p = payload(a)
+    if isinstance(p, Node):
+        return p.aval
+    return aval_of(p) if isinstance(p, np.ndarray) else Aval(tuple(p.shape), a.dtype)
+
+
+def explain(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], error: Exception) -> Exception:
+    """The error to raise when the reference failed: the shape rule's, which knows how to say it."""
+    if isinstance(error, TwinflowError):
+        return error
+    for a in args:
+        if isinstance(a, Tensor) and isinstance(a._data, Node):
+            return TraceError(
+                f"{prim.name}: an operand was made while a function was traced, and has no value outside it; "
+                "return it from the function instead of keeping it"
+            )
+    avals = [operand_aval(a) for a in args]
+    try:
+        prim.out(*avals, **params)
+    except TwinflowError as better:
+        return better
+    if isinstance(error, MemoryError):
+        return error
+    listed = ", ".join(repr(a) for a in avals)
+    return ShapeError(f"{prim.name}({listed}): {error}")

@@ -1,0 +1,136 @@
+"""In-place writes: into memory in plain evaluation, as new values of the same tensor everywhere else."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from twinflow.core import broadcast_shapes
+from twinflow.core.errors import DTypeError, GradientError, ShapeError
+from twinflow.graph import find_primitive
+from twinflow.tensor._apply import apply
+from twinflow.tensor._mode import MODE
+from twinflow.tensor._tensor import Meta, Tensor, meta_of, payload, wrap
+
+
+def old_value(t: Tensor) -> Tensor:
+    """A stand-in for `t` as it is before an in-place operation, with its place on the tape."""
+    data = payload(t)
+    if MODE.tracer is not None and type(data) is np.ndarray:
+        data = MODE.tracer.node_of(t)
+    old = wrap(data)
+    m = t._meta
+    if m is not None:
+        om = old._meta = Meta(m.version)
+        om.requires_grad, om.grad_fn, om.index = m.requires_grad, m.grad_fn, m.index
+    return old
+
+
+def check_writable(t: Tensor, op: str) -> None:
+    """Raise if `t` cannot be written in place now: a leaf that requires gradients, or an expanded view."""
+    m = t._meta
+    if m is not None and MODE.grad and m.requires_grad and m.grad_fn is None:
+        raise GradientError(
+            f"{op}: a leaf tensor that requires gradients cannot be written in place while gradients are recorded; "
+            "write it inside `with no_grad():`"
+        )
+    if m is not None and MODE.grad and m.base is not None and m.base.is_leaf and m.base.requires_grad:
+        raise GradientError(
+            f"{op}: this is a view of a leaf tensor that requires gradients, which cannot be written in place while "
+            "gradients are recorded; write it inside `with no_grad():`"
+        )
+    if m is not None and m.inference and not MODE.inference:
+        raise GradientError(f"{op}: a tensor made in inference_mode cannot be written in place outside it; clone() it")
+    if type(t._data) is np.ndarray and MODE.tracer is None and not t._data.flags.writeable:
+        raise ShapeError(
+            f"{op}: this tensor is read-only (several elements may share one place in memory, as after expand()); clone() it first"
+        )
+
+
+def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
+    """Write `value` (broadcast, converted) into `t`, and move the tape along. Returns `t`."""
+    check_writable(t, op)
+    shape, dtype = tuple(t._data.shape), t.dtype
+    if tuple(value._data.shape) != shape:
+        if broadcast_shapes(shape, tuple(value._data.shape), op=op) != shape:
+            raise ShapeError(
+                f"{op}: a result of shape {tuple(value._data.shape)} does not fit into the tensor of shape {shape}; in-place "
+                "operations never change the shape"
+            )
+        value = apply(find_primitive("expand"), value, shape=shape)
+    if value.dtype is not dtype:
+        if value.dtype.category > dtype.category:
+            raise DTypeError(
+                f"{op}: a {value.dtype.name} result cannot be written into a {dtype.name} tensor; use the "
+                "out-of-place operation, or convert first"
+            )
+        value = apply(find_primitive("cast"), value, dtype=dtype)
+    recorded = MODE.grad and (value.requires_grad or t.requires_grad)
+    if recorded and t._meta is not None and t._meta.base is not None:
+        _write_through_view(t, value, recorded=True)
+        return t
+    _store(t, value)
+    if recorded:
+        m, vm = meta_of(t), value._meta
+        if vm is not None and vm.requires_grad:
+            if vm.grad_fn is None:  # a leaf was assigned: give it a place on the tape
+                vm = meta_of(apply(find_primitive("copy"), value))
+            m.requires_grad, m.grad_fn, m.index = True, vm.grad_fn, vm.index
+        else:
+            m.requires_grad, m.grad_fn, m.index = False, None, 0
+    return t
+
+
+def _store(t: Tensor, value: Tensor) -> None:
+    """Change what `t` holds, without the tape."""
+    m = t._meta
+    in_memory = type(t._data) is np.ndarray
+    if in_memory and MODE.tracer is None and type(value._data) is np.ndarray:
+        if value._data is not t._data:
+            np.copyto(t._data, value._data)
+        if m is not None:
+            m.version[0] += 1
+            m.seen = m.version[0]
+        return
+    if m is not None and m.base is not None:
+        _write_through_view(t, value, recorded=False)
+        return
+    if in_memory and MODE.tracer is not None:
+        MODE.tracer.write(t, value)
+    elif in_memory:
+        raise GradientError(
+            "in-place: a tensor from outside a transformation cannot be written inside it; return the new value"
+        )
+    else:
+        t._data = value._data
+    if m is not None:
+        m.version[0] += 1
+
+
+def _write_through_view(t: Tensor, value: Tensor, *, recorded: bool) -> None:
+    """base <- base with `value` where the view looks; then the view follows its base."""
+    m = meta_of(t)
+    base = m.base
+    if base is None:
+        raise GradientError("in-place: not a view")
+    chain: list[Tensor] = [old_value(base)]
+    for prim, params in m.view[:-1]:
+        chain.append(apply(prim, chain[-1], **params))
+    new = value
+    for (prim, params), source in zip(reversed(m.view), reversed(chain)):
+        if prim.view is None:
+            raise ShapeError(f"in-place: a result of {prim.name} cannot be written through")
+        new = prim.view(source, new, **params)
+    in_memory = type(t._data) is np.ndarray and MODE.tracer is None and type(value._data) is np.ndarray
+    if in_memory:
+        if value._data is not t._data:
+            np.copyto(t._data, value._data)
+    elif isinstance(base._data, np.ndarray) and MODE.tracer is not None:
+        MODE.tracer.write(base, new)
+    else:
+        base._data = new._data
+    bm = meta_of(base)
+    bm.version[0] += 1
+    if recorded and new._meta is not None:
+        bm.requires_grad, bm.grad_fn, bm.index = new._meta.requires_grad, new._meta.grad_fn, new._meta.index
+    if not in_memory and not isinstance(t._data, np.ndarray):
+        t._data = value._data

@@ -1,0 +1,268 @@
+"""The one user-visible class: a tensor.
+
+It holds a payload and, once differentiation or views are involved, a `Meta`. The payload is a NumPy array (eager), a
+graph `Node` (while tracing), or a value of a transformation such as `vmap`. Operations are attached by `twinflow.ops`.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+
+from twinflow.core import FROM_NUMPY, DType
+from twinflow.core.errors import GradientError, TraceError
+from twinflow.graph import Node
+from twinflow.tensor._mode import MODE
+
+
+class Meta:
+    """What a tensor knows beyond its elements. `version` is one list shared by all views of the same memory."""
+
+    __slots__ = (
+        "base",
+        "grad",
+        "grad_fn",
+        "hooks",
+        "index",
+        "inference",
+        "requires_grad",
+        "retains",
+        "seen",
+        "version",
+        "view",
+    )
+
+    def __init__(self, version: list[int] | None = None) -> None:
+        self.requires_grad = False
+        self.grad: Tensor | None = None
+        self.grad_fn: Any = None
+        self.index = 0
+        self.version: list[int] = [0] if version is None else version
+        self.base: Tensor | None = None  # the tensor this one is a view of
+        self.view: tuple[Any, ...] = ()  # ((primitive, params), ...) from base to here
+        self.seen = 0  # the version at which payload and grad_fn of a view were last made
+        self.hooks: dict[int, Any] | None = None
+        self.retains = False
+        self.inference = False
+
+
+class Tensor:
+    """A multi-dimensional array with a type, a device and, if asked, a gradient.
+
+    Made by `twinflow.tensor`, `zeros`, `randn`, `from_numpy`, ... and by operations on other tensors.
+
+    >>> import twinflow
+    >>> x = twinflow.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    __slots__ = ("__weakref__", "_data", "_meta")
+
+    _data: Any
+    _meta: Meta | None
+
+    # -- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """The extents of the axes, a tuple with `numel()`."""
+        return Size(self._data.shape)
+
+    @property
+    def dtype(self) -> DType:
+        """The type of the elements."""
+        return FROM_NUMPY[self._data.dtype]
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self._data.shape)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether operations on this tensor are recorded for differentiation."""
+        m = self._meta
+        return m is not None and m.requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        self.requires_grad_(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Switch recording for this tensor on or off, in place."""
+        if requires_grad and not (self.dtype.is_floating_point or self.dtype.is_complex):
+            raise GradientError(f"only floating and complex tensors can require gradients, not {self.dtype!r}")
+        m = meta_of(self)
+        if not requires_grad and m.grad_fn is not None:
+            raise GradientError("requires_grad can only be switched off on leaf tensors; use .detach()")
+        if requires_grad and m.inference:
+            raise GradientError("a tensor made in inference_mode cannot require gradients; clone() it outside first")
+        m.requires_grad = bool(requires_grad)
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        """True for tensors that no recorded operation made: their gradients are kept in `.grad`."""
+        m = self._meta
+        return m is None or m.grad_fn is None
+
+    @property
+    def grad_fn(self) -> Any:
+        """The recorded operation that made this tensor, or None."""
+        return None if self._meta is None else current_grad_fn(self)
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` has accumulated here."""
+        m = self._meta
+        if m is None:
+            return None
+        if MODE.tracer is not None:
+            MODE.tracer.touch_grad(self, reads=True)
+        return m.grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is None and self._meta is None:
+            return
+        if value is not None:
+            if not isinstance(value, Tensor):
+                raise GradientError(f".grad takes a tensor or None, not {type(value).__name__}")
+            if tuple(value.shape) != tuple(self.shape):
+                raise GradientError(f".grad of shape {tuple(value.shape)} for a tensor of shape {tuple(self.shape)}")
+        m = meta_of(self)
+        if MODE.tracer is not None:
+            MODE.tracer.touch_grad(self, reads=False)
+        m.grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
+
+    @property
+    def _version(self) -> int:
+        """How often the memory has been written in place."""
+        return 0 if self._meta is None else self._meta.version[0]
+
+    @property
+    def _base(self) -> Tensor | None:
+        """The tensor this one is a view of, or None."""
+        return None if self._meta is None else self._meta.base
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this tensor in `.grad` although it is not a leaf."""
+        if not self.requires_grad:
+            raise GradientError("retain_grad: this tensor does not require gradients")
+        m = meta_of(self)
+        fn = current_grad_fn(self)
+        if fn is None or m.retains:
+            return
+        m.retains = True
+        me = weakref.ref(self)
+
+        def keep(g: Tensor) -> Tensor:
+            t = me()
+            if t is not None:
+                t.grad = g
+            return g
+
+        fn.add_prehook(m.index, keep)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether `retain_grad` was called."""
+        return self._meta is not None and self._meta.retains
+
+
+class Size(tuple[int, ...]):
+    """A shape: a tuple that also answers `numel()` and prints as PyTorch's does."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements of a tensor of this shape."""
+        n = 1
+        for s in self:
+            n *= s
+        return n
+
+    def __repr__(self) -> str:
+        return f"twinflow.Size([{', '.join(map(str, self))}])"
+
+
+_new = object.__new__
+
+
+def wrap(data: Any) -> Tensor:
+    """A tensor around a payload."""
+    t: Tensor = _new(Tensor)
+    t._data = data
+    t._meta = None
+    return t
+
+
+def meta_of(t: Tensor) -> Meta:
+    """The tensor's Meta, made if there is none."""
+    m = t._meta
+    if m is None:
+        m = t._meta = Meta()
+    return m
+
+
+def current_grad_fn(t: Tensor) -> Any:
+    """The grad_fn of `t`, made anew if `t` is a view whose base was written since."""
+    m = t._meta
+    if m is None:
+        return None
+    if m.base is not None and m.seen != m.version[0]:
+        refresh_view(t)
+    return m.grad_fn
+
+
+def refresh_view(t: Tensor) -> None:
+    """Derive payload and grad_fn of a view from its base again, after the base was written in place."""
+    from twinflow.tensor._apply import apply
+
+    m = t._meta
+    if m is None or m.base is None:
+        return
+    value: Tensor = m.base
+    if not isinstance(t._data, np.ndarray) or value.requires_grad:
+        for prim, params in m.view:
+            value = apply(prim, value, **params)
+        if not isinstance(t._data, np.ndarray):
+            t._data = value._data
+        if value._meta is not None:
+            m.grad_fn, m.index, m.requires_grad = value._meta.grad_fn, value._meta.index, value._meta.requires_grad
+    m.seen = m.version[0]
+
+
+def payload(t: Tensor) -> Any:
+    """The payload of `t`, brought up to date if `t` is a view outside plain memory."""
+    m = t._meta
+    if m is not None and m.base is not None and m.seen != m.version[0]:
+        refresh_view(t)
+    return t._data
+
+
+def array_of(t: Tensor, op: str) -> np.ndarray[Any, Any]:
+    """The NumPy array behind `t`; an error if its elements are not known yet (while tracing, inside vmap)."""
+    if MODE.tracer is not None:
+        raise TraceError(
+            f"{op}: the value of a tensor is not known while a function is traced; use where, cond or while_loop to "
+            "branch on values, return the tensor and look at it outside, or print it, which prints when the step runs"
+        )
+    data = t._data
+    if type(data) is np.ndarray:
+        return data
+    if isinstance(data, Node):
+        raise TraceError(
+            f"{op}: this tensor was made while a function was traced and has no value outside it; return it instead"
+        )
+    raise TraceError(
+        f"{op}: the value of a tensor is not known inside {data.transform}; return it and look at it outside"
+    )

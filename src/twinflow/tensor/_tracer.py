@@ -1,0 +1,182 @@
+"""Tracing: running a Python function once while every operation becomes a node of a graph.
+
+Tensors that the function touches without receiving them are captured as further inputs ("state"). In-place writes to
+them become new nodes; at the end, the last value of each written tensor is the graph's `writes`. Gradients left in
+`.grad` are outputs too. The Python objects are restored afterwards as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from twinflow.core.errors import TraceError
+from twinflow.graph import Graph, Node, Primitive
+from twinflow.tensor._mode import MODE, enter_special, exit_special, next_level
+from twinflow.tensor._tensor import Tensor, meta_of, payload, wrap
+
+
+class HostScalar:
+    """A number that Python supplies anew for each call, such as the learning rate: `read()` gives its value."""
+
+    __slots__ = ("node", "read")
+
+    def __init__(self, read: Callable[[], float], node: Node) -> None:
+        self.read = read
+        self.node = node
+
+
+class Tracer:
+    """Collects the operations of one thread into a graph. Used as a context manager."""
+
+    def __init__(self, name: str = "graph") -> None:
+        self.graph = Graph(name)
+        self.level = next_level()
+        self.outer: Tracer | None = None
+        self.captured: list[tuple[Tensor, Node]] = []  # tensors touched without being received
+        self.values: dict[int, Node] = {}  # id of a concrete tensor -> its current value here
+        self.written: dict[int, Tensor] = {}  # concrete tensors written in place
+        self.grads: dict[int, tuple[Tensor, Tensor | None, bool]] = {}  # touched .grad: (tensor, before, read first)
+        self.scalars: list[HostScalar] = []
+        self.after_call: list[Callable[[], None]] = []  # Python effects that each call repeats, e.g. schedule steps
+        self.guards: list[tuple[Callable[[], Any], Any, str]] = []  # (read, value at trace time, what)
+        self._alive: list[Tensor] = []  # keeps ids unique
+
+    # -- as a context ------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Tracer:
+        self.outer = MODE.tracer
+        MODE.tracer = self
+        enter_special()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        MODE.tracer = self.outer
+        exit_special()
+        for t, before, _ in self.grads.values():
+            meta_of(t).grad = before
+
+    # -- values ------------------------------------------------------------------------------------------------
+
+    def add_input(self, t: Tensor, name: str) -> Node:
+        """Make a received tensor an input: from here on `t` stands for it."""
+        node = self.graph.add_input(_aval(t), name)
+        self.values[id(t)] = node
+        self._alive.append(t)
+        return node
+
+    def node_of(self, value: Any) -> Any:
+        """The operand that stands for a tensor or number in this graph; foreign tensors are captured."""
+        if not isinstance(value, Tensor):
+            return value
+        p = payload(value)
+        if isinstance(p, Node) and p.graph is self.graph:
+            return p
+        node = self.values.get(id(value))
+        if node is None:
+            meta = value._meta
+            if meta is not None and meta.base is not None and isinstance(p, np.ndarray):
+                return self._view_of_captured(value)
+            node = self.graph.add_input(_aval(value), "")
+            self.values[id(value)] = node
+            self.captured.append((value, node))
+            self._alive.append(value)
+        return node
+
+    def _view_of_captured(self, value: Tensor) -> Node:
+        """A view that was made before tracing: its base is captured, and the view is part of the graph."""
+        meta = meta_of(value)
+        node = self.node_of(meta.base)
+        for prim, params in meta.view:
+            node = self.graph.add(prim, (node,), params)
+        return node  # type: ignore[no-any-return]
+
+    def record(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        """One operation as a node; the result is a tensor (or a tuple of them) that holds it."""
+        node = self.graph.add(prim, tuple([self.node_of(a) for a in args]), params)
+        if prim.n_out == 1:
+            return wrap(node)
+        pick = PICK[0]
+        return tuple(
+            [wrap(self.graph.add(pick, (node,), {"index": i}, aval=a, line=node.line)) for i, a in enumerate(node.aval)]
+        )
+
+    def write(self, t: Tensor, value: Tensor) -> None:
+        """An in-place write to a concrete tensor: from here on `t` stands for `value`."""
+        self.node_of(t)
+        self.values[id(t)] = self.node_of(value)
+        self.written[id(t)] = t
+
+    # -- Python state ------------------------------------------------------------------------------------------
+
+    def touch_grad(self, t: Tensor, *, reads: bool) -> None:
+        """Called before `.grad` of `t` is read or set."""
+        if id(t) not in self.grads and not isinstance(t._data, Node):
+            before = meta_of(t).grad
+            self.grads[id(t)] = (t, before, reads)
+            self._alive.append(t)
+
+    def scalar(self, read: Callable[[], float], dtype: Any, name: str) -> Tensor:
+        """A 0-dimensional input that is read from Python before each call."""
+        from twinflow.graph import Aval
+
+        node = self.graph.add_input(Aval((), dtype), name)
+        self.scalars.append(HostScalar(read, node))
+        return wrap(node)
+
+    def guard(self, read: Callable[[], Any], what: str) -> None:
+        """Say that the trace holds only while `read()` gives what it gives now."""
+        self.guards.append((read, read(), what))
+
+
+PICK: list[Primitive] = []  # the primitive `pick`, put here by the row that declares it
+
+
+def _aval(t: Tensor) -> Any:
+    from twinflow.tensor._apply import operand_aval
+
+    return operand_aval(t)
+
+
+class paused_tracing:
+    """Within it operations run at once although a function is being traced: for state that outlives the trace."""
+
+    def __enter__(self) -> None:
+        self._tracer = MODE.tracer
+        MODE.tracer = None
+
+    def __exit__(self, *exc: object) -> None:
+        MODE.tracer = self._tracer
+
+
+def current_tracer() -> Tracer | None:
+    """The innermost tracer of this thread, or None in plain evaluation."""
+    return MODE.tracer  # type: ignore[no-any-return]
+
+
+def is_tracing() -> bool:
+    """Whether a function is being traced in this thread."""
+    return MODE.tracer is not None
+
+
+def host_scalar(read: Callable[[], float], dtype: Any, name: str) -> Any:
+    """A number that changes from call to call: itself in plain evaluation, a runtime input while tracing."""
+    tracer: Tracer | None = MODE.tracer
+    return read() if tracer is None else tracer.scalar(read, dtype, name)
+
+
+def after_call(effect: Callable[[], None]) -> bool:
+    """While tracing, ask that every call of the compiled function ends with `effect()`. False in plain evaluation."""
+    tracer: Tracer | None = MODE.tracer
+    if tracer is None:
+        return False
+    tracer.after_call.append(effect)
+    return True
+
+
+def refuse_tracing(what: str, way_out: str) -> None:
+    """Raise TraceError if a function is being traced."""
+    if MODE.tracer is not None:
+        raise TraceError(f"{what} cannot be done while a function is traced; {way_out}")
