@@ -45,12 +45,12 @@ class Node:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the value."""
-        return self.aval.shape  # type: ignore[no-any-return]
+        return self.aval.shape
 
     @property
     def dtype(self) -> np.dtype[Any]:
         """The NumPy type of the value, as an array in its place would give."""
-        return self.aval.dtype.np  # type: ignore[no-any-return]
+        return self.aval.dtype.np
 
     @property
     def ndim(self) -> int:
@@ -60,7 +60,7 @@ class Node:
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self.aval.size  # type: ignore[no-any-return]
+        return self.aval.size
 
     @property
     def op(self) -> str:

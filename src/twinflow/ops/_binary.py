@@ -8,7 +8,7 @@ import numpy as np
 
 from twinflow.core import broadcast_shapes
 from twinflow.core.errors import DTypeError
-from twinflow.graph import Aval, Sample
+from twinflow.graph import Aval, Primitive, Sample
 from twinflow.ops._declare import (
     BF16,
     BOOL,
@@ -31,7 +31,7 @@ _INT = "defined on integers"
 _REAL = FLOATS + INTS
 
 
-add = elementwise(
+add: Primitive = elementwise(
     "add",
     keep_type(np.add),
     (lambda g, _y, _a, _b: g, lambda g, _y, _a, _b: g),
@@ -39,7 +39,7 @@ add = elementwise(
     kinds=NUMBERS + BOOL,
     doc="a + b.",
 )
-sub = elementwise(
+sub: Primitive = elementwise(
     "sub",
     keep_type(np.subtract),
     (lambda g, _y, _a, _b: g, lambda g, _y, _a, _b: -g),
@@ -47,7 +47,7 @@ sub = elementwise(
     kinds=NUMBERS,
     doc="a - b.",
 )
-mul = elementwise(
+mul: Primitive = elementwise(
     "mul",
     keep_type(np.multiply),
     (lambda g, _y, _a, b: g * conjugate(b), lambda g, _y, a, _b: g * conjugate(a)),
@@ -55,7 +55,7 @@ mul = elementwise(
     kinds=NUMBERS + BOOL,
     doc="a · b.",
 )
-div = elementwise(
+div: Primitive = elementwise(
     "div",
     keep_type(np.true_divide),
     (lambda g, _y, _a, b: g / conjugate(b), lambda g, y, _a, b: -(g * conjugate(y / b))),
@@ -73,7 +73,7 @@ def _int_safe(fn: Any) -> Any:
     return keep_type(run)
 
 
-floor_divide = elementwise(
+floor_divide: Primitive = elementwise(
     "floor_divide",
     _int_safe(np.floor_divide),
     (lambda g, _y, _a, _b: g * 0.0, lambda g, _y, _a, _b: g * 0.0),
@@ -81,7 +81,7 @@ floor_divide = elementwise(
     kinds=_REAL,
     doc="⌊a / b⌋.",
 )
-remainder = elementwise(
+remainder: Primitive = elementwise(
     "remainder",
     _int_safe(np.remainder),
     (lambda g, _y, _a, _b: g, lambda g, _y, a, b: -(g * apply(floor_divide, a, b))),
@@ -89,7 +89,7 @@ remainder = elementwise(
     kinds=_REAL,
     doc="a - b·⌊a / b⌋: the remainder with the divisor's sign.",
 )
-fmod = elementwise(
+fmod: Primitive = elementwise(
     "fmod",
     _int_safe(np.fmod),
     (lambda g, _y, _a, _b: g, lambda g, _y, a, b: -(g * call("trunc", a / b))),
@@ -119,7 +119,7 @@ def _np_pow(a: Any, b: Any) -> Any:
     return np.power(a, b)
 
 
-pow_ = elementwise(
+pow_: Primitive = elementwise(
     "pow",
     keep_type(_np_pow),
     (_pow_wrt_base, _pow_wrt_exponent),
@@ -144,7 +144,7 @@ def _share(first: Any, g: Tensor, y: Tensor, x: Any, other: Any) -> Tensor:
     return apply(where, apply(eq, x, other), mine * 0.5, mine)
 
 
-maximum = elementwise(
+maximum: Primitive = elementwise(
     "maximum",
     keep_type(np.maximum),
     (lambda g, y, a, b: _share(0, g, y, a, b), lambda g, y, a, b: _share(1, g, y, b, a)),
@@ -152,7 +152,7 @@ maximum = elementwise(
     kinds=_REAL + BOOL,
     doc="The larger of a and b; NaN if either is. At a tie each side gets half of the gradient.",
 )
-minimum = elementwise(
+minimum: Primitive = elementwise(
     "minimum",
     keep_type(np.minimum),
     (lambda g, y, a, b: _share(0, g, y, a, b), lambda g, y, a, b: _share(1, g, y, b, a)),
@@ -175,7 +175,7 @@ le = _compare("le", np.less_equal, "≤")
 gt = _compare("gt", np.greater, ">")
 ge = _compare("ge", np.greater_equal, "≥")
 
-bitwise_and = elementwise(
+bitwise_and: Primitive = elementwise(
     "bitwise_and",
     np.bitwise_and,
     None,
@@ -184,7 +184,7 @@ bitwise_and = elementwise(
     doc="Bitwise and; logical and of booleans.",
     why=_INT,
 )
-bitwise_or = elementwise(
+bitwise_or: Primitive = elementwise(
     "bitwise_or",
     np.bitwise_or,
     None,
@@ -193,13 +193,13 @@ bitwise_or = elementwise(
     doc="Bitwise or; logical or of booleans.",
     why=_INT,
 )
-bitwise_xor = elementwise(
+bitwise_xor: Primitive = elementwise(
     "bitwise_xor", np.bitwise_xor, None, ranges=[(0, 9)] * 2, kinds=INTS + BOOL, doc="Bitwise exclusive or.", why=_INT
 )
-shift_left = elementwise(
+shift_left: Primitive = elementwise(
     "shift_left", np.left_shift, None, ranges=[(0, 9), (0, 3)], kinds=INTS, doc="a · 2^b, on bits.", why=_INT
 )
-shift_right = elementwise(
+shift_right: Primitive = elementwise(
     "shift_right",
     np.right_shift,
     None,
@@ -208,7 +208,7 @@ shift_right = elementwise(
     doc="⌊a / 2^b⌋, on bits; the sign is kept.",
     why=_INT,
 )
-nextafter = elementwise(
+nextafter: Primitive = elementwise(
     "nextafter",
     np.nextafter,
     None,
@@ -232,7 +232,7 @@ def _np_complex(a: Any, b: Any) -> Any:
     return out
 
 
-complex_ = elementwise(
+complex_: Primitive = elementwise(
     "complex",
     _np_complex,
     (lambda g, _y, _a, _b: call("real", g), lambda g, _y, _a, _b: call("imag", g)),
@@ -271,7 +271,7 @@ def _where_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
-where = elementwise(
+where: Primitive = elementwise(
     "where",
     _np_where,
     (None, lambda g, _y, c, _a, _b: apply(where, c, g, 0.0), lambda g, _y, c, _a, _b: apply(where, c, 0.0, g)),

@@ -38,7 +38,7 @@ def _np_matmul(a: Any, b: Any) -> Any:
 def swap_last(x: Tensor) -> Tensor:
     """The last two axes exchanged: the transpose of each matrix."""
     n = len(x._data.shape)
-    return apply(permute, x, axes=(*range(n - 2), n - 1, n - 2))  # type: ignore[no-any-return]
+    return apply(permute, x, axes=(*range(n - 2), n - 1, n - 2))
 
 
 def _wrt_a(g: Tensor, _y: Any, _a: Any, b: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ def _wrt_b(g: Tensor, _y: Any, a: Tensor, _b: Any) -> Tensor:
         a2 = apply(reshape, a, shape=(-1 if a._data.size == 0 else a._data.size // k, k)) if a._data.size else a
         if a._data.size:
             g2 = apply(reshape, g, shape=(a._data.size // k, n))
-            return apply(matmul, swap_last(conjugate(a2)), g2)  # type: ignore[no-any-return]
+            return apply(matmul, swap_last(conjugate(a2)), g2)
     return sum_to(apply(matmul, swap_last(conjugate(a)), g), shape)
 
 
@@ -85,7 +85,7 @@ def _matmul_samples(rng: np.random.Generator) -> list[Sample]:
     return calls(*((s, {}) for s in shapes), kinds=("float32", "float64", "complex64", "int64", "bfloat16"))(rng)
 
 
-matmul = Primitive(
+matmul: Primitive = Primitive(
     "matmul",
     out=_matmul_out,
     ref=_np_matmul,

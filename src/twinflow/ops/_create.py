@@ -129,7 +129,7 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
             [3, 4]])
     """
     if isinstance(data, Tensor):
-        t = data.detach().clone()  # type: ignore[attr-defined]
+        t = data.detach().clone()
         if dtype is not None:
             t = t.to(dtype=as_dtype(dtype))
         return finish_new(t, requires_grad, device)
@@ -141,10 +141,10 @@ def tensor(data: Any, *, dtype: Any = None, device: Any = None, requires_grad: b
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """A tensor of `data` that shares its memory where it can: tensors are returned, arrays are not copied."""
     if isinstance(data, Tensor):
-        return data if dtype is None or data.dtype is as_dtype(dtype) else data.to(dtype=as_dtype(dtype))  # type: ignore[attr-defined,no-any-return]
+        return data if dtype is None or data.dtype is as_dtype(dtype) else data.to(dtype=as_dtype(dtype))
     if isinstance(data, np.ndarray):
         t = from_numpy(data)
-        return t if dtype is None else t.to(dtype=as_dtype(dtype))  # type: ignore[attr-defined,no-any-return]
+        return t if dtype is None else t.to(dtype=as_dtype(dtype))
     return tensor(data, dtype=dtype, device=device)
 
 
@@ -171,7 +171,7 @@ def _full(shape: Any, value: Any, dtype: Any, requires_grad: bool, device: Any) 
 def full(size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
     """A tensor with one value everywhere."""
     if isinstance(fill_value, Tensor):
-        return fill_value.to(dtype=dtype).expand(as_shape(size)).clone()  # type: ignore[attr-defined,no-any-return]
+        return fill_value.to(dtype=dtype).expand(as_shape(size)).clone()
     return _full(size, fill_value, dtype if dtype is not None else python_dtype(fill_value), requires_grad, device)
 
 
@@ -223,7 +223,7 @@ def arange(
     if end is None:
         start, end = 0, start
     if isinstance(start, Tensor) or isinstance(end, Tensor) or isinstance(step, Tensor):
-        start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))  # type: ignore[attr-defined]
+        start, end, step = (x.item() if isinstance(x, Tensor) else x for x in (start, end, step))
     if step == 0:
         raise ArgumentError("arange: step must not be 0")
     if (end - start) * step < 0:

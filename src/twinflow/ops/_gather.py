@@ -50,7 +50,7 @@ def _np_take(x: Any, index: Any, *, axis: int) -> Any:
 
 def _take_vjp(g: Tensor, _y: Any, _x: Any, index: Tensor, *, axis: int) -> Tensor:
     zero = call("full", shape=tuple(_x.shape), value=0, dtype=_x.dtype)
-    return apply(put_add, zero, index, g, axis=axis)  # type: ignore[no-any-return]
+    return apply(put_add, zero, index, g, axis=axis)
 
 
 def _take_batch(args: Any, axes: Any, *, axis: int) -> Any:
@@ -85,7 +85,7 @@ def _take_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
-take = Primitive(
+take: Primitive = Primitive(
     "take",
     out=_take_out,
     ref=_np_take,
@@ -138,7 +138,7 @@ def _put_batch(args: Any, axes: Any, *, axis: int) -> Any:
     return call("permute", y, axes=tuple(int(i) for i in np.argsort(order))), 0
 
 
-put_add = Primitive(
+put_add: Primitive = Primitive(
     "put_add",
     out=_put_out,
     ref=_np_put_add,
@@ -194,7 +194,7 @@ def _np_gather(x: Any, index: Any, *, axis: int) -> Any:
 
 def _gather_vjp(g: Tensor, _y: Any, _x: Any, index: Tensor, *, axis: int) -> Tensor:
     zero = call("full", shape=tuple(_x.shape), value=0, dtype=_x.dtype)
-    return apply(scatter_add, zero, index, g, axis=axis)  # type: ignore[no-any-return]
+    return apply(scatter_add, zero, index, g, axis=axis)
 
 
 def _along_batch(name: str) -> Any:
@@ -214,7 +214,7 @@ def _gather_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
-gather = Primitive(
+gather: Primitive = Primitive(
     "gather",
     out=_gather_out,
     ref=_np_gather,
@@ -266,7 +266,7 @@ def _np_scatter_add(x: Any, index: Any, v: Any, *, axis: int) -> Any:
 
 
 def _zero_like(x: Any) -> Tensor:
-    return call("full", shape=tuple(x.shape), value=0, dtype=x.dtype)  # type: ignore[no-any-return]
+    return call("full", shape=tuple(x.shape), value=0, dtype=x.dtype)
 
 
 def _or_zero(t: Any, x: Tensor) -> Tensor:
@@ -274,7 +274,7 @@ def _or_zero(t: Any, x: Tensor) -> Tensor:
 
 
 def _scatter_vjp_x(g: Tensor, _y: Any, _x: Any, index: Tensor, _v: Any, *, axis: int) -> Tensor:
-    return apply(scatter, g, index, call("full", shape=tuple(_v.shape), value=0, dtype=_v.dtype), axis=axis)  # type: ignore[no-any-return]
+    return apply(scatter, g, index, call("full", shape=tuple(_v.shape), value=0, dtype=_v.dtype), axis=axis)
 
 
 _SCATTER = [
@@ -292,7 +292,7 @@ def _scatter_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
-scatter = Primitive(
+scatter: Primitive = Primitive(
     "scatter",
     out=_scatter_out,
     ref=_np_scatter,
@@ -306,7 +306,7 @@ scatter = Primitive(
     ],
     doc="The operand with y[index[i, j], j] = v[i, j]; of repeated indices the last wins.",
 )
-scatter_add = Primitive(
+scatter_add: Primitive = Primitive(
     "scatter_add",
     out=_scatter_out,
     ref=_np_scatter_add,

@@ -74,10 +74,10 @@ class Generator:
         blocks = -(-numel(shape) // 4)
         if is_tracing():
             with no_grad():
-                state[1] += blocks  # type: ignore[index]
+                state[1] += blocks
         else:
             state._data[1] += blocks
-        return out  # type: ignore[no-any-return]
+        return out
 
 
 default_generator = Generator()
@@ -121,13 +121,13 @@ def uniform01(shape: tuple[int, ...], dtype: DType, generator: Generator | None)
     if dtype.name == "float64":
         n = numel(shape)
         bits = g.bits((2, n))
-        high = apply(cast, call("shift_right", bits[0], 5), dtype=dtype)  # type: ignore[index]
-        low = apply(cast, call("shift_right", bits[1], 6), dtype=dtype)  # type: ignore[index]
+        high = apply(cast, call("shift_right", bits[0], 5), dtype=dtype)
+        low = apply(cast, call("shift_right", bits[1], 6), dtype=dtype)
         u = (high * 2.0**26 + low) * 2.0**-53
-        return apply(reshape, u, shape=shape)  # type: ignore[no-any-return]
+        return apply(reshape, u, shape=shape)
     bits = g.bits(shape)
     u = apply(cast, call("shift_right", bits, 8), dtype=as_dtype("float32")) * 2.0**-24
-    return u if dtype.name == "float32" else apply(cast, u, dtype=dtype)  # type: ignore[no-any-return]
+    return u if dtype.name == "float32" else apply(cast, u, dtype=dtype)
 
 
 def normal01(shape: tuple[int, ...], dtype: DType, generator: Generator | None) -> Tensor:
@@ -137,12 +137,12 @@ def normal01(shape: tuple[int, ...], dtype: DType, generator: Generator | None) 
     half = (n + 1) // 2
     u = uniform01((2, half), wide, generator)
     tiny = 2.0**-54 if wide.name == "float64" else 2.0**-25
-    radius = call("sqrt", call("log", u[0] + tiny) * -2.0)  # type: ignore[index]  # u + tiny is never 0
+    radius = call("sqrt", call("log", u[0] + tiny) * -2.0)  # u + tiny is never 0
     radius = call("where", call("eq", radius, radius), radius, 0.0)
-    angle = u[1] * (2 * math.pi)  # type: ignore[index]
+    angle = u[1] * (2 * math.pi)
     z = call("concat", radius * call("cos", angle), radius * call("sin", angle), axis=0)[:n]
     z = apply(reshape, z, shape=shape)
-    return z if dtype is wide else apply(cast, z, dtype=dtype)  # type: ignore[no-any-return]
+    return z if dtype is wide else apply(cast, z, dtype=dtype)
 
 
 def rand(
@@ -195,7 +195,7 @@ def randint(
         k = call("shift_right", call("mul", wide, span), 32)
     else:
         two = apply(cast, g.bits((2, numel(shape))), dtype=as_dtype("uint64"))
-        joined = call("bitwise_or", call("shift_left", two[0], 32), two[1])  # type: ignore[index]
+        joined = call("bitwise_or", call("shift_left", two[0], 32), two[1])
         k = apply(reshape, call("remainder", joined, span), shape=shape)
     t = apply(cast, k, dtype=as_dtype("int64")) + low
     return finish_new(apply(cast, t, dtype=as_dtype(dtype)) if dtype is not None else t, requires_grad, device)
@@ -207,7 +207,7 @@ def randperm(
     """A random order of 0 to n - 1."""
     keys = (generator if generator is not None else default_generator).bits((2, as_int(n, "randperm: n")))
     wide = apply(cast, keys, dtype=as_dtype("uint64"))
-    joined = call("bitwise_or", call("shift_left", wide[0], 31), wide[1])  # type: ignore[index]
+    joined = call("bitwise_or", call("shift_left", wide[0], 31), wide[1])
     order = apply(cast, joined, dtype=as_dtype("int64")).argsort()
     return finish_new(apply(cast, order, dtype=as_dtype(dtype)) if dtype is not None else order, requires_grad, device)
 
@@ -223,23 +223,23 @@ def normal(
             )
         ref = mean + std * 0 if isinstance(mean, Tensor) else std * 0 + mean
         return normal01(tuple(ref._data.shape), ref.dtype, generator) * std + mean
-    return randn(as_shape(size), generator=generator, dtype=dtype) * std + mean  # type: ignore[operator]
+    return randn(as_shape(size), generator=generator, dtype=dtype) * std + mean
 
 
 def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that each element gives, else 0."""
     u = uniform01(tuple(input._data.shape), as_dtype("float32"), generator)
     p = input if input.dtype.name == "float32" else apply(cast, input, dtype=as_dtype("float32"))
-    return apply(cast, call("lt", u, p), dtype=input.dtype)  # type: ignore[no-any-return]
+    return apply(cast, call("lt", u, p), dtype=input.dtype)
 
 
 def uniform_(self: Tensor, a: float = 0.0, b: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with uniform random numbers in [a, b)."""
     d = _float_type("uniform_", self.dtype)
-    return self.copy_(uniform01(tuple(self._data.shape), d, generator) * float(b - a) + float(a))  # type: ignore[attr-defined,no-any-return]
+    return self.copy_(uniform01(tuple(self._data.shape), d, generator) * float(b - a) + float(a))
 
 
 def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with normal random numbers."""
     d = _float_type("normal_", self.dtype)
-    return self.copy_(normal01(tuple(self._data.shape), d, generator) * float(std) + float(mean))  # type: ignore[attr-defined,no-any-return]
+    return self.copy_(normal01(tuple(self._data.shape), d, generator) * float(std) + float(mean))

@@ -61,7 +61,7 @@ def _int_index(e: Any, n: int, axis: int) -> int:
 def _index_tensor(e: Any) -> Tensor:
     t = e if isinstance(e, Tensor) else tensor(e)
     if t._data.dtype.kind == "f" and t._data.size == 0:
-        t = t.to(dtype="int64")  # type: ignore[attr-defined]
+        t = t.to(dtype="int64")
     if t._data.dtype.kind not in "iu":
         raise IndexOutOfRange(f"index: tensors used as indices are integers or bools, not {t.dtype.name}")
     return t
@@ -151,8 +151,8 @@ def _resolve_tensor(index: Tensor, n: int, axis: int) -> Tensor:
             if low < 0:
                 return wrap(np.where(data < 0, data + n, data).astype(np.int64))
         return index if data.dtype == np.int64 else wrap(data.astype(np.int64))
-    index = index if data.dtype == np.int64 else index.to(dtype="int64")  # type: ignore[attr-defined]
-    return call("where", call("lt", index, 0), call("add", index, n), index)  # type: ignore[no-any-return]
+    index = index if data.dtype == np.int64 else index.to(dtype="int64")
+    return call("where", call("lt", index, 0), call("add", index, n), index)
 
 
 def basic_part(x: Tensor, plan: Plan) -> Tensor:
@@ -196,15 +196,15 @@ def getitem(x: Tensor, index: Any) -> Tensor:
             rest = x._data.shape[1:]
             zeros, ones = (0,) * len(rest), (1,) * len(rest)
             part = apply(slice_, x, starts=(i, *zeros), stops=(i + 1, *rest), steps=(1, *ones))
-            return apply(reshape, part, shape=rest)  # type: ignore[no-any-return]
+            return apply(reshape, part, shape=rest)
     plan = plan_index(x, index)
     part = basic_part(x, plan)
     if not plan.advanced:
-        return apply(reshape, x, shape=tuple(x._data.shape)) if part is x else part  # type: ignore[no-any-return]
+        return apply(reshape, x, shape=tuple(x._data.shape)) if part is x else part
     axes, rest, together = _layout(plan)
     flat, _ = _flat_index(plan, axes)
     if len(axes) == 1:
-        return apply(take, part, flat, axis=axes[0])  # type: ignore[no-any-return]
+        return apply(take, part, flat, axis=axes[0])
     lead = axes[0] if together else 0
     order = (*rest[:lead], *axes, *rest[lead:])
     part = apply(permute, part, axes=order) if order != tuple(range(len(order))) else part
@@ -213,7 +213,7 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     for a in axes:
         n *= plan.shape[a]
     part = apply(reshape, part, shape=(*s[:lead], n, *s[lead + len(axes) :]))
-    return apply(take, part, flat, axis=lead)  # type: ignore[no-any-return]
+    return apply(take, part, flat, axis=lead)
 
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:
@@ -235,7 +235,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         for a, t in plan.advanced:
             where[a] = array_of(t, "setitem")
         try:
-            view._data[tuple(where)] = value.to(dtype=x.dtype)._data  # type: ignore[attr-defined]
+            view._data[tuple(where)] = value.to(dtype=x.dtype)._data
         except ValueError as error:
             raise ShapeError(
                 f"setitem: a value of shape {tuple(value._data.shape)} does not fit the selection: {error}"
@@ -252,7 +252,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         n *= plan.shape[a]
     merged = apply(reshape, part, shape=(*s[:lead], n, *s[lead + len(axes) :]))
     target = (*s[:lead], *common, *s[lead + len(axes) :])
-    value = value.to(dtype=x.dtype)  # type: ignore[attr-defined]
+    value = value.to(dtype=x.dtype)
     value = apply(expand, _drop_lead(value, len(target)), shape=target)
     new = put(merged, flat, value, lead)
     new = apply(reshape, new, shape=s)
@@ -277,12 +277,12 @@ def put(x: Tensor, index: Tensor, value: Tensor, axis: int) -> Tensor:
         return x
     taken = apply(take, value, call("maximum", last, 0), axis=axis)
     mask = apply(reshape, hit, shape=(n,) + (1,) * (len(x._data.shape) - axis - 1))
-    return call("where", mask, taken, x)  # type: ignore[no-any-return]
+    return call("where", mask, taken, x)
 
 
 def add_at(x: Tensor, index: Tensor, value: Tensor, axis: int) -> Tensor:
     """`x` with slices added along an axis; repeated indices accumulate."""
-    return apply(put_add, x, index, value, axis=axis)  # type: ignore[no-any-return]
+    return apply(put_add, x, index, value, axis=axis)
 
 
 def _drop_lead(value: Tensor, ndim: int) -> Tensor:
@@ -290,5 +290,5 @@ def _drop_lead(value: Tensor, ndim: int) -> Tensor:
     shape = tuple(value._data.shape)
     extra = len(shape) - ndim
     if extra > 0 and all(s == 1 for s in shape[:extra]):
-        return apply(reshape, value, shape=shape[extra:])  # type: ignore[no-any-return]
+        return apply(reshape, value, shape=shape[extra:])
     return value

@@ -31,10 +31,10 @@ def unary(prim: Primitive, *, inexact: bool = True, name: str = "") -> Fn:
 
     def fn(input: Tensor) -> Tensor:
         if inexact:
-            return apply(prim, as_inexact(input, op))  # type: ignore[no-any-return]
-        return apply(prim, to_tensor_arg(input, op))  # type: ignore[no-any-return]
+            return apply(prim, as_inexact(input, op))
+        return apply(prim, to_tensor_arg(input, op))
 
-    return _named(fn, op, prim)  # type: ignore[no-any-return]
+    return _named(fn, op, prim)
 
 
 def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: str = "") -> Fn:
@@ -55,15 +55,15 @@ def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: s
                 try:
                     out = ufunc(a, b)
                 except ValueError:
-                    return apply(prim, input, other)  # type: ignore[no-any-return]  # it fails again, with the right words
+                    return apply(prim, input, other)  # it fails again, with the right words
                 t = _new(Tensor)
                 t._data = out if type(out) is np.ndarray else np.asarray(out)
                 t._meta = None
                 return t
         x, y = promote(op, input, other, inexact=inexact)
-        return apply(prim, x, y)  # type: ignore[no-any-return]
+        return apply(prim, x, y)
 
-    return _named(fn, op, prim)  # type: ignore[no-any-return]
+    return _named(fn, op, prim)
 
 
 _add = binary(B.add, np.add)
@@ -139,7 +139,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         return floor_divide(input, other)
     if rounding_mode == "trunc":
         q = trunc(true_divide(input, other))
-        return q.to(dtype=promote("div", input, other)[0].dtype)  # type: ignore[attr-defined,no-any-return]
+        return q.to(dtype=promote("div", input, other)[0].dtype)
     raise DTypeError(f"div: rounding_mode is None, 'floor' or 'trunc', not {rounding_mode!r}")
 
 
@@ -149,7 +149,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
         if exponent == 2:
             return mul(input, input)
         if exponent == 1:
-            return apply(U.copy, input)  # type: ignore[no-any-return]
+            return apply(U.copy, input)
         if input._data.dtype.kind in "fV":
             if exponent == 0.5:
                 return sqrt(input)
@@ -159,7 +159,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
                 return rsqrt(input)
             if exponent == 3:
                 return mul(mul(input, input), input)
-    return apply(B.pow_, *promote("pow", input, exponent))  # type: ignore[no-any-return]
+    return apply(B.pow_, *promote("pow", input, exponent))
 
 
 def square(input: Tensor) -> Tensor:
@@ -175,9 +175,9 @@ def reciprocal(input: Tensor) -> Tensor:
 def _rounding(prim: Primitive, name: str) -> Fn:
     def fn(input: Tensor) -> Tensor:
         t = to_tensor_arg(input, name)
-        return apply(prim, t) if t._data.dtype.kind in "fV" else apply(U.copy, t)  # type: ignore[no-any-return]
+        return apply(prim, t) if t._data.dtype.kind in "fV" else apply(U.copy, t)
 
-    return _named(fn, name, prim)  # type: ignore[no-any-return]
+    return _named(fn, name, prim)
 
 
 floor = _rounding(U.floor, "floor")
@@ -191,13 +191,13 @@ def round(input: Tensor, *, decimals: int = 0) -> Tensor:
     if decimals == 0:
         return _round0(input)
     scale = 10.0**decimals
-    return _round0(input * scale) / scale  # type: ignore[operator]
+    return _round0(input * scale) / scale
 
 
 def abs(input: Tensor) -> Tensor:
     """|x|; the modulus of complex numbers."""
     t = to_tensor_arg(input, "abs")
-    return apply(U.abs_, t) if t._data.dtype.kind != "b" else t  # type: ignore[no-any-return]
+    return apply(U.abs_, t) if t._data.dtype.kind != "b" else t
 
 
 def sign(input: Tensor) -> Tensor:
@@ -205,22 +205,22 @@ def sign(input: Tensor) -> Tensor:
     t = to_tensor_arg(input, "sign")
     if t._data.dtype.kind == "c":
         raise DTypeError("sign: complex numbers have no sign; sgn gives x/|x|")
-    return apply(U.sign, t) if t._data.dtype.kind != "b" else t  # type: ignore[no-any-return]
+    return apply(U.sign, t) if t._data.dtype.kind != "b" else t
 
 
 def sgn(input: Tensor) -> Tensor:
     """The sign; x/|x| for complex numbers."""
-    return apply(U.sign, to_tensor_arg(input, "sgn"))  # type: ignore[no-any-return]
+    return apply(U.sign, to_tensor_arg(input, "sgn"))
 
 
 def _float_test(prim: Primitive, name: str, otherwise: bool) -> Fn:
     def fn(input: Tensor) -> Tensor:
         t = to_tensor_arg(input, name)
         if t._data.dtype.kind in "fcV":
-            return apply(prim, t)  # type: ignore[no-any-return]
+            return apply(prim, t)
         return ne(t, t) if not otherwise else eq(t, t)
 
-    return _named(fn, name, prim)  # type: ignore[no-any-return]
+    return _named(fn, name, prim)
 
 
 isnan = _float_test(U.isnan, "isnan", False)
@@ -265,7 +265,7 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """`input` where the condition holds and `other` elsewhere; with the condition alone, the positions where it holds."""
     c = to_tensor_arg(condition, "where", "condition")
     if input is None and other is None:
-        return c.nonzero(as_tuple=True)  # type: ignore[attr-defined]
+        return c.nonzero(as_tuple=True)
     if c._data.dtype.kind != "b":
         c = ne(c, 0)
     a, b = promote("where", input, other)
@@ -289,29 +289,29 @@ def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
 
 def complex(real: Tensor, imag: Tensor) -> Tensor:
     """real + i·imag."""
-    return apply(B.complex_, real, imag)  # type: ignore[no-any-return]
+    return apply(B.complex_, real, imag)
 
 
 def conj(input: Tensor) -> Tensor:
     """The complex conjugate; real tensors are returned as they are."""
-    return apply(U.conj, input) if input._data.dtype.kind == "c" else input  # type: ignore[no-any-return]
+    return apply(U.conj, input) if input._data.dtype.kind == "c" else input
 
 
 def real(input: Tensor) -> Tensor:
     """The real part; real tensors are returned as they are."""
-    return apply(U.real, input) if input._data.dtype.kind == "c" else input  # type: ignore[no-any-return]
+    return apply(U.real, input) if input._data.dtype.kind == "c" else input
 
 
 def imag(input: Tensor) -> Tensor:
     """The imaginary part of a complex tensor."""
     if input._data.dtype.kind != "c":
         raise DTypeError(f"imag: {input.dtype.name} tensors have no imaginary part")
-    return apply(U.imag, input)  # type: ignore[no-any-return]
+    return apply(U.imag, input)
 
 
 def signbit(input: Tensor) -> Tensor:
     """Whether the sign bit is set: true for -0.0 too."""
-    return apply(U.signbit, input) if input._data.dtype.kind in "fV" else lt(input, 0)  # type: ignore[no-any-return]
+    return apply(U.signbit, input) if input._data.dtype.kind in "fV" else lt(input, 0)
 
 
 # -- in place ---------------------------------------------------------------------------------------------------

@@ -113,7 +113,7 @@ def _truth(self: Tensor) -> bool:
 def _length(self: Tensor) -> int:
     if not self._data.shape:
         raise ShapeError("len: a 0-dimensional tensor has no length")
-    return self._data.shape[0]  # type: ignore[no-any-return]
+    return self._data.shape[0]
 
 
 def _iterate(self: Tensor) -> Any:
@@ -123,7 +123,7 @@ def _iterate(self: Tensor) -> Any:
 
 
 def _contains(self: Tensor, element: Any) -> bool:
-    return bool((self == element).any())  # type: ignore[attr-defined]
+    return bool((self == element).any())
 
 
 def _index_value(self: Tensor) -> int:
@@ -165,7 +165,7 @@ def detach(self: Tensor) -> Tensor:
 
 def clone(self: Tensor) -> Tensor:
     """A copy in new memory; gradients flow through."""
-    return apply(copy_prim, self)  # type: ignore[no-any-return]
+    return apply(copy_prim, self)
 
 
 def to(
@@ -189,7 +189,7 @@ def to(
         Device(device)
     d = self.dtype if dtype is None else as_dtype(dtype)
     if d is not self.dtype:
-        return apply(cast, self, dtype=d)  # type: ignore[no-any-return]
+        return apply(cast, self, dtype=d)
     return clone(self) if copy else self
 
 
@@ -238,7 +238,7 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 def view(self: Tensor, *shape: Any) -> Tensor:
     """The same memory under another shape; an error where memory does not allow it (use reshape)."""
     if len(shape) == 1 and isinstance(shape[0], DType):
-        return call("bitcast", self, dtype=shape[0])  # type: ignore[no-any-return]
+        return call("bitcast", self, dtype=shape[0])
     y = P.reshape(self, *shape)
     data = self._data
     if isinstance(data, np.ndarray) and data.size and not np.may_share_memory(data, y._data):
@@ -340,7 +340,7 @@ def _backward(
 
 def masked_fill(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """`value` where the mask holds."""
-    return M.where(mask, *reversed(promote_to(self, value)))  # type: ignore[no-any-return]
+    return M.where(mask, *reversed(promote_to(self, value)))
 
 
 def promote_to(x: Tensor, value: Any) -> tuple[Any, Any]:

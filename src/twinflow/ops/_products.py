@@ -23,7 +23,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if a._data.dtype is not b._data.dtype:
         a, b = promote("matmul", a, b)
     if na >= 2 and nb >= 2:
-        return apply(matmul_, a, b)  # type: ignore[no-any-return]
+        return apply(matmul_, a, b)
     if na == 0 or nb == 0:
         raise ShapeError(
             f"matmul: both operands have at least 1 axis, but their shapes are {tuple(a.shape)} and {tuple(b.shape)}; use * to multiply by a number"
@@ -38,7 +38,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         s = s[:-1]
     if na == 1:
         s = (*s[:-2], s[-1]) if nb != 1 else s[:-1]
-    return apply(reshape, y, shape=tuple(s))  # type: ignore[no-any-return]
+    return apply(reshape, y, shape=tuple(s))
 
 
 def _of_rank(op: str, rank: int, **operands: Any) -> None:
@@ -79,10 +79,10 @@ def dot(input: Tensor, tensor: Tensor) -> Tensor:
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """aᵢ bⱼ of two vectors."""
     _of_rank("outer", 1, input=input, vec2=vec2)
-    return input.unsqueeze(1) * vec2  # type: ignore[attr-defined,no-any-return]
+    return input.unsqueeze(1) * vec2
 
 
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · input + alpha · mat1 @ mat2."""
     y = mm(mat1, mat2)
-    return (y if alpha == 1 else y * alpha) + (input if beta == 1 else input * beta)  # type: ignore[operator,no-any-return]
+    return (y if alpha == 1 else y * alpha) + (input if beta == 1 else input * beta)

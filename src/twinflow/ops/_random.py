@@ -55,7 +55,7 @@ def _batch(args: Any, axes: Any, *, shape: tuple[int, ...]) -> Any:
     )
 
 
-random_bits = Primitive(
+random_bits: Primitive = Primitive(
     "random_bits",
     out=_out,
     ref=_ref,

@@ -42,7 +42,7 @@ def spread(g: Tensor, shape: tuple[int, ...], axes: Axes, keepdim: bool) -> Tens
     """A reduced value repeated along the axes it was reduced over: the transpose of `sum`."""
     if not keepdim and axes:
         g = apply(reshape, g, shape=tuple(1 if i in axes else s for i, s in enumerate(shape)))
-    return apply(expand, g, shape=tuple(shape))  # type: ignore[no-any-return]
+    return apply(expand, g, shape=tuple(shape))
 
 
 def _batch(prim_name: str) -> Any:
@@ -58,7 +58,7 @@ def _np_sum(x: Any, *, axes: Axes, keepdim: bool) -> Any:
     return np.add.reduce(x, axes, x.dtype, keepdims=keepdim)
 
 
-sum_ = Primitive(
+sum_: Primitive = Primitive(
     "sum",
     out=_out("sum", empty=True),
     ref=_np_sum,
@@ -109,10 +109,10 @@ def exclusive_cumprod(x: Tensor, axis: int) -> Tensor:
     zeros, ones = (0,) * len(shape), (1,) * len(shape)
     front = call("slice", x, starts=zeros, stops=(*shape[:axis], n - 1, *shape[axis + 1 :]), steps=ones)
     low = tuple(1 if i == axis else 0 for i in range(len(shape)))
-    return apply(cumprod, call("pad", front, low=low, high=zeros, interior=zeros, value=1), axis=axis)  # type: ignore[no-any-return]
+    return apply(cumprod, call("pad", front, low=low, high=zeros, interior=zeros, value=1), axis=axis)
 
 
-prod = Primitive(
+prod: Primitive = Primitive(
     "prod",
     out=_out("prod", empty=True),
     ref=_np_prod,
@@ -252,7 +252,7 @@ def _others(x: Tensor, axis: int) -> Tensor:
     eye = call("eq", *(apply(reshape, call("iota", n=n, dtype=as_dtype("int64")), shape=s) for s in ((n, 1), (1, n))))
     without = apply(cumprod, call("where", eye, 1.0, rows), axis=len(rows._data.shape) - 1)  # [..., j, i]
     later = call("le", *(apply(reshape, call("iota", n=n, dtype=as_dtype("int64")), shape=s) for s in ((n, 1), (1, n))))
-    return call("where", later, without, 0.0)  # type: ignore[no-any-return]
+    return call("where", later, without, 0.0)
 
 
 def _cumprod_vjp(g: Tensor, _y: Any, x: Tensor, *, axis: int) -> Tensor:
@@ -261,7 +261,7 @@ def _cumprod_vjp(g: Tensor, _y: Any, x: Tensor, *, axis: int) -> Tensor:
     gm = call("permute", g, axes=order)
     gm = apply(reshape, gm, shape=(*gm._data.shape[:-1], 1, gm._data.shape[-1]))
     out = apply(sum_, gm * _others(x, axis), axes=(len(shape),), keepdim=False)
-    return call("permute", out, axes=tuple(int(i) for i in np.argsort(order)))  # type: ignore[no-any-return]
+    return call("permute", out, axes=tuple(int(i) for i in np.argsort(order)))
 
 
 def _cumprod_jvp(t: Any, _y: Any, x: Tensor, *, axis: int) -> Tensor:
@@ -270,7 +270,7 @@ def _cumprod_jvp(t: Any, _y: Any, x: Tensor, *, axis: int) -> Tensor:
     tm = call("permute", t[0], axes=order)
     tm = apply(reshape, tm, shape=(*tm._data.shape, 1))
     out = apply(sum_, tm * _others(x, axis), axes=(len(shape) - 1,), keepdim=False)
-    return call("permute", out, axes=tuple(int(i) for i in np.argsort(order)))  # type: ignore[no-any-return]
+    return call("permute", out, axes=tuple(int(i) for i in np.argsort(order)))
 
 
 cumprod = _cumulative("cumprod", np.multiply, "prod", (_cumprod_vjp,), _cumprod_jvp, "Running products along an axis.")
@@ -281,16 +281,16 @@ def _running_index(x: Tensor, y: Tensor, axis: int) -> Tensor:
     n = x._data.shape[axis]
     shape = tuple(n if i == axis else 1 for i in range(len(x._data.shape)))
     at = apply(reshape, call("iota", n=n, dtype=as_dtype("int64")), shape=shape)
-    return apply(cummax, call("where", call("eq", x, y), at, -1), axis=axis)  # type: ignore[no-any-return]
+    return apply(cummax, call("where", call("eq", x, y), at, -1), axis=axis)
 
 
 def _cumextreme_vjp(g: Tensor, y: Tensor, x: Tensor, *, axis: int) -> Tensor:
     zero = call("full", shape=tuple(x._data.shape), value=0, dtype=x.dtype)
-    return call("scatter_add", zero, _running_index(x, y, axis), g, axis=axis)  # type: ignore[no-any-return]
+    return call("scatter_add", zero, _running_index(x, y, axis), g, axis=axis)
 
 
 def _cumextreme_jvp(t: Any, y: Tensor, x: Tensor, *, axis: int) -> Tensor:
-    return call("gather", t[0], _running_index(x, y, axis), axis=axis)  # type: ignore[no-any-return]
+    return call("gather", t[0], _running_index(x, y, axis), axis=axis)
 
 
 cummax = _cumulative("cummax", np.maximum, "max", (_cumextreme_vjp,), _cumextreme_jvp, "Running maxima along an axis.")

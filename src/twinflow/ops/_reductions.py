@@ -37,13 +37,13 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     """
     x = _integral_up(to_tensor_arg(input, "sum"), dtype)
     axes = normalize_axes(dim if dim != () else None, x.ndim, "sum")
-    return apply(R.sum_, x, axes=axes, keepdim=keepdim)  # type: ignore[no-any-return]
+    return apply(R.sum_, x, axes=axes, keepdim=keepdim)
 
 
 def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The product of the elements, over all axes or those named."""
     x = _integral_up(to_tensor_arg(input, "prod"), dtype)
-    return apply(R.prod, x, axes=normalize_axes(dim, x.ndim, "prod"), keepdim=keepdim)  # type: ignore[no-any-return]
+    return apply(R.prod, x, axes=normalize_axes(dim, x.ndim, "prod"), keepdim=keepdim)
 
 
 def _need_inexact(x: Tensor, op: str, dtype: Any) -> Tensor:
@@ -62,7 +62,7 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     axes = normalize_axes(dim if dim != () else None, x.ndim, "mean")
     n = numel([x._data.shape[a] for a in axes])
     total = apply(R.sum_, x, axes=axes, keepdim=keepdim)
-    return call("div", total, float(n))  # type: ignore[no-any-return]
+    return call("div", total, float(n))
 
 
 def var(
@@ -76,10 +76,10 @@ def var(
     x = _need_inexact(to_tensor_arg(input, "var"), "var", None)
     axes = normalize_axes(dim if dim != () else None, x.ndim, "var")
     n = numel([x._data.shape[a] for a in axes])
-    centred = x - mean(x, axes, True)  # type: ignore[operator]
+    centred = x - mean(x, axes, True)
     square = centred * centred if x._data.dtype.kind != "c" else call("real", centred * call("conj", centred))
     total = apply(R.sum_, square, axes=axes, keepdim=keepdim)
-    return call("div", total, float(max0(n - correction)))  # type: ignore[no-any-return]
+    return call("div", total, float(max0(n - correction)))
 
 
 def max0(n: Any) -> Any:
@@ -115,13 +115,13 @@ def std_mean(
 def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     """The largest element; equal ones share the gradient."""
     x = to_tensor_arg(input, "amax")
-    return apply(R.amax, x, axes=normalize_axes(dim if dim != () else None, x.ndim, "amax"), keepdim=keepdim)  # type: ignore[no-any-return]
+    return apply(R.amax, x, axes=normalize_axes(dim if dim != () else None, x.ndim, "amax"), keepdim=keepdim)
 
 
 def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     """The smallest element; equal ones share the gradient."""
     x = to_tensor_arg(input, "amin")
-    return apply(R.amin, x, axes=normalize_axes(dim if dim != () else None, x.ndim, "amin"), keepdim=keepdim)  # type: ignore[no-any-return]
+    return apply(R.amin, x, axes=normalize_axes(dim if dim != () else None, x.ndim, "amin"), keepdim=keepdim)
 
 
 def _arg(prim: Any, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
@@ -133,11 +133,11 @@ def _arg(prim: Any, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
         if not x._data.size:
             raise IndexOutOfRange(f"{prim.name}: an empty tensor has no extreme element")
         y = apply(prim, flat, axis=0, keepdim=False)
-        return apply(reshape, y, shape=(1,) * x.ndim) if keepdim else y  # type: ignore[no-any-return]
+        return apply(reshape, y, shape=(1,) * x.ndim) if keepdim else y
     axis = normalize_axis(dim, x.ndim, prim.name)
     if x.ndim == 0:
-        return call("full", shape=(), value=0, dtype=as_dtype("int64"))  # type: ignore[no-any-return]
-    return apply(prim, x, axis=axis, keepdim=keepdim)  # type: ignore[no-any-return]
+        return call("full", shape=(), value=0, dtype=as_dtype("int64"))
+    return apply(prim, x, axis=axis, keepdim=keepdim)
 
 
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
@@ -187,7 +187,7 @@ def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     x = as_bool(input, "any")
     axes = normalize_axes(dim, x.ndim, "any")
     n = apply(R.sum_, convert(x, as_dtype("int64")), axes=axes, keepdim=keepdim)
-    return call("gt", n, 0)  # type: ignore[no-any-return]
+    return call("gt", n, 0)
 
 
 def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
@@ -198,26 +198,26 @@ def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Running sums along an axis."""
     x = _integral_up(input, dtype)
-    return x if x.ndim == 0 else apply(R.cumsum, x, axis=normalize_axis(dim, x.ndim, "cumsum"))  # type: ignore[no-any-return]
+    return x if x.ndim == 0 else apply(R.cumsum, x, axis=normalize_axis(dim, x.ndim, "cumsum"))
 
 
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """Running products along an axis."""
     x = _integral_up(input, dtype)
-    return x if x.ndim == 0 else apply(R.cumprod, x, axis=normalize_axis(dim, x.ndim, "cumprod"))  # type: ignore[no-any-return]
+    return x if x.ndim == 0 else apply(R.cumprod, x, axis=normalize_axis(dim, x.ndim, "cumprod"))
 
 
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """log Σ exp(x), without overflow: the largest element is taken out first."""
     x = to_tensor_arg(input, "logsumexp")
     axes = normalize_axes(dim, x.ndim, "logsumexp")
-    top = amax(x, axes, True).detach()  # type: ignore[attr-defined]
+    top = amax(x, axes, True).detach()
     top = call("where", call("eq", call("abs", top), float("inf")), 0.0, top)
     total = apply(R.sum_, call("exp", x - top), axes=axes, keepdim=True)
     y = call("log", total) + top
     if keepdim:
-        return y  # type: ignore[no-any-return]
-    return apply(reshape, y, shape=tuple(s for i, s in enumerate(x._data.shape) if i not in axes))  # type: ignore[no-any-return]
+        return y
+    return apply(reshape, y, shape=tuple(s for i, s in enumerate(x._data.shape) if i not in axes))
 
 
 def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
@@ -226,8 +226,8 @@ def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tens
         raise ArgumentError("softmax: name the axis over which probabilities add up to 1, for example dim=-1")
     x = _need_inexact(to_tensor_arg(input, "softmax"), "softmax", dtype)
     axes = (normalize_axis(dim, x.ndim, "softmax"),) if x.ndim else ()
-    e = call("exp", x - amax(x, axes, True).detach())  # type: ignore[attr-defined]
-    return e / apply(R.sum_, e, axes=axes, keepdim=True)  # type: ignore[no-any-return]
+    e = call("exp", x - amax(x, axes, True).detach())
+    return e / apply(R.sum_, e, axes=axes, keepdim=True)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
@@ -236,5 +236,5 @@ def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> 
         raise ArgumentError("log_softmax: name the axis over which probabilities add up to 1, for example dim=-1")
     x = _need_inexact(to_tensor_arg(input, "log_softmax"), "log_softmax", dtype)
     axes = (normalize_axis(dim, x.ndim, "log_softmax"),) if x.ndim else ()
-    z = x - amax(x, axes, True).detach()  # type: ignore[attr-defined]
-    return z - call("log", apply(R.sum_, call("exp", z), axes=axes, keepdim=True))  # type: ignore[no-any-return]
+    z = x - amax(x, axes, True).detach()
+    return z - call("log", apply(R.sum_, call("exp", z), axes=axes, keepdim=True))

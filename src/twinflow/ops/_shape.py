@@ -26,7 +26,7 @@ def to_front(x: Any, axis: int | None) -> Any:
 
 
 def _one(args: tuple[Tensor, ...], axes: Axes) -> Tensor:
-    return to_front(args[0], axes[0])  # type: ignore[no-any-return]
+    return to_front(args[0], axes[0])
 
 
 # -- cast -------------------------------------------------------------------------------------------------------
@@ -52,7 +52,7 @@ def _cast_samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
-cast = Primitive(
+cast: Primitive = Primitive(
     "cast",
     out=lambda x, *, dtype: Aval(x.shape, dtype),
     ref=_np_cast,
@@ -70,7 +70,7 @@ def _bitcast_out(x: Aval, *, dtype: DType) -> Aval:
     return Aval(x.shape, dtype)
 
 
-bitcast = Primitive(
+bitcast: Primitive = Primitive(
     "bitcast",
     out=_bitcast_out,
     ref=lambda x, *, dtype: np.ascontiguousarray(x).view(dtype.np).reshape(x.shape),
@@ -93,7 +93,7 @@ def _reshape_out(x: Aval, *, shape: tuple[int, ...]) -> Aval:
     return Aval(tuple(shape), x.dtype)
 
 
-reshape = Primitive(
+reshape: Primitive = Primitive(
     "reshape",
     out=_reshape_out,
     ref=lambda x, *, shape: x.reshape(shape),
@@ -121,7 +121,7 @@ def _permute_out(x: Aval, *, axes: tuple[int, ...]) -> Aval:
     return Aval(tuple(x.shape[a] for a in axes), x.dtype)
 
 
-permute = Primitive(
+permute: Primitive = Primitive(
     "permute",
     out=_permute_out,
     ref=lambda x, *, axes: x.transpose(axes),
@@ -163,7 +163,7 @@ def _expand_write(base: Tensor, value: Tensor, *, shape: tuple[int, ...]) -> Ten
     raise ShapeError("in-place: several elements of an expanded tensor share one place in memory; clone() it first")
 
 
-expand = Primitive(
+expand: Primitive = Primitive(
     "expand",
     out=_expand_out,
     ref=lambda x, *, shape: np.broadcast_to(x, shape),
@@ -214,14 +214,14 @@ def _slice_vjp(g: Tensor, _y: Any, _x: Any, *, starts: Axes, stops: Axes, steps:
     high = tuple(total - a - u for total, a, u in zip(_x.shape, starts, used))
     if all(v == 0 for v in low + high + interior):
         return g
-    return apply(pad, g, low=low, high=high, interior=interior, value=0)  # type: ignore[no-any-return]
+    return apply(pad, g, low=low, high=high, interior=interior, value=0)
 
 
 def flip_axes(x: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Reverse the order of the elements along `axes`: a slice with step -1."""
     n = x._data.shape
     backwards = [i in axes for i in range(len(n))]
-    return apply(  # type: ignore[no-any-return]
+    return apply(
         slice_,
         x,
         starts=tuple(max(e - 1, 0) if b else 0 for e, b in zip(n, backwards)),
@@ -235,7 +235,7 @@ def _slice_batch(args: Any, axes: Any, *, starts: Axes, stops: Axes, steps: Axes
     return apply(slice_, x, starts=(0, *starts), stops=(x._data.shape[0], *stops), steps=(1, *steps)), 0
 
 
-slice_ = Primitive(
+slice_: Primitive = Primitive(
     "slice",
     out=_slice_out,
     ref=lambda x, *, starts, stops, steps: x[_slices(starts, stops, steps)],
@@ -275,11 +275,11 @@ def _slice_update_batch(args: Any, axes: Any, *, starts: Axes, stops: Axes, step
 def batched(x: Tensor, axis: int | None, n: int) -> Tensor:
     """An operand with the mapped axis in front; one without it is broadcast."""
     if axis is None:
-        return apply(expand, x, shape=(n, *x._data.shape))  # type: ignore[no-any-return]
-    return to_front(x, axis)  # type: ignore[no-any-return]
+        return apply(expand, x, shape=(n, *x._data.shape))
+    return to_front(x, axis)
 
 
-slice_update = Primitive(
+slice_update: Primitive = Primitive(
     "slice_update",
     out=_slice_update_out,
     ref=_np_slice_update,
@@ -324,10 +324,10 @@ def _np_pad(x: Any, *, low: Axes, high: Axes, interior: Axes, value: Any) -> Any
 
 def _pad_vjp(g: Tensor, _y: Any, _x: Any, *, low: Axes, high: Axes, interior: Axes, value: Any) -> Tensor:
     stops = tuple(a + max((n - 1) * (i + 1) + 1, 0) for n, a, i in zip(_x.shape, low, interior))
-    return apply(slice_, g, starts=tuple(low), stops=stops, steps=tuple(i + 1 for i in interior))  # type: ignore[no-any-return]
+    return apply(slice_, g, starts=tuple(low), stops=stops, steps=tuple(i + 1 for i in interior))
 
 
-pad = Primitive(
+pad: Primitive = Primitive(
     "pad",
     out=_pad_out,
     ref=_np_pad,
@@ -381,7 +381,7 @@ def _concat_batch(args: Any, axes: Any, *, axis: int) -> Any:
     return apply(concat, *(batched(x, a, n) for x, a in zip(args, axes)), axis=axis + 1), 0
 
 
-concat = Primitive(
+concat: Primitive = Primitive(
     "concat",
     out=_concat_out,
     ref=lambda *xs, axis: np.concatenate(xs, axis),
@@ -404,7 +404,7 @@ def _alone(args: Any, axes: Any, **params: Any) -> Any:
     raise ArgumentError("batching: an operation without tensor operands is never batched")
 
 
-full = Primitive(
+full: Primitive = Primitive(
     "full",
     out=lambda *, shape, value, dtype: Aval(tuple(shape), dtype),
     ref=lambda *, shape, value, dtype: np.full(shape, value, dtype.np),
@@ -415,7 +415,7 @@ full = Primitive(
     samples=lambda rng: [Sample((), {"shape": (2, 3), "value": 1.5, "dtype": as_dtype("float32")})],
     doc="One value everywhere.",
 )
-iota = Primitive(
+iota: Primitive = Primitive(
     "iota",
     out=lambda *, n, dtype: Aval((n,), dtype),
     ref=lambda *, n, dtype: np.arange(n).astype(dtype.np),
@@ -429,7 +429,7 @@ iota = Primitive(
     ],
     doc="0, 1, ..., n - 1.",
 )
-constant = Primitive(
+constant: Primitive = Primitive(
     "constant",
     out=lambda *, value: Aval(value.shape, as_dtype(value.dtype)),
     ref=lambda *, value: value.copy(),
@@ -461,7 +461,7 @@ def _diagonal_write(base: Any, value: Tensor, *, offset: int) -> Tensor:
     lead = (0,) * (len(value._data.shape) - 1)
     column = apply(pad, value, low=(*lead, low), high=(*lead, high), interior=(*lead, 0), value=0)
     column = apply(reshape, column, shape=(*column._data.shape, 1))
-    return call("where", on, column, base if isinstance(base, Tensor) else 0.0)  # type: ignore[no-any-return]
+    return call("where", on, column, base if isinstance(base, Tensor) else 0.0)
 
 
 def _diagonal_vjp(g: Tensor, _y: Any, _x: Any, *, offset: int) -> Tensor:
@@ -469,7 +469,7 @@ def _diagonal_vjp(g: Tensor, _y: Any, _x: Any, *, offset: int) -> Tensor:
     return y if tuple(y._data.shape) == tuple(_x.shape) else apply(expand, y, shape=tuple(_x.shape))
 
 
-diagonal = Primitive(
+diagonal: Primitive = Primitive(
     "diagonal",
     out=_diagonal_out,
     ref=lambda x, *, offset: np.diagonal(x, offset, -2, -1),
@@ -488,7 +488,7 @@ def _pick_vjp(g: Tensor, _y: Any, _xs: Any, *, index: int) -> None:
     return None  # the tape ties the results of a primitive to its node directly; `pick` stands in graphs only
 
 
-pick = Primitive(
+pick: Primitive = Primitive(
     "pick",
     out=lambda xs, *, index: xs[index],
     ref=lambda xs, *, index: xs[index],

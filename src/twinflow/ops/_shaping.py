@@ -18,13 +18,13 @@ def _sizes(args: tuple[Any, ...]) -> tuple[Any, ...]:
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The same elements under another shape; one extent may be -1. A view where memory allows it."""
     x = to_tensor_arg(input, "reshape")
-    return apply(S.reshape, x, shape=infer_reshape(tuple(x._data.shape), _sizes(shape)))  # type: ignore[no-any-return]
+    return apply(S.reshape, x, shape=infer_reshape(tuple(x._data.shape), _sizes(shape)))
 
 
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """Axes in another order."""
     axes = normalize_axes(_sizes(dims), input.ndim, "permute")
-    return apply(S.permute, input, axes=axes)  # type: ignore[no-any-return]
+    return apply(S.permute, input, axes=axes)
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
@@ -34,7 +34,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     axes = list(range(n))
     if n:
         axes[a], axes[b] = b, a
-    return apply(S.permute, input, axes=tuple(axes))  # type: ignore[no-any-return]
+    return apply(S.permute, input, axes=tuple(axes))
 
 
 def t(input: Tensor) -> Tensor:
@@ -50,25 +50,25 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     """Without the axes of extent 1: all of them, or those named."""
     s = input._data.shape
     axes = normalize_axes(dim, len(s), "squeeze")
-    return apply(S.reshape, input, shape=tuple(n for i, n in enumerate(s) if not (i in axes and n == 1)))  # type: ignore[no-any-return]
+    return apply(S.reshape, input, shape=tuple(n for i, n in enumerate(s) if not (i in axes and n == 1)))
 
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new axis of extent 1 at `dim`."""
     s = input._data.shape
     a = normalize_axis(dim, len(s) + 1, "unsqueeze")
-    return apply(S.reshape, input, shape=(*s[:a], 1, *s[a:]))  # type: ignore[no-any-return]
+    return apply(S.reshape, input, shape=(*s[:a], 1, *s[a:]))
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Axes start_dim to end_dim (included) as one."""
     s = tuple(input._data.shape)
     if not s:
-        return apply(S.reshape, input, shape=(1,))  # type: ignore[no-any-return]
+        return apply(S.reshape, input, shape=(1,))
     a, b = normalize_axis(start_dim, len(s), "flatten"), normalize_axis(end_dim, len(s), "flatten")
     if a > b:
         raise ArgumentError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    return apply(S.reshape, input, shape=(*s[:a], numel(s[a : b + 1]), *s[b + 1 :]))  # type: ignore[no-any-return]
+    return apply(S.reshape, input, shape=(*s[:a], numel(s[a : b + 1]), *s[b + 1 :]))
 
 
 def expand(input: Tensor, *sizes: Any) -> Tensor:
@@ -79,12 +79,12 @@ def expand(input: Tensor, *sizes: Any) -> Tensor:
     shape = tuple(
         s[i - lead] if n == -1 and i >= lead else as_int(n, "expand: each extent") for i, n in enumerate(target)
     )
-    return apply(S.expand, input, shape=shape)  # type: ignore[no-any-return]
+    return apply(S.expand, input, shape=shape)
 
 
 def broadcast_to(input: Tensor, size: Any) -> Tensor:
     """Broadcast to a shape without copying."""
-    return apply(S.expand, input, shape=as_shape(size))  # type: ignore[no-any-return]
+    return apply(S.expand, input, shape=as_shape(size))
 
 
 def cat(tensors: Any, dim: int = 0) -> Tensor:
@@ -99,7 +99,7 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
     if len({x._data.dtype for x in xs}) > 1:
         dtype = promote("cat", *(x.reshape(-1)[:1] for x in xs))[0].dtype
         xs = [convert(x, dtype) for x in xs]
-    return apply(S.concat, *xs, axis=normalize_axis(dim, xs[0].ndim, "cat"))  # type: ignore[no-any-return]
+    return apply(S.concat, *xs, axis=normalize_axis(dim, xs[0].ndim, "cat"))
 
 
 def stack(tensors: Any, dim: int = 0) -> Tensor:
@@ -125,7 +125,7 @@ def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
         raise ArgumentError(f"narrow: {start} to {start + length} does not lie within axis {a} of extent {s[a]}")
     starts, stops = [0] * len(s), list(s)
     starts[a], stops[a] = start, start + length
-    return apply(S.slice_, input, starts=tuple(starts), stops=tuple(stops), steps=(1,) * len(s))  # type: ignore[no-any-return]
+    return apply(S.slice_, input, starts=tuple(starts), stops=tuple(stops), steps=(1,) * len(s))
 
 
 def split(tensor: Tensor, split_size_or_sections: Any, dim: int = 0) -> tuple[Tensor, ...]:
@@ -164,7 +164,7 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 def flip(input: Tensor, dims: Any) -> Tensor:
     """The elements in reverse order along axes."""
-    return apply(S.cast, S.flip_axes(input, normalize_axes(dims, input.ndim, "flip")), dtype=input.dtype)  # type: ignore[no-any-return]
+    return apply(S.cast, S.flip_axes(input, normalize_axes(dims, input.ndim, "flip")), dtype=input.dtype)
 
 
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
@@ -173,7 +173,7 @@ def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Te
     if a == b:
         raise ArgumentError(f"diagonal: two different axes are needed, but both are {a}")
     order = (*(i for i in range(input.ndim) if i not in (a, b)), a, b)
-    return apply(S.diagonal, apply(S.permute, input, axes=order), offset=offset)  # type: ignore[no-any-return]
+    return apply(S.diagonal, apply(S.permute, input, axes=order), offset=offset)
 
 
 def _triangle(input: Tensor, diagonal: int, lower: bool) -> Tensor:
@@ -181,7 +181,7 @@ def _triangle(input: Tensor, diagonal: int, lower: bool) -> Tensor:
     rows = apply(S.iota, n=m, dtype=as_dtype("int64")).unsqueeze(1)
     cols = apply(S.iota, n=n, dtype=as_dtype("int64"))
     keep = (cols - rows <= diagonal) if lower else (cols - rows >= diagonal)
-    return keep.where(input, 0) if input._data.dtype.kind == "b" else S.call("where", keep, input, 0)  # type: ignore[no-any-return]
+    return keep.where(input, 0) if input._data.dtype.kind == "b" else S.call("where", keep, input, 0)
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import DType
+from twinflow.graph import Primitive
 from twinflow.ops._declare import (
     BOOL,
     COMPLEX,
@@ -101,7 +102,7 @@ def _real_of(dtype: DType) -> DType:
 
 
 neg = elementwise("neg", np.negative, (lambda g, _y, _x: -g,), ranges=[(-3, 3)], kinds=NUMBERS, doc="-x.")
-abs_ = elementwise(
+abs_: Primitive = elementwise(
     "abs",
     np.absolute,
     (lambda g, _y, x: g * apply(sign, x),),
@@ -127,14 +128,14 @@ def _sign_vjp(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
     return (g - along) / call("complex", r, r * 0.0)
 
 
-sign = elementwise(
+sign: Primitive = elementwise(
     "sign", _np_sign, (_sign_vjp,), ranges=[(0.2, 3)], kinds=NUMBERS, doc="-1, 0 or 1; x/|x| for complex numbers."
 )
-floor = elementwise(
+floor: Primitive = elementwise(
     "floor", np.floor, (_zero,), ranges=[(-3.4, 3.4)], kinds=FLOATS, doc="The largest whole number ≤ x."
 )
 ceil = elementwise("ceil", np.ceil, (_zero,), ranges=[(-3.4, 3.4)], kinds=FLOATS, doc="The smallest whole number ≥ x.")
-round_ = elementwise(
+round_: Primitive = elementwise(
     "round",
     np.rint,
     (_zero,),
@@ -143,14 +144,14 @@ round_ = elementwise(
     doc="The nearest whole number; halves go to the even one.",
 )
 trunc = elementwise("trunc", np.trunc, (_zero,), ranges=[(-3.4, 3.4)], kinds=FLOATS, doc="x without its fraction.")
-sqrt = elementwise(
+sqrt: Primitive = elementwise(
     "sqrt",
     np.sqrt,
     (lambda g, y, _x: g / conjugate(y * 2.0),),
     ranges=[(0.1, 4)],
     doc="√x. NaN where x < 0; the derivative is unbounded at 0.",
 )
-rsqrt = elementwise(
+rsqrt: Primitive = elementwise(
     "rsqrt",
     via_float32(lambda x: (1 / np.sqrt(x)).astype(x.dtype)),
     (lambda g, y, x: g * conjugate(y / x) * -0.5,),
@@ -165,16 +166,16 @@ log = elementwise("log", np.log, (lambda g, _y, x: g / conjugate(x),), ranges=[(
 log1p = elementwise(
     "log1p", np.log1p, (lambda g, _y, x: g / conjugate(x + 1.0),), ranges=[(-0.8, 3)], doc="log(1 + x), exact near 0."
 )
-sin = elementwise(
+sin: Primitive = elementwise(
     "sin", np.sin, (lambda g, _y, x: g * conjugate(apply(cos, x)),), ranges=[(-4, 4)], doc="Sine of x in radians."
 )
-cos = elementwise(
+cos: Primitive = elementwise(
     "cos", np.cos, (lambda g, _y, x: -(g * conjugate(apply(sin, x))),), ranges=[(-4, 4)], doc="Cosine of x in radians."
 )
-tan = elementwise(
+tan: Primitive = elementwise(
     "tan", np.tan, (lambda g, y, _x: g * conjugate(y * y + 1.0),), ranges=[(-1.2, 1.2)], doc="Tangent of x in radians."
 )
-asin = elementwise(
+asin: Primitive = elementwise(
     "asin",
     np.arcsin,
     (lambda g, _y, x: g * conjugate(apply(rsqrt, 1.0 - x * x)),),
@@ -182,47 +183,47 @@ asin = elementwise(
     kinds=FLOATS + COMPLEX,
     doc="Inverse sine.",
 )
-acos = elementwise(
+acos: Primitive = elementwise(
     "acos",
     np.arccos,
     (lambda g, _y, x: -(g * conjugate(apply(rsqrt, 1.0 - x * x))),),
     ranges=[(-0.9, 0.9)],
     doc="Inverse cosine.",
 )
-atan = elementwise(
+atan: Primitive = elementwise(
     "atan", np.arctan, (lambda g, _y, x: g / conjugate(x * x + 1.0),), ranges=[(-0.6, 0.6)], doc="Inverse tangent."
 )
-sinh = elementwise(
+sinh: Primitive = elementwise(
     "sinh", np.sinh, (lambda g, _y, x: g * conjugate(apply(cosh, x)),), ranges=[(-2, 2)], doc="Hyperbolic sine."
 )
-cosh = elementwise(
+cosh: Primitive = elementwise(
     "cosh", np.cosh, (lambda g, _y, x: g * conjugate(apply(sinh, x)),), ranges=[(-2, 2)], doc="Hyperbolic cosine."
 )
-tanh = elementwise(
+tanh: Primitive = elementwise(
     "tanh", np.tanh, (lambda g, y, _x: g * conjugate(1.0 - y * y),), ranges=[(-3, 3)], doc="Hyperbolic tangent."
 )
-asinh = elementwise(
+asinh: Primitive = elementwise(
     "asinh",
     np.arcsinh,
     (lambda g, _y, x: g * conjugate(apply(rsqrt, x * x + 1.0)),),
     ranges=[(-0.8, 0.8)],
     doc="Inverse hyperbolic sine.",
 )
-acosh = elementwise(
+acosh: Primitive = elementwise(
     "acosh",
     np.arccosh,
     (lambda g, _y, x: g * conjugate(apply(rsqrt, x - 1.0) * apply(rsqrt, x + 1.0)),),
     ranges=[(1.2, 3)],
     doc="Inverse hyperbolic cosine.",
 )
-atanh = elementwise(
+atanh: Primitive = elementwise(
     "atanh",
     np.arctanh,
     (lambda g, _y, x: g / conjugate(1.0 - x * x),),
     ranges=[(-0.8, 0.8)],
     doc="Inverse hyperbolic tangent.",
 )
-erf = elementwise(
+erf: Primitive = elementwise(
     "erf",
     _map_float64(math.erf),
     (lambda g, _y, x: g * apply(exp, -(x * x)) * (2 / math.sqrt(math.pi)),),
@@ -230,7 +231,7 @@ erf = elementwise(
     kinds=FLOATS,
     doc="The error function, 2/√π ∫₀ˣ exp(-t²) dt.",
 )
-erfc = elementwise(
+erfc: Primitive = elementwise(
     "erfc",
     _map_float64(math.erfc),
     (lambda g, _y, x: g * apply(exp, -(x * x)) * (-2 / math.sqrt(math.pi)),),
@@ -238,7 +239,7 @@ erfc = elementwise(
     kinds=FLOATS,
     doc="1 - erf(x), exact for large x.",
 )
-erfinv = elementwise(
+erfinv: Primitive = elementwise(
     "erfinv",
     _map_float64(_erfinv_scalar),
     (lambda g, y, _x: g * apply(exp, y * y) * (math.sqrt(math.pi) / 2),),
@@ -246,7 +247,7 @@ erfinv = elementwise(
     kinds=FLOATS,
     doc="The inverse of erf on (-1, 1).",
 )
-lgamma = elementwise(
+lgamma: Primitive = elementwise(
     "lgamma",
     _map_float64(_lgamma_scalar),
     (lambda g, _y, x: g * apply(digamma, x),),
@@ -273,7 +274,7 @@ def _digamma_vjp(g: Tensor, _y: Any, x: Tensor) -> Tensor:
     return g * call("where", x < 0.5, s * s - _trigamma(reflected), _trigamma(reflected))
 
 
-digamma = elementwise(
+digamma: Primitive = elementwise(
     "digamma",
     _map_float64(_digamma_scalar),
     (_digamma_vjp,),
@@ -281,14 +282,14 @@ digamma = elementwise(
     kinds=FLOATS,
     doc="ψ(x), the derivative of log Γ(x).",
 )
-sigmoid = elementwise(
+sigmoid: Primitive = elementwise(
     "sigmoid",
     via_float32(_np_sigmoid),
     (lambda g, y, _x: g * conjugate(y * (1.0 - y)),),
     ranges=[(-4, 4)],
     doc="1 / (1 + e^-x), without overflow.",
 )
-relu = elementwise(
+relu: Primitive = elementwise(
     "relu",
     lambda x: np.maximum(x, x.dtype.type(0)),
     (lambda g, y, _x: call("where", y > 0, g, 0.0),),
@@ -296,7 +297,7 @@ relu = elementwise(
     kinds=FLOATS + INTS,
     doc="max(x, 0). The derivative at 0 is 0.",
 )
-isnan = elementwise(
+isnan: Primitive = elementwise(
     "isnan",
     np.isnan,
     None,
@@ -306,7 +307,7 @@ isnan = elementwise(
     doc="Whether x is not a number.",
     why=_STEP,
 )
-isinf = elementwise(
+isinf: Primitive = elementwise(
     "isinf",
     np.isinf,
     None,
@@ -316,7 +317,7 @@ isinf = elementwise(
     doc="Whether x is infinite.",
     why=_STEP,
 )
-signbit = elementwise(
+signbit: Primitive = elementwise(
     "signbit",
     np.signbit,
     None,
@@ -326,7 +327,7 @@ signbit = elementwise(
     doc="Whether the sign bit is set (true for -0.0).",
     why=_STEP,
 )
-invert = elementwise(
+invert: Primitive = elementwise(
     "invert",
     np.invert,
     None,
@@ -335,10 +336,10 @@ invert = elementwise(
     doc="Bitwise not; logical not of booleans.",
     why="defined on integers",
 )
-conj = elementwise(
+conj: Primitive = elementwise(
     "conj", np.conj, (lambda g, _y, _x: conjugate(g),), ranges=[(-3, 3)], kinds=COMPLEX, doc="The complex conjugate."
 )
-real = elementwise(
+real: Primitive = elementwise(
     "real",
     lambda x: np.ascontiguousarray(x.real),
     (lambda g, _y, _x: call("complex", g, g * 0.0),),
@@ -347,7 +348,7 @@ real = elementwise(
     result=_real_of,
     doc="The real part.",
 )
-imag = elementwise(
+imag: Primitive = elementwise(
     "imag",
     lambda x: np.ascontiguousarray(x.imag),
     (lambda g, _y, _x: call("complex", g * 0.0, g),),
@@ -356,7 +357,7 @@ imag = elementwise(
     result=_real_of,
     doc="The imaginary part.",
 )
-copy = elementwise(
+copy: Primitive = elementwise(
     "copy",
     lambda x: x.copy(),
     (lambda g, _y, _x: g,),

@@ -213,7 +213,7 @@ def add_grads(a: Tensor | None, b: Tensor | None) -> Tensor | None:
 
     if a is None or b is None:
         return b if a is None else a
-    return apply(find_primitive("add"), a, b)  # type: ignore[no-any-return]
+    return apply(find_primitive("add"), a, b)
 
 
 def run_backward(
@@ -376,7 +376,7 @@ def accumulate_grad(leaf: Tensor, g: Tensor, create_graph: bool, given: set[int]
 
         g = apply(find_primitive("cast"), g, dtype=leaf.dtype)
     if old is not None:
-        g = add_grads(old, g)  # type: ignore[assignment]
+        g = add_grads(old, g)
     elif not create_graph:
         data = g._data
         if type(data) is np.ndarray:
@@ -424,4 +424,4 @@ def _ones_like(t: Tensor) -> Tensor:
     from twinflow.tensor._apply import apply
 
     with no_grad():
-        return apply(find_primitive("full"), shape=tuple(t._data.shape), value=1.0, dtype=t.dtype)  # type: ignore[no-any-return]
+        return apply(find_primitive("full"), shape=tuple(t._data.shape), value=1.0, dtype=t.dtype)

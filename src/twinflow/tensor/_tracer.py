@@ -91,7 +91,7 @@ class Tracer:
         node = self.node_of(meta.base)
         for prim, params in meta.view:
             node = self.graph.add(prim, (node,), params)
-        return node  # type: ignore[no-any-return]
+        return node
 
     def record(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """One operation as a node; the result is a tensor (or a tuple of them) that holds it."""
@@ -153,7 +153,7 @@ class paused_tracing:
 
 def current_tracer() -> Tracer | None:
     """The innermost tracer of this thread, or None in plain evaluation."""
-    return MODE.tracer  # type: ignore[no-any-return]
+    return MODE.tracer
 
 
 def is_tracing() -> bool:
