@@ -219,7 +219,7 @@ class finfo:
         d = as_dtype(_default if dtype is None else dtype).to_real()
         if not d.is_floating_point:
             raise DTypeError(f"finfo: {d!r} is not a floating type; iinfo is for integers")
-        info = ml_dtypes.finfo(d.np)
+        info: Any = ml_dtypes.finfo(d.np)  # type: ignore[no-untyped-call] # ml_dtypes' finfo is untyped
         self.dtype = d.name
         self.bits = d.itemsize * 8
         self.eps = float(info.eps)

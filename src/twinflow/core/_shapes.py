@@ -37,12 +37,16 @@ def as_shape(args: Any) -> Shape:
     return shape
 
 
+def _longest(shapes: Sequence[Shape]) -> Shape:
+    return max(shapes, key=len) if shapes else ()
+
+
 def broadcast_shapes(*shapes: Shape, op: str = "broadcast_shapes") -> Shape:
     """The common shape: axes are aligned from the right, and an extent of 1 stretches.
 
     Raises: ShapeError if two extents differ and neither is 1.
     """
-    result = list(max(shapes, key=len, default=()))
+    result = list(_longest(shapes))
     for shape in shapes:
         for i in range(1, len(shape) + 1):
             have, new = result[-i], shape[-i]

@@ -74,7 +74,7 @@ class Program:
         for t, before, read_first in tracer.grads.values():
             after = meta_of(t).grad
             if read_first:
-                self._grad_guards.append((lambda t=t: meta_of(t).grad is None, before is None, "whether .grad is None"))
+                self._grad_guards.append((functools.partial(_grad_is_none, t), before is None, "whether .grad is None"))
             if after is before:
                 continue
             if after is not None:
@@ -126,6 +126,10 @@ class Program:
         grads = iter(values[self.n_out : len(self.graph.outputs)])
         for t, is_set in self.grad_sets:
             meta_of(t).grad = wrap(np.array(next(grads))) if is_set else None
+
+
+def _grad_is_none(t: Tensor) -> bool:
+    return meta_of(t).grad is None
 
 
 def _fresh(value: Any, arrays: list[Any]) -> np.ndarray[Any, Any]:

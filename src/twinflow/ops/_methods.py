@@ -35,6 +35,9 @@ def _reflected(fn: Any) -> Any:
     return method
 
 
+_UFUNCS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide, "truediv": np.true_divide}
+
+
 def _operator(fn: Any) -> Any:
     """The function as a binary operator: foreign operands get their turn."""
 
@@ -46,11 +49,12 @@ def _operator(fn: Any) -> Any:
     return method
 
 
-for _name, _fn in {
+_OPERATORS: dict[str, Any] = {
     "add": M.add, "sub": M.sub, "mul": M.mul, "truediv": M.true_divide, "floordiv": M.floor_divide, "mod": M.remainder, "pow": M.pow,
     "and": M.bitwise_and, "or": M.bitwise_or, "xor": M.bitwise_xor, "lshift": M.bitwise_left_shift, "rshift": M.bitwise_right_shift,
     "matmul": _products.matmul,
-}.items():  # fmt: skip
+}  # fmt: skip
+for _name, _fn in _OPERATORS.items():
     setattr(Tensor, f"__{_name}__", _operator(_fn))
     setattr(Tensor, f"__r{_name}__", _reflected(_fn))
     setattr(
@@ -59,7 +63,7 @@ for _name, _fn in {
         M.inplace(
             _fn,
             f"__i{_name}__",
-            {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide}.get(_name),
+            _UFUNCS.get(_name),
         ),
     )
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
@@ -388,7 +392,6 @@ _IN_PLACE = (
     "add sub mul div floor_divide remainder fmod pow neg sqrt rsqrt exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfinv "
     "sigmoid relu square reciprocal floor ceil trunc round abs sign clamp tril triu logical_not bitwise_and bitwise_or bitwise_xor cumsum cumprod"
 )
-_UFUNCS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide}
 for _name in _IN_PLACE.split():
     _fn = getattr(M, _name, None) or getattr(P, _name, None) or getattr(R, _name)
     setattr(Tensor, f"{_name}_", M.inplace(_fn, f"{_name}_", _UFUNCS.get(_name)))

@@ -52,10 +52,14 @@ def _batch(prim_name: str) -> Any:
     return batch
 
 
+_add: Any = np.add  # NumPy's annotations do not know a keepdims that is not a literal
+_multiply: Any = np.multiply
+
+
 def _np_sum(x: Any, *, axes: Axes, keepdim: bool) -> Any:
     if x.dtype.kind == "V" or x.dtype == np.float16:
-        return np.add.reduce(x.astype(np.float32), axes, keepdims=keepdim).astype(x.dtype)
-    return np.add.reduce(x, axes, x.dtype, keepdims=keepdim)
+        return _add.reduce(x.astype(np.float32), axes, keepdims=keepdim).astype(x.dtype)
+    return _add.reduce(x, axes, x.dtype, keepdims=keepdim)
 
 
 sum_: Primitive = Primitive(
@@ -74,8 +78,8 @@ sum_: Primitive = Primitive(
 
 def _np_prod(x: Any, *, axes: Axes, keepdim: bool) -> Any:
     if x.dtype.kind == "V" or x.dtype == np.float16:
-        return np.multiply.reduce(x.astype(np.float32), axes, keepdims=keepdim).astype(x.dtype)
-    return np.multiply.reduce(x, axes, x.dtype, keepdims=keepdim)
+        return _multiply.reduce(x.astype(np.float32), axes, keepdims=keepdim).astype(x.dtype)
+    return _multiply.reduce(x, axes, x.dtype, keepdims=keepdim)
 
 
 def _prod_vjp(g: Tensor, _y: Any, x: Tensor, *, axes: Axes, keepdim: bool) -> Tensor:

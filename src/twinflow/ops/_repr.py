@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ def _elements(data: np.ndarray[Any, Any]) -> str:
             and not whole
             and (nonzero.max() >= 1e8 or nonzero.min() < 1e-4 or nonzero.max() / nonzero.min() > 1e8)
         )
-        one = (
+        one: Callable[[Any], str] = (
             (lambda v: f"{v:.0f}." if np.isfinite(v) else str(v))
             if whole
             else (lambda v: f"{v:.{p}e}" if science else f"{v:.{p}f}")

@@ -7,6 +7,7 @@ from typing import Any
 from twinflow.core import as_dtype, as_int, as_shape, infer_reshape, normalize_axes, normalize_axis, numel
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.ops import _shape as S
+from twinflow.ops._declare import call
 from twinflow.ops._promote import convert, promote, to_tensor_arg
 from twinflow.tensor import Tensor, apply
 
@@ -181,7 +182,7 @@ def _triangle(input: Tensor, diagonal: int, lower: bool) -> Tensor:
     rows = apply(S.iota, n=m, dtype=as_dtype("int64")).unsqueeze(1)
     cols = apply(S.iota, n=n, dtype=as_dtype("int64"))
     keep = (cols - rows <= diagonal) if lower else (cols - rows >= diagonal)
-    return keep.where(input, 0) if input._data.dtype.kind == "b" else S.call("where", keep, input, 0)
+    return keep.where(input, 0) if input._data.dtype.kind == "b" else call("where", keep, input, 0)
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:

@@ -42,6 +42,15 @@ class GradNode:
         "versions",
     )
 
+    args: Any
+    edges: list[Any]
+    n_out: int
+    out: Any
+    params: dict[str, Any]
+    prim: Primitive
+    specs: list[Any]
+    versions: list[Any]
+
     def __init__(self) -> None:
         self.seq = next(_sequence)
         self.released = False
@@ -113,7 +122,7 @@ def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
     node.out = None
     if MODE.anomaly or MODE.tracer is not None:
         node.line = user_location()
-    saved = []
+    saved: list[Any] = []
     any_grad = False
     for i, t in enumerate(outs):
         kind = t._data.dtype.kind
@@ -296,11 +305,11 @@ def run_backward(
                         out = list(changed)
             if not retain_graph:
                 _release(node)
-            for edge, g in zip(node.edges, out):
-                if edge is None or g is None:
+            for edge, value in zip(node.edges, out):
+                if edge is None or value is None:
                     continue
                 if needed is None or id(edge[0]) in (wanted_leaf if edge[1] == -1 else wanted_ids):
-                    send(edge, g)
+                    send(edge, value)
     del keep
     if inputs is not None and accumulate:
         for t, g in zip(inputs, found):
@@ -376,7 +385,8 @@ def accumulate_grad(leaf: Tensor, g: Tensor, create_graph: bool, given: set[int]
 
         g = apply(find_primitive("cast"), g, dtype=leaf.dtype)
     if old is not None:
-        g = add_grads(old, g)
+        total = add_grads(old, g)
+        g = g if total is None else total
     elif not create_graph:
         data = g._data
         if type(data) is np.ndarray:
