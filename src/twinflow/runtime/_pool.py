@@ -99,6 +99,7 @@ class Pool:
                 return
             code = self._native()
             call, number, _ = _sleeping()
+            self._set("yield", _yield_address())
             self._set("parallel", code.address("tf_parallel"))
             self._set("call", call)
             self._set("futex", number)
@@ -226,6 +227,11 @@ def _sleeping() -> tuple[int, int, int | None]:
     else:
         function, doze = ctypes.CDLL(None).usleep, 100
     return ctypes.cast(function, ctypes.c_void_p).value or 0, number, doze
+
+
+def _yield_address() -> int:
+    function = ctypes.WinDLL("kernel32").SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).sched_yield
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def _spin_count(code: Executable) -> int:

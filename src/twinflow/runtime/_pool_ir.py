@@ -23,6 +23,7 @@ FIELDS = {
     "spin": 24,  # how many pauses to watch before sleeping
     "workers": 32,  # threads besides the caller
     "stop": 40,  # 1 tells workers to return
+    "yield": 48,  # address of the C library's `sched_yield`, or what there is in its place
     "function": 128,
     "context": 136,
     "chunks": 144,
@@ -33,6 +34,7 @@ FIELDS = {
     "waiting": 768,  # 1 while the caller sleeps
 }
 POOL_NBYTES = 896
+YIELD_EVERY = 64  # turns of watching; a power of two
 
 # Text for a module that calls the pool: tf_parallel(pool, fn, ctx, nchunks) calls fn(ptr ctx, i64 chunk, i64 worker)
 # once for each chunk, in any order, by any worker in 0..threads-1, and returns when all are done.
@@ -101,6 +103,22 @@ define internal void @sleep(ptr %pool, ptr %word, i32 %seen) noinline cold {{
 define internal void @wake(ptr %pool, ptr %word, i64 %count) noinline cold {{
   {_field("call")}
   %call = load ptr, ptr %call.p{wake}
+}}
+
+; A turn of watching. Now and then the processor is offered to others: the thread that is waited for may be one of them.
+define internal void @pause_or_yield(ptr %pool, i64 %turn) alwaysinline {{
+entry:
+  %of = and i64 %turn, {YIELD_EVERY - 1}
+  %offer = icmp eq i64 %of, {YIELD_EVERY - 1}
+  br i1 %offer, label %offering, label %pausing
+offering:
+  {_field("yield")}
+  %yield = load ptr, ptr %yield.p
+  %r = call i32 %yield()
+  ret void
+pausing:
+  {pause}
+  ret void
 }}
 
 define void @tf_pause(i64 %times) {{
@@ -177,7 +195,7 @@ watch2:
   %same = icmp eq i64 %now, %ticket
   br i1 %same, label %still, label %work
 still:
-  {pause}
+  call void @pause_or_yield(ptr %pool, i64 %i)
   %next = add i64 %i, 1
   %more = icmp slt i64 %next, %spin
   br i1 %more, label %watch, label %rest
@@ -272,7 +290,7 @@ watch:
   %all = icmp eq i64 %done, %nchunks
   br i1 %all, label %out, label %still
 still:
-  {pause}
+  call void @pause_or_yield(ptr %pool, i64 %i)
   %next = add i64 %i, 1
   %more = icmp slt i64 %next, %spin
   br i1 %more, label %watch, label %rest
