@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import limits, startup, tables
+from . import limits, plots, startup, tables
 from .frameworks import FRAMEWORKS
 from .harness import ROOT, Team, Times, compare, find_peers_python, team
 from .operations import OPERATIONS
@@ -101,6 +101,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9, help="turns of each framework (default: %(default)s)")
     parser.add_argument("--peers", default=find_peers_python(), metavar="PYTHON", help="the Python that has the others")
     parser.add_argument("--output", type=Path, metavar="FILE", help="also write the tables to FILE")
+    parser.add_argument(
+        "--plots", type=Path, metavar="DIR", help="also draw each table's ratios into DIR (needs matplotlib)"
+    )
     parser.add_argument("--readme", action="store_true", help="also put the tables into README.md")
     options = parser.parse_args(arguments)
     for kind, given, known in (
@@ -139,6 +142,8 @@ def main() -> int:
                 rows = rows_of(members, machine, wanted, options.rounds)
                 out += [f"### {title}", tables.side_by_side(rows, present)]
                 out += [tables.faults(rows)] * bool(tables.faults(rows))
+                if options.plots:
+                    say(f"drawn: {plots.draw(title, rows, present, options.plots / f'{section}.svg')}")
         if "neighbour" in sections:
             out += ["### With a busy neighbour", startup.neighbour_table(members, wanted, options.rounds, progress)]
     if "startup" in sections:

@@ -47,7 +47,7 @@ def imports(name: str, threads: int, peers: str) -> tuple[float, float]:
 def startup_table(
     names: list[str], wanted: Callable[[str], bool], threads: int, peers: str, say: Callable[[str], None]
 ) -> str:
-    """Per framework: import; per workload the first step (empty caches / second process), and memory of training it."""
+    """Per framework: import; per workload the first step (empty caches / second process), and memory added."""
     programs = [WORKLOADS[n] for n in STARTUP if wanted(n)]
     columns: list[list[str]] = []
     for name in names:
