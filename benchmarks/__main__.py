@@ -78,7 +78,7 @@ def describe(machine: limits.Limits, members: Team) -> str:
     sizes = " / ".join(f"{n // 1024} KiB" if n < 1 << 20 else f"{n >> 20} MiB" for n in limits.WORKING_SETS)
     lines = [
         f"{platform.machine()} ({machine.processor}), {machine.threads} threads each. Its limits, in the same run: "
-        f"{machine.peak_flops / 1e9:.0f} GFLOP/s float32; {rates} GB/s on {sizes} per thread.",
+        f"{machine.peak_flops / 1e9:.0f} GFLOP/s float32; {rates} GB/s on {sizes} of memory.",
         "; ".join(f"{w.title}: {w.version}" for w in members.workers.values()) + ".",
     ]
     lines += [f"{FRAMEWORKS[name][1]} is skipped: {why}." for name, why in members.absent.items()]

@@ -28,6 +28,8 @@ from twinflow.core._dtypes import uint64 as uint64
 from twinflow.jit import compile as compile
 from twinflow.ops import *  # noqa: F403 - the functions of `ops` are the top level
 from twinflow.ops import Device as Device
+from twinflow.runtime import get_num_threads as get_num_threads
+from twinflow.runtime import set_num_threads as set_num_threads
 from twinflow.tensor import Size as Size
 from twinflow.tensor import Tensor as Tensor
 from twinflow.tensor import enable_grad as enable_grad
