@@ -4,8 +4,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from twinflow.core.errors import ArgumentError
 from twinflow.runtime import Arena, aligned_empty, aligned_zeros, is_aligned, round_up
-from twinflow.runtime._errors import ArgumentError
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (3, 0, 2), (1,), (7, 5), 12, (1000, 1001)])

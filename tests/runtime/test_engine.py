@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from twinflow.core.errors import ArgumentError, CompileError
 from twinflow.runtime import (
-    CompileError,
     Engine,
     KernelCache,
     Processor,
@@ -21,7 +21,6 @@ from twinflow.runtime import (
     compile_object,
 )
 from twinflow.runtime import _processor as processor_module
-from twinflow.runtime._errors import ArgumentError
 
 ADD_ONE = "define i64 @add_one(i64 %x) { %y = add i64 %x, 1  ret i64 %y }"
 FROM_TABLE = """
@@ -194,6 +193,16 @@ def test_a_mask_that_cannot_be_is_an_error(request_: str, message: str, monkeypa
     monkeypatch.setenv("TWINFLOW_CPU", request_)
     with pytest.raises(ArgumentError, match=message):
         processor_module.host_processor()
+
+
+def test_the_log_says_what_was_compiled(monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path) -> None:
+    Engine(cache=KernelCache(tmp_path)).compile(ADD_ONE)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("TWINFLOW_LOG", "cache")
+    Engine(cache=KernelCache(tmp_path)).compile(ADD_ONE)
+    Engine(cache=KernelCache(None)).compile(ADD_ONE)
+    said = capsys.readouterr().err.splitlines()
+    assert "from disk: add_one" in said[0] and "compiled: add_one" in said[1]
 
 
 def test_cache_sizes() -> None:

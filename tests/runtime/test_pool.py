@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from twinflow.core.errors import ArgumentError
 from twinflow.runtime import (
     PARALLEL_IR,
     Executable,
@@ -23,7 +24,6 @@ from twinflow.runtime import (
     set_num_threads,
 )
 from twinflow.runtime import _pool as pool_module
-from twinflow.runtime._errors import ArgumentError
 from twinflow.runtime._pool_ir import pool_ir
 from twinflow.runtime._processor import Processor
 

@@ -5,8 +5,8 @@ import ctypes
 import numpy as np
 import pytest
 
+from twinflow.core.errors import ArgumentError
 from twinflow.runtime import Engine, KernelCache, aligned_zeros, host_processor, measure_limits, pool
-from twinflow.runtime._errors import ArgumentError
 from twinflow.runtime._probe import probe_ir
 
 

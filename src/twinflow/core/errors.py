@@ -49,6 +49,10 @@ class DeviceError(TwinflowError):
     """A device that is absent, or tensors on different devices."""
 
 
+class CompileError(TwinflowError):
+    """Generated code that cannot be compiled, linked or found. A user who meets it has found a bug of twinflow's."""
+
+
 class MissingExtra(TwinflowError, ImportError):
     """An optional dependency that is not installed."""
 

@@ -17,7 +17,6 @@ from twinflow.runtime._engine import Executable as Executable
 from twinflow.runtime._engine import compile_assembly as compile_assembly
 from twinflow.runtime._engine import compile_object as compile_object
 from twinflow.runtime._engine import engine as engine
-from twinflow.runtime._errors import CompileError as CompileError
 from twinflow.runtime._pool import Pool as Pool
 from twinflow.runtime._pool import get_num_threads as get_num_threads
 from twinflow.runtime._pool import pool as pool

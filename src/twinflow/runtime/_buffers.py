@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twinflow.runtime._errors import ArgumentError
+from twinflow.core.errors import ArgumentError
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
 

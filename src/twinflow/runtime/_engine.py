@@ -22,8 +22,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from twinflow.core import log, log_enabled
+from twinflow.core.errors import ArgumentError, CompileError
 from twinflow.runtime._cache import KernelCache, default_cache_dir
-from twinflow.runtime._errors import ArgumentError, CompileError
 from twinflow.runtime._processor import Processor, host_processor
 from twinflow.runtime._support import CONVERSIONS, CONVERSIONS_IR, c_library_addresses
 
@@ -134,6 +135,7 @@ class Engine:
                 self.stats.reused += 1
                 return live
             packed = self.cache.get(key)
+            fresh = packed is None
             if packed is None:
                 start = time.perf_counter()
                 packed = self._compile(text, level, vectorize)
@@ -146,6 +148,11 @@ class Engine:
             names, code = _unpack(packed)
             executable = self._load(key, names, code)
             self.stats.load_s += time.perf_counter() - start
+            if log_enabled("cache"):
+                log(
+                    "cache",
+                    f"{'compiled' if fresh else 'from disk'}: {', '.join(names)} ({len(code)} bytes, {key[:12]})",
+                )
             self._live[key] = executable
             return executable
 

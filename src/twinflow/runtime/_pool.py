@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
+from twinflow.core.errors import ArgumentError
 from twinflow.runtime._buffers import address_of, aligned_zeros
 from twinflow.runtime._engine import Executable, engine
-from twinflow.runtime._errors import ArgumentError
 from twinflow.runtime._pool_ir import FIELDS, POOL_NBYTES, pool_ir
 
 # Watching for this long catches the next kernel of a step; longer would rob other processes of the core.
@@ -230,7 +230,10 @@ def _sleeping() -> tuple[int, int, int | None]:
 
 
 def _yield_address() -> int:
-    function = ctypes.WinDLL("kernel32").SwitchToThread if sys.platform == "win32" else ctypes.CDLL(None).sched_yield
+    if sys.platform == "win32":
+        function = ctypes.WinDLL("kernel32").SwitchToThread
+    else:
+        function = ctypes.CDLL(None).sched_yield
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 

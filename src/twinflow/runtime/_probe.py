@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from twinflow.core.errors import ArgumentError
 from twinflow.runtime._buffers import address_of, aligned_empty
 from twinflow.runtime._engine import Engine, engine
-from twinflow.runtime._errors import ArgumentError
 from twinflow.runtime._pool import Pool, pool
 from twinflow.runtime._pool_ir import PARALLEL_IR
 from twinflow.runtime._processor import Processor

@@ -16,7 +16,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from twinflow.runtime._errors import ArgumentError
+from twinflow.core.errors import ArgumentError
 
 # The psABI's micro-architecture levels, each with what it adds to the one before.
 _X86_64_LEVELS = (
