@@ -30,9 +30,7 @@ def _matmul_out(a: Aval, b: Aval) -> Aval:
 def _np_matmul(a: Any, b: Any) -> Any:
     if a.dtype.itemsize == 2 and a.dtype.kind in "fV":
         return np.matmul(a.astype(np.float32), b.astype(np.float32)).astype(a.dtype)
-    if a.dtype.kind == "b":
-        return np.matmul(a, b)
-    return np.matmul(a, b)
+    return a.dot(b) if a.ndim == 2 == b.ndim else np.matmul(a, b)  # dot starts faster
 
 
 def swap_last(x: Tensor) -> Tensor:

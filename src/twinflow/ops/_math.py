@@ -13,7 +13,7 @@ from twinflow.graph import Primitive
 from twinflow.ops import _binary as B
 from twinflow.ops import _unary as U
 from twinflow.ops._promote import as_inexact, is_number, promote, to_tensor_arg
-from twinflow.tensor import SPECIAL, Tensor, apply, assign, old_value
+from twinflow.tensor import MODE, SPECIAL, Tensor, apply, assign, old_value, record
 from twinflow.tensor._tensor import _new
 
 Fn = Callable[..., Tensor]
@@ -25,12 +25,15 @@ def _named(fn: Any, name: str, prim: Primitive) -> Any:
     return fn
 
 
+_NONE: dict[str, Any] = {}
+
+
 def unary(prim: Primitive, *, inexact: bool = True, name: str = "") -> Fn:
     """The public function of a one-operand primitive; `inexact` converts integers to the default floating type."""
     op = name or prim.name
 
     def fn(input: Tensor) -> Tensor:
-        if inexact:
+        if inexact and not (isinstance(input, Tensor) and input._data.dtype.kind in "fcV"):
             return apply(prim, as_inexact(input, op))
         return apply(prim, to_tensor_arg(input, op))
 
@@ -45,12 +48,15 @@ def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: s
         if not SPECIAL.count and isinstance(input, Tensor):
             # the hot path: nothing is recorded, types agree (or a float meets a floating tensor), NumPy computes
             a = input._data
+            m = input._meta
             if isinstance(other, Tensor):
                 b = other._data
-                fast = input._meta is None and other._meta is None and a.dtype is b.dtype
+                fast = a.dtype is b.dtype
+                if m is None or not m.requires_grad:
+                    m = other._meta
             else:
                 b = other
-                fast = input._meta is None and type(b) is float
+                fast = type(b) is float
             if fast and ufunc is not None and a.dtype.kind == "f":
                 try:
                     out = ufunc(a, b)
@@ -59,6 +65,8 @@ def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: s
                 t = _new(Tensor)
                 t._data = out if type(out) is np.ndarray else np.asarray(out)
                 t._meta = None
+                if m is not None and m.requires_grad and MODE.grad:
+                    record(prim, (input, other), _NONE, t)
                 return t
         x, y = promote(op, input, other, inexact=inexact)
         return apply(prim, x, y)
@@ -147,7 +155,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
     """input to the power exponent. Small constant exponents become products and roots."""
     if isinstance(input, Tensor) and is_number(exponent) and not isinstance(exponent, builtins.complex):
         if exponent == 2:
-            return mul(input, input)
+            return square(input)
         if exponent == 1:
             return apply(U.copy, input)
         if input._data.dtype.kind in "fV":
@@ -162,9 +170,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
     return apply(B.pow_, *promote("pow", input, exponent))
 
 
-def square(input: Tensor) -> Tensor:
-    """x²."""
-    return mul(input, input)
+square = unary(U.square, inexact=False)
 
 
 def reciprocal(input: Tensor) -> Tensor:

@@ -19,6 +19,8 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     Raises: ShapeError if the inner extents differ or an operand has no axis.
     """
     a, b = to_tensor_arg(input, "matmul"), to_tensor_arg(other, "matmul", "other")
+    if len(a._data.shape) == 2 == len(b._data.shape) and a._data.dtype is b._data.dtype:
+        return apply(matmul_, a, b)
     na, nb = len(a._data.shape), len(b._data.shape)
     if a._data.dtype is not b._data.dtype:
         a, b = promote("matmul", a, b)

@@ -144,6 +144,15 @@ round_: Primitive = elementwise(
     doc="The nearest whole number; halves go to the even one.",
 )
 trunc = elementwise("trunc", np.trunc, (_zero,), ranges=[(-3.4, 3.4)], kinds=FLOATS, doc="x without its fraction.")
+square: Primitive = elementwise(
+    "square",
+    np.square,
+    (lambda g, _y, x: g * conjugate(x * 2.0),),
+    ranges=[(-3, 3)],
+    kinds=NUMBERS,
+    doc="x².",
+    scalar=lambda s, x: s.mul(x, x),
+)
 sqrt: Primitive = elementwise(
     "sqrt",
     np.sqrt,

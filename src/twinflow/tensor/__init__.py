@@ -21,6 +21,7 @@ from twinflow.tensor._mode import set_grad_enabled as set_grad_enabled
 from twinflow.tensor._tape import GradNode as GradNode
 from twinflow.tensor._tape import backward as backward
 from twinflow.tensor._tape import edge_to as edge_to
+from twinflow.tensor._tape import record as record
 from twinflow.tensor._tape import run_backward as run_backward
 from twinflow.tensor._tape import sum_to as sum_to
 from twinflow.tensor._tensor import Meta as Meta

@@ -23,19 +23,31 @@ def apply(prim: Primitive, *args: Any, **params: Any) -> Any:
     """`prim` on tensors and Python numbers: a tensor, or a tuple of them."""
     if SPECIAL.count:
         return _apply_special(prim, args, params)
-    data = [a._data if isinstance(a, Tensor) else a for a in args]
+    data: list[Any] = []
+    wanted = False
+    for a in args:
+        if isinstance(a, Tensor):
+            data.append(a._data)
+            m = a._meta
+            if m is not None and m.requires_grad:
+                wanted = True
+        else:
+            data.append(a)
     try:
         out = prim.run(*data, **params)
     except Exception as error:
         raise explain(prim, args, params, error) from error
     if prim.n_out == 1:
-        t = _new(Tensor)
-        t._data = out if type(out) is _ndarray else np.asarray(out)
-        t._meta = None
-        result: Any = t
+        result: Any = _new(Tensor)
+        result._data = out if type(out) is _ndarray else np.asarray(out)
+        result._meta = None
     else:
         result = tuple([wrap(o if type(o) is _ndarray else np.asarray(o)) for o in out])
-    return finish(prim, args, params, result)
+    if wanted and MODE.grad:
+        record(prim, args, params, result)
+    if prim.view is not None and not MODE.quiet_views:
+        _tie_view(prim, args[0], params, result)
+    return result
 
 
 def finish(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], result: Any) -> Any:
@@ -45,7 +57,7 @@ def finish(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
             if isinstance(a, Tensor) and a._meta is not None and a._meta.requires_grad:
                 record(prim, args, params, result)
                 break
-    if prim.view is not None:
+    if prim.view is not None and not MODE.quiet_views:
         _tie_view(prim, args[0], params, result)
     if MODE.inference:
         for t in (result,) if prim.n_out == 1 else result:

@@ -16,6 +16,7 @@ class _ThreadMode(threading.local):
     grad = True
     inference = False
     anomaly = False
+    quiet_views = False  # within backward: results are temporaries, and views need not know what they look at
     tracer: Any = None  # the innermost tracer of this thread
 
 
@@ -126,6 +127,18 @@ class set_grad_enabled(_Switch):
         return (self._value,)
 
 
+class quiet_views(_Switch):
+    """Within it views are not tied to what they look at: for computations whose intermediate results nobody sees."""
+
+    _flag = "quiet_views"
+
+    def __init__(self, quiet: bool) -> None:
+        self._value = quiet
+
+    def _args(self) -> tuple[Any, ...]:
+        return (self._value,)
+
+
 class inference_mode(_Switch):
     """`no_grad`, and results that can never take part in differentiation."""
 
@@ -140,11 +153,13 @@ class inference_mode(_Switch):
             super().__enter__()
             self.__dict__.setdefault("_inference", []).append(MODE.inference)
             MODE.inference = True
+            enter_special()  # results are marked, which the hot path does not do
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         if self._mode:
             super().__exit__(kind, value, tb)
             MODE.inference = self.__dict__["_inference"].pop()
+            exit_special()
 
     def _args(self) -> tuple[Any, ...]:
         return (self._mode,)

@@ -16,31 +16,14 @@ import numpy as np
 from twinflow.core import FROM_NUMPY, format_location, user_location
 from twinflow.core.errors import GradientError
 from twinflow.graph import Aval, Primitive, find_primitive
-from twinflow.tensor._mode import MODE, no_grad, set_grad_enabled
+from twinflow.tensor._mode import MODE, no_grad, quiet_views, set_grad_enabled
 from twinflow.tensor._tensor import Meta, Tensor, current_grad_fn, wrap
 
 _sequence = itertools.count()
 
 
 class GradNode:
-    """One recorded operation. `args` holds the operands its derivative needs (an Aval where it needs only the shape)."""
-
-    __slots__ = (
-        "args",
-        "edges",
-        "hooks",
-        "line",
-        "n_out",
-        "name",
-        "out",
-        "params",
-        "prehooks",
-        "prim",
-        "released",
-        "seq",
-        "specs",
-        "versions",
-    )
+    """One recorded operation. `args` holds the operands its derivative needs, `specs` the shapes and types of all."""
 
     args: Any
     edges: list[Any]
@@ -48,16 +31,14 @@ class GradNode:
     out: Any
     params: dict[str, Any]
     prim: Primitive
+    seq: int
     specs: list[Any]
-    versions: list[Any]
-
-    def __init__(self) -> None:
-        self.seq = next(_sequence)
-        self.released = False
-        self.hooks: list[Callable[..., Any]] | None = None  # on the gradients this node sends out
-        self.prehooks: dict[int, list[Any]] | None = None  # on the gradients that reach its outputs
-        self.line: tuple[str, int, str] | None = None
-        self.name = ""
+    versions: Any
+    released: bool = False
+    hooks: list[Callable[..., Any]] | None = None  # on the gradients this node sends out
+    prehooks: dict[int, list[Any]] | None = None  # on the gradients that reach its outputs
+    line: tuple[str, int, str] | None = None
+    name: str = ""
 
     def add_prehook(self, index: int, hook: Callable[[Tensor], Tensor]) -> None:
         """Let `hook` see (and replace) the gradient that reaches output `index`."""
@@ -91,51 +72,70 @@ def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
     if prim.vjp is None:
         return
     node = GradNode()
+    node.seq = next(_sequence)
     node.prim = prim
     node.params = params
-    node.edges = [edge_to(a) for a in args]
     keeps = prim.keeps
+    edges: list[Any] = []
     kept: list[Any] = []
     versions: list[Any] = []
+    specs: list[Any] = []
     for i, a in enumerate(args):
-        if not isinstance(a, Tensor):
-            kept.append(a)
-            versions.append(None)
-        elif keeps is True or (i < len(keeps) and keeps[i]):
+        version = None
+        if isinstance(a, Tensor):
+            data = a._data
+            specs.append((data.shape, data.dtype))
             m = a._meta
-            if m is None:
-                m = a._meta = Meta()
-            if m.inference:
-                raise GradientError(
-                    f"{prim.name}: a tensor made in inference_mode cannot be kept for backward; clone() it"
-                )
-            kept.append(a)
-            versions.append(m.version[0])
+            if m is None or not m.requires_grad:
+                edges.append(None)
+            elif m.base is None:
+                edges.append((a, -1) if m.grad_fn is None else (m.grad_fn, m.index))
+            else:
+                edges.append(edge_to(a))
+            if keeps is True or (i < len(keeps) and keeps[i]):
+                if m is None:
+                    m = a._meta = Meta()
+                elif m.inference:
+                    raise GradientError(
+                        f"{prim.name}: a tensor made in inference_mode cannot be kept for backward; clone() it"
+                    )
+                version = m.version[0]
+            else:
+                a = None
         else:
-            kept.append(None)
-            versions.append(None)
+            specs.append(None)
+            edges.append(None)
+        kept.append(a)
+        versions.append(version)
+    node.edges = edges
     node.args = kept
     node.versions = versions
-    node.specs = [(a._data.shape, a._data.dtype) if isinstance(a, Tensor) else None for a in args]
-    outs = (result,) if prim.n_out == 1 else result
-    node.n_out = len(outs)
+    node.specs = specs
     node.out = None
     if MODE.anomaly or MODE.tracer is not None:
         node.line = user_location()
+    if prim.n_out == 1:
+        node.n_out = 1
+        data = result._data
+        if data.dtype.kind in "fcV":
+            m = result._meta = Meta()
+            m.requires_grad = True
+            m.grad_fn = node
+            if prim.keeps_out:
+                node.out = [(data, m.version, 0)]
+        return
+    node.n_out = len(result)
     saved: list[Any] = []
-    any_grad = False
-    for i, t in enumerate(outs):
-        kind = t._data.dtype.kind
-        if kind in "fcV":
-            any_grad = True
+    for i, t in enumerate(result):
+        if t._data.dtype.kind in "fcV":
             m = t._meta = Meta()
             m.requires_grad = True
             m.grad_fn = node
             m.index = i
-            saved.append((t._data, m.version, m.version[0]))
+            saved.append((t._data, m.version, 0))
         else:
             saved.append((t._data, None, 0))
-    if prim.keeps_out and any_grad:
+    if prim.keeps_out:
         node.out = saved
 
 
@@ -268,7 +268,7 @@ def run_backward(
             heapq.heappush(heap, -seq)
         slots[index] = add_grads(slots[index], g)
 
-    with set_grad_enabled(create_graph):
+    with set_grad_enabled(create_graph), quiet_views(not create_graph):
         for root, g in zip(roots, grads):
             edge = edge_to(root)
             if edge is None:
@@ -312,9 +312,9 @@ def run_backward(
                     send(edge, value)
     del keep
     if inputs is not None and accumulate:
-        for t, g in zip(inputs, found):
-            if g is not None:
-                accumulate_grad(t, g, create_graph, given)
+        for t, value in zip(inputs, found):
+            if value is not None:
+                accumulate_grad(t, value, create_graph, given)
     return found
 
 

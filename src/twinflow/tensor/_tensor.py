@@ -18,34 +18,24 @@ from twinflow.tensor._mode import MODE
 
 
 class Meta:
-    """What a tensor knows beyond its elements. `version` is one list shared by all views of the same memory."""
+    """What a tensor knows beyond its elements. `version` is one list shared by all views of the same memory.
 
-    __slots__ = (
-        "base",
-        "grad",
-        "grad_fn",
-        "hooks",
-        "index",
-        "inference",
-        "requires_grad",
-        "retains",
-        "seen",
-        "version",
-        "view",
-    )
+    Defaults stand in the class, because a Meta is made for every recorded operation and most of it never changes.
+    """
+
+    requires_grad: bool = False
+    grad: Tensor | None = None
+    grad_fn: Any = None
+    index: int = 0
+    base: Tensor | None = None  # the tensor this one is a view of
+    view: tuple[Any, ...] = ()  # ((primitive, params), ...) from base to here
+    seen: int = 0  # the version at which payload and grad_fn of a view were last made
+    hooks: dict[int, Any] | None = None
+    retains: bool = False
+    inference: bool = False
 
     def __init__(self, version: list[int] | None = None) -> None:
-        self.requires_grad = False
-        self.grad: Tensor | None = None
-        self.grad_fn: Any = None
-        self.index = 0
         self.version: list[int] = [0] if version is None else version
-        self.base: Tensor | None = None  # the tensor this one is a view of
-        self.view: tuple[Any, ...] = ()  # ((primitive, params), ...) from base to here
-        self.seen = 0  # the version at which payload and grad_fn of a view were last made
-        self.hooks: dict[int, Any] | None = None
-        self.retains = False
-        self.inference = False
 
 
 class Tensor:
