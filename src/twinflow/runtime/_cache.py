@@ -13,7 +13,6 @@ import hashlib
 import logging
 import os
 import sys
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -95,18 +94,17 @@ class KernelCache:
             return
         path = self._path(key)
         data = _MAGIC + hashlib.sha256(content).digest() + content
-        temporary = None
+        temporary = path.with_name(f"{os.getpid()}-{os.urandom(8).hex()}.part")
         try:
             for folder in (path.parent.parent, path.parent):  # again each time: someone may have cleared the cache
                 folder.mkdir(mode=0o700, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")  # mode 0600
+            handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
             with open(handle, "wb") as file:
                 file.write(data)
             os.replace(temporary, path)
         except OSError as error:
-            if temporary is not None:
-                with contextlib.suppress(OSError):
-                    os.unlink(temporary)
+            with contextlib.suppress(OSError):
+                temporary.unlink()
             self._warn(f"cannot write to {self.folder} ({error.strerror or error}); kernels are not kept")
             self._writable = False
             return
