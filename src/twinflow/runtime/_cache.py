@@ -19,7 +19,7 @@ from pathlib import Path
 
 logger = logging.getLogger("twinflow.cache")
 
-_MAGIC = b"twinflow kernel 1\n"
+_MAGIC = b"twinflow kernel 2\n"
 _DIGEST_NBYTES = hashlib.sha256().digest_size
 _SUFFIX = ".kernel"
 _STALE_TEMPORARY_S = 3600.0  # a temporary file this old belongs to a process that died while writing

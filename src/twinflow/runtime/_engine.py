@@ -13,7 +13,6 @@ import ctypes
 import functools
 import hashlib
 import itertools
-import json
 import os
 import threading
 import time
@@ -334,10 +333,10 @@ def _emit_assembly(text: str, processor: Processor, level: int, vectorize: bool)
 
 
 def _pack(names: list[str], code: bytes) -> bytes:
-    head = json.dumps(names).encode()
+    head = "\n".join(names).encode()
     return len(head).to_bytes(8, "little") + head + code
 
 
 def _unpack(packed: bytes) -> tuple[list[str], bytes]:
     end = 8 + int.from_bytes(packed[:8], "little")
-    return json.loads(packed[8:end]), packed[end:]
+    return packed[8:end].decode().splitlines(), packed[end:]
