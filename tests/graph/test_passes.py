@@ -1,0 +1,77 @@
+"""Each pass alone, as text before and after; all of them keep the meaning."""
+
+import numpy as np
+import pytest
+
+import twinflow as tf
+from twinflow.graph import from_text, interpret, to_text, verify
+from twinflow.graph.passes import PASSES, fold_constants, merge_common, optimize, simplify
+
+
+def after(run, text):
+    graph = run(from_text(text))
+    verify(graph)
+    return to_text(graph).split("\n", 1)[1]
+
+
+@pytest.mark.parametrize(
+    ("run", "body", "expected"),
+    [
+        (merge_common, "  %1: f = exp(%0)\n  %2: f = exp(%0)\n  %3: f = add(%1, %2)\n  return %3", "  %1: float32[2, 3] = exp(%0)\n  %2: float32[2, 3] = add(%1, %1)\n  return %2"),
+        (simplify, "  %1: f = mul(%0, 1.0)\n  return %1", "  return %0"),
+        (simplify, "  %1: f = neg(%0)\n  %2: f = sub(%0, %1)\n  return %2", "  %2: float32[2, 3] = add(%0, %0)\n  return %2"),
+        (simplify, "  %1: f = reshape(%0, shape=(6,))\n  %2: f = reshape(%1, shape=(2, 3))\n  return %2", "  return %0"),
+        (simplify, "  %1: f = permute(%0, axes=(1, 0))\n  %2: f = permute(%1, axes=(1, 0))\n  return %2", "  return %0"),
+        (fold_constants, "  %1: f = full(shape=(2, 3), value=2.0, dtype=float32)\n  %2: f = mul(%0, %1)\n  return %2", "  %2: float32[2, 3] = mul(%0, 2.0)\n  return %2"),
+        (fold_constants, "  %1: f = full(shape=(), value=4.0, dtype=float32)\n  %2: f = sqrt(%1)\n  return %2", "  %2: float32[] = full(shape=(), value=2.0, dtype=float32)\n  return %2"),
+    ],
+)  # fmt: skip
+def test_a_pass_alone(run, body, expected):
+    text = after(run, 'graph f(%0: float32[2, 3] "x")\n' + body)
+    rows = text.split("\n")
+    assert rows[-1] == expected.split("\n")[-1]
+    for row in expected.split("\n")[:-1]:
+        assert row.split(" = ")[1] in text
+
+
+def test_a_positive_zero_is_not_dropped_from_a_floating_sum():
+    # -0.0 + 0.0 is 0.0, so x + 0.0 is not x
+    assert "add" in after(simplify, 'graph f(%0: float32[2] "x")\n  %1: f = add(%0, 0.0)\n  return %1')
+
+
+def test_the_logarithm_of_a_softmax_does_not_underflow():
+    def f(x):
+        return tf.log(tf.softmax(x, 1))
+
+    compiled = tf.compile(f)
+    x = tf.tensor([[0.0, 200.0]])
+    assert compiled(x).tolist()[0][0] == -np.inf
+    graph = optimize(compiled.graph, verify=True)
+    assert interpret(graph, [x.numpy()])[0].tolist() == [[-200.0, 0.0]]
+
+
+def test_all_passes_keep_the_meaning_of_a_training_step():
+    weight = tf.tensor(np.linspace(-1, 1, 12).reshape(4, 3), dtype="float32", requires_grad=True)
+
+    def step(x, y):
+        weight.grad = None
+        loss = tf.log_softmax(tf.tanh(x @ weight) * 3.0, 1).mul(y).sum(1).mean() + (weight**2).sum() * 0.1
+        loss.backward()
+        with tf.no_grad():
+            weight.sub_(weight.grad * 0.1)
+        return loss
+
+    compiled = tf.compile(step)
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 4)).astype(np.float32), rng.uniform(size=(5, 3)).astype(np.float32)
+    compiled(tf.tensor(x), tf.tensor(y))
+    arrays = [x, y, weight.detach().numpy()]
+    before = interpret(compiled.graph, arrays)
+    optimized = optimize(compiled.graph, verify=True)
+    assert len(optimized.nodes) < len(compiled.graph.nodes)
+    for a, b in zip(before, interpret(optimized, arrays)):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_every_pass_is_named():
+    assert all(p.__name__.isidentifier() and p.__doc__ for p in PASSES)
