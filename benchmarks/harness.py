@@ -63,16 +63,20 @@ class Worker:
         self.name, self.title = name, FRAMEWORKS[name][1]
         python = sys.executable if is_ours(name) else peers_python
         self.errors = tempfile.TemporaryFile("w+")
-        self.process = subprocess.Popen(
-            [python, "-m", "benchmarks.worker", name, str(threads)],
-            cwd=ROOT,
-            env=environment(threads, cache),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            bufsize=1,
-        )
+        try:
+            self.process = subprocess.Popen(
+                [python, "-m", "benchmarks.worker", name, str(threads)],
+                cwd=ROOT,
+                env=environment(threads, cache),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+                text=True,
+                bufsize=1,
+            )
+        except OSError as why:
+            self.errors.close()
+            raise WorkerError(str(why)) from why
         try:
             hello = self.receive(LIMIT_S)
         except WorkerError:
