@@ -4,7 +4,9 @@ Rows stand in `_unary`, `_binary`, `_shape`, `_reduce`, `_contract`, `_gather`, 
 and arguments in the other modules. `_methods` makes them methods of Tensor.
 """
 
+from twinflow.ops import _conv as _conv
 from twinflow.ops import _methods as _methods
+from twinflow.ops import _pool as _pool
 from twinflow.ops._create import CPU as CPU
 from twinflow.ops._create import Device as Device
 from twinflow.ops._create import arange as arange
