@@ -105,8 +105,10 @@ def _padded(x: Array, padding: Pads) -> Array:
         return x
     space = x.shape[2:]
     y = np.zeros((*x.shape[:2], *(max(n + a + b, 0) for n, (a, b) in zip(space, padding))), x.dtype)
-    to = tuple(slice(max(a, 0), max(a, 0) + max(n + min(a, 0) + min(b, 0), 0)) for n, (a, b) in zip(space, padding))
-    of = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(space, padding))
+    to: Any = tuple(
+        slice(max(a, 0), max(a, 0) + max(n + min(a, 0) + min(b, 0), 0)) for n, (a, b) in zip(space, padding)
+    )
+    of: Any = tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(space, padding))
     y[(..., *to)] = x[(..., *of)]
     return y
 
@@ -192,8 +194,11 @@ def _np_conv_input(
     g, w = _wide(g), _wide(w)
     c = w.shape[1] * groups
     if _pointwise(kernel, stride, padding, groups):
-        rows = w.reshape(o, c).swapaxes(0, 1)
-        return np.matmul(rows, g.reshape(n, o, -1)).reshape(n, c, *shape).astype(dtype, copy=False)
+        return (
+            np.matmul(w.reshape(o, c).swapaxes(0, 1), g.reshape(n, o, -1))
+            .reshape(n, c, *shape)
+            .astype(dtype, copy=False)
+        )
     padded = tuple(m + a + b for m, (a, b) in zip(shape, padding))
     rows = w.reshape(groups, o // groups, -1).swapaxes(1, 2)
     out = np.zeros((n, c, *padded), g.dtype)
@@ -204,7 +209,7 @@ def _np_conv_input(
         for at in np.ndindex(*kernel):
             where = tuple(slice(k * d, k * d + (m - 1) * s + 1, s) for k, d, m, s in zip(at, dilation, space, stride))
             target[(slice(None), slice(None), *where)] += cols[(slice(None), *at)]
-    inner = tuple(slice(max(a, 0), max(a, 0) + m + min(a, 0) + min(b, 0)) for m, (a, b) in zip(shape, padding))
+    inner: Any = tuple(slice(max(a, 0), max(a, 0) + m + min(a, 0) + min(b, 0)) for m, (a, b) in zip(shape, padding))
     out = out[(..., *inner)]
     if any(p < 0 for pair in padding for p in pair):
         out = _padded(out, tuple((max(-a, 0), max(-b, 0)) for a, b in padding))
@@ -222,7 +227,7 @@ def _fold(x: Tensor, axis: int, at: int, groups: int = 1) -> Tensor:
     place = at + (groups > 1)
     x = apply(reshape, x, shape=(b, *split))
     x = call("permute", x, axes=(*range(1, place + 1), 0, *range(place + 1, len(split) + 1)))
-    return apply(reshape, x, shape=(*s[:at], b * s[at], *s[at + 1 :]))  # type: ignore[no-any-return]
+    return apply(reshape, x, shape=(*s[:at], b * s[at], *s[at + 1 :]))
 
 
 def _unfold(y: Tensor, b: int, at: int, groups: int = 1) -> tuple[Tensor, int]:
@@ -302,7 +307,7 @@ def _bad(*shapes: tuple[Ints, Ints], **extra: Any) -> Any:
     return lambda rng: [Sample((np.ones(a, np.float32), np.ones(b, np.float32)), params) for a, b in shapes]
 
 
-conv = Primitive(
+conv: Primitive = Primitive(
     "conv",
     out=_conv_out,
     ref=_np_conv,
@@ -318,7 +323,7 @@ conv = Primitive(
     doc="Filters slid over a batch: y[n,o,i] = Σ w[o,c,k] x[n,c,s·i+d·k-p]. The filter is not flipped.",
     ulp=64,
 )
-conv_input = Primitive(
+conv_input: Primitive = Primitive(
     "conv_input",
     out=_conv_input_out,
     ref=_np_conv_input,
@@ -334,7 +339,7 @@ conv_input = Primitive(
     doc="The transpose of `conv` in its first operand, onto inputs of spatial extents `shape`.",
     ulp=64,
 )
-conv_weight = Primitive(
+conv_weight: Primitive = Primitive(
     "conv_weight",
     out=_conv_weight_out,
     ref=_np_conv_weight,

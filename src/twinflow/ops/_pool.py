@@ -44,7 +44,8 @@ def _surround(x: Array, padding: Pads, value: Any) -> Array:
         return x
     lead = x.ndim - len(padding)
     y = np.full((*x.shape[:lead], *(n + a + b for n, (a, b) in zip(x.shape[lead:], padding))), value, x.dtype)
-    y[(..., *(slice(a, a + n) for n, (a, _) in zip(x.shape[lead:], padding)))] = x
+    inside: Any = tuple(slice(a, a + n) for n, (a, _) in zip(x.shape[lead:], padding))
+    y[(..., *inside)] = x
     return y
 
 
@@ -87,16 +88,16 @@ def _np_max_pool(x: Array, *, kernel: Ints, stride: Ints, padding: Pads, dilatio
     wide = x.astype(np.float32) if x.dtype.kind == "V" else x
     padded = _surround(wide, padding, lowest)
     taps = list(_taps(kernel, stride, dilation, space))
-    best = padded[(..., *taps[0][1])].copy()
+    best = padded[..., *taps[0][1]].copy()
     for _, where in taps[1:]:
-        np.maximum(best, padded[(..., *where)], out=best)
+        np.maximum(best, padded[..., *where], out=best)
     # the number of taps before the first that equals the largest: cheaper than carrying indices along
     found = np.zeros(best.shape, bool)
     before = np.zeros(best.shape, np.uint8 if len(taps) < 256 else np.int32)
     clipped = any(p for pair in padding for p in pair)
     has_nan = inexact and bool(np.isnan(best).any())
     for at, where in taps:
-        seen = padded[(..., *where)]
+        seen = padded[..., *where]
         hit = seen == best
         if has_nan:
             hit |= seen != seen
@@ -114,20 +115,20 @@ def _flat(x: Tensor, n: int) -> Tensor:
     """The last n axes as one."""
     s = x._data.shape
     lead = len(s) - n
-    return apply(reshape, x, shape=(*s[:lead], prod(s[lead:])))  # type: ignore[no-any-return]
+    return apply(reshape, x, shape=(*s[:lead], prod(s[lead:])))
 
 
 def _choose(x: Tensor, index: Tensor, n: int) -> Tensor:
     """The elements of `x` that `max_pool` chose."""
     picked = call("gather", _flat(x, n), _flat(index, n), axis=len(x._data.shape) - n)
-    return apply(reshape, picked, shape=tuple(index._data.shape))  # type: ignore[no-any-return]
+    return apply(reshape, picked, shape=tuple(index._data.shape))
 
 
 def _max_vjp(g: Any, y: Any, _x: Any, *, kernel: Ints, **window: Any) -> Tensor | None:
     if g[0] is None:
         return None
     shape = tuple(_x.shape[len(_x.shape) - len(kernel) :])
-    return apply(max_pool_input, g[0], y[1], shape=shape, kernel=kernel, **window)  # type: ignore[no-any-return]
+    return apply(max_pool_input, g[0], y[1], shape=shape, kernel=kernel, **window)
 
 
 def _max_jvp(t: Any, y: Any, x: Tensor, *, kernel: Ints, **window: Any) -> tuple[Tensor, None]:
@@ -157,7 +158,7 @@ def _samples(rng: np.random.Generator) -> list[Sample]:
     ]
 
 
-max_pool = Primitive(
+max_pool: Primitive = Primitive(
     "max_pool",
     out=_max_out,
     ref=_np_max_pool,
@@ -210,11 +211,11 @@ def _max_input_samples(rng: np.random.Generator) -> list[Sample]:
     for x, window in ((s.args[0], s.params) for s in _samples(rng) if s.args[0].dtype.kind == "f"):
         y, index = _np_max_pool(x, **window)
         shape = x.shape[x.ndim - len(window["kernel"]) :]
-        made.append(Sample((rng.uniform(-1, 1, y.shape).astype(x.dtype), index), window | {"shape": shape}))
+        made.append(Sample((np.asarray(rng.uniform(-1, 1, y.shape), x.dtype), index), window | {"shape": shape}))
     return made
 
 
-max_pool_input = Primitive(
+max_pool_input: Primitive = Primitive(
     "max_pool_input",
     out=_max_input_out,
     ref=_np_max_input,
@@ -267,7 +268,7 @@ def _resize(g: Tensor, low: Ints, high: Ints, interior: Ints) -> Tensor:
         g
         if stops == tuple(s) and not any(starts)
         else apply(slice_, g, starts=starts, stops=stops, steps=(1,) * len(s))
-    )  # type: ignore[no-any-return]
+    )
 
 
 def _sum_vjp(g: Tensor, _y: Any, _x: Any, *, kernel: Ints, stride: Ints, padding: Pads, dilation: Ints) -> Tensor:
@@ -280,12 +281,10 @@ def _sum_vjp(g: Tensor, _y: Any, _x: Any, *, kernel: Ints, stride: Ints, padding
         for extent, p, m, s in zip(_x.shape[len(lead) :], padding, g._data.shape[len(lead) :], stride)
     )
     spread = _resize(g, lead + low, lead + high, lead + tuple(s - 1 for s in stride))
-    return apply(  # type: ignore[no-any-return]
-        window_sum, spread, kernel=kernel, stride=(1,) * n, padding=((0, 0),) * n, dilation=dilation
-    )
+    return apply(window_sum, spread, kernel=kernel, stride=(1,) * n, padding=((0, 0),) * n, dilation=dilation)
 
 
-window_sum = Primitive(
+window_sum: Primitive = Primitive(
     "window_sum",
     out=_sum_out,
     ref=_np_window_sum,
