@@ -4,6 +4,7 @@ The names at this level are PyTorch's: `import twinflow as torch` is the migrati
 """
 
 from twinflow import autodiff as autodiff
+from twinflow import optim as optim
 from twinflow.core import DType as DType
 from twinflow.core import finfo as finfo
 from twinflow.core import get_default_dtype as get_default_dtype

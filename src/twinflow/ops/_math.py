@@ -331,8 +331,11 @@ def inplace(fn: Fn, name: str, ufunc: Any = None) -> Any:
             # the hot path of optimizers: plain memory, nothing recorded
             m, other = self._meta, args[0]
             a = self._data
-            if (m is None or (not m.requires_grad and m.base is None)) and a.dtype.kind == "f":
-                b = other._data if isinstance(other, Tensor) and not other.requires_grad else other
+            silent = not MODE.grad  # then even a leaf that requires gradients may be written
+            if (m is None or (m.base is None and not m.inference and (silent or not m.requires_grad))) and (
+                type(a) is np.ndarray and a.dtype.kind == "f"
+            ):
+                b = other._data if isinstance(other, Tensor) and (silent or not other.requires_grad) else other
                 if type(b) is float or (type(b) is np.ndarray and b.dtype is a.dtype and b.shape == a.shape):
                     if not a.flags.writeable:
                         return assign(self, fn(self, other), name)
