@@ -6,8 +6,10 @@ Each request is an object with `do`; each answer is one line. An answer with `er
 lives on. Whatever a framework prints goes to the standard error stream, so that the answers stay readable.
 """
 
+import ctypes
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -30,6 +32,12 @@ def resident_nbytes(field: str = "VmRSS") -> int:
 def forget_peak() -> None:
     """Let "VmHWM" count from now; `ru_maxrss` cannot, and begins with the size of the parent process."""
     Path("/proc/self/clear_refs").write_text("5")
+
+
+def die_with_parent() -> None:
+    """End when the harness does, however it ends: a stopped process would never notice that its input is closed."""
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 class Worker:
@@ -90,6 +98,7 @@ class Worker:
 
 
 def main() -> None:
+    die_with_parent()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     worker = None

@@ -1,12 +1,15 @@
 """The benchmark harness holds results against each other rightly, and talks to a worker."""
 
 import math
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from benchmarks import tables
-from benchmarks.harness import Times, compare, disagreement, team
+from benchmarks.harness import ROOT, Times, compare, disagreement, environment, team
 from benchmarks.operations import EVERY_OPERATION
 from benchmarks.workloads import WORKLOADS
 
@@ -81,3 +84,32 @@ def test_a_framework_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -
     with team(["jax"], 1, "/no/such/python") as members:
         assert not members.workers
         assert "/no/such/python" in members.absent["jax"]
+
+
+def test_workers_end_with_a_harness_that_is_killed() -> None:
+    code = """
+from benchmarks.harness import Worker
+import sys, time
+worker = Worker("twinflow-eager", 1, sys.executable)
+worker.pause()
+print(worker.process.pid, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment(1)
+    ) as harness:
+        assert harness.stdout
+        worker = int(harness.stdout.readline())
+        harness.kill()
+    deadline = time.monotonic() + 10
+    while is_running(worker) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not is_running(worker)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists and has not ended: one that waits for its parent to read its status has."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
