@@ -1,5 +1,6 @@
 """Loop kernels: what is generated against what the loop IR means, for all shapes of loop, processors and dtypes."""
 
+import ctypes
 from collections.abc import Callable, Sequence
 
 import ml_dtypes
@@ -16,14 +17,19 @@ from twinflow.compiler.loops import (
     Index,
     Kernel,
     Load,
+    Module,
     Reduce,
     Rest,
     Store,
     Sym,
+    Target,
+    emit,
     interpret,
     merge_axes,
+    split_reductions,
     verify,
 )
+from twinflow.runtime import engine, host_processor, pool
 
 Run = Callable[..., None]
 
@@ -386,3 +392,85 @@ def test_random_kernels(run: Run, level: str, seed: int) -> None:
 def test_malformed_kernels_are_refused(kernel: Callable, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         verify(kernel(Buffer("x", "float32"), Buffer("y", "float32"), Axis("i", 9), Axis("j", 9)))
+
+
+@pytest.mark.parametrize("shape", [(70000, 1), (1, 150000), (5000, 32), (300, 7, 500)])
+@pytest.mark.parametrize("op", ["sum", "max", "any"])
+def test_large_reductions_are_split(run: Run, op: str, shape: tuple[int, ...]) -> None:
+    """Column statistics of [..., C], over everything for one column: in blocks, then put together."""
+    *outer, c = shape
+    dtype = "bool" if op == "any" else "float32"
+    axes = [Axis(f"i{k}", n) for k, n in enumerate(outer)]
+    j = Axis("j", c)
+    strides = [int(np.prod(shape[k + 1 :])) for k in range(len(outer))]
+    x = Buffer("x", dtype)[Index.of(*zip(axes, strides), j)]
+    over, kept = ((j, *axes), ()) if c == 150000 else (tuple(axes), (j,))
+    result = Reduce(op, x, over)
+    value = result if op == "any" else Apply("mul", result, Const(0.5, "float32"))
+    y = Buffer("y", dtype)
+    kernel = Kernel("reduce", kept, (Store(y, Index.of(*kept), value),))
+    split = split_reductions(kernel)
+    assert len(split.kernels) == 2
+    arrays = {
+        "x": data(shape, dtype) if op != "any" else np.zeros(shape, bool),
+        "y": np.zeros(c, dtype)[: c if kept else 1],
+    }
+    arrays |= {b.name: np.zeros(n, b.dtype) for b, n in split.partial.items()}
+    want = {name: a.copy().ravel() for name, a in arrays.items()}
+    interpret(kernel, want)
+    for part in split.kernels:
+        run(part, [arrays[b.name] for b in part.buffers])
+    np.testing.assert_allclose(arrays["y"], want["y"], rtol=1e-5, atol=1e-4)
+
+
+def test_split_of_an_unknown_extent(run: Run) -> None:
+    i, j = Axis("i", Sym("n")), Axis("j", 300)
+    x = Buffer("x", "float32")[Index.of((i, 300), j)]
+    total = Reduce("sum", Apply("mul", x, x), [i, j])
+    split = split_reductions(Kernel("squares", (), (Store(Buffer("y", "float32"), Index.of(0), total),)))
+    assert len(split.kernels) == 2
+    (buffer,) = split.partial
+    for n in (1, 100, 1000):
+        arrays = {"x": data((n, 300)), "y": np.zeros(1, "f4")}
+        arrays[buffer.name] = np.zeros(split.partial[buffer].value({"n": n}), "f4")
+        for part in split.kernels:
+            run(part, [arrays[b.name] for b in part.buffers], [n for _ in part.symbols])
+        np.testing.assert_allclose(arrays["y"][0], (arrays["x"].astype("f8") ** 2).sum(), rtol=1e-6)
+
+
+def test_kernels_with_rows_enough_are_not_split() -> None:
+    kernel = softmax(512, 1000)
+    assert split_reductions(kernel).kernels == (kernel,)
+
+
+def test_the_pool_runs_all_chunks() -> None:
+    i = Axis("i", 300000)
+    x, y = Buffer("x", "float32"), Buffer("y", "float32")
+    kernel = Kernel("double", (i,), (Store(y, Index.of(i), Apply("add", x[i], x[i])),))
+    module = Module(Target.from_features(host_processor().features, host_processor().arch))
+    emit(module, kernel)
+    code = engine().compile(module)
+    a, b = data(300000), np.zeros(300000, "f4")
+    arguments = (ctypes.c_int64 * 2)(a.ctypes.data, b.ctypes.data)
+    code.function("double.run", ctypes.c_void_p, ctypes.c_void_p)(pool().address, arguments)
+    np.testing.assert_array_equal(b, 2 * a)
+
+
+def test_updates_in_place_see_the_old_values(run: Run, level: str) -> None:
+    i = Axis("i", 37)
+    p, m = Buffer("p", "float32"), Buffer("m", "float32")
+    old_p, old_m = p[i], m[i]
+    stores = (
+        Store(p, Index.of(i), Apply("add", old_p, old_m)),
+        Store(m, Index.of(i), Apply("sub", old_p, old_m)),
+    )
+    check(run, level, Kernel("swap", (i,), stores), p=data(37), m=data(37, seed=1))
+
+
+@pytest.mark.parametrize("shape", [(33, 65), (16, 16), (200, 3), (1, 40)])
+def test_transposes(run: Run, level: str, shape: tuple[int, int]) -> None:
+    n, c = shape
+    i, j, k = Axis("i", n), Axis("j", c), Axis("k", 2)
+    x, y = Buffer("x", "float32"), Buffer("y", "float32")
+    store = Store(y, Index.of((k, n * c), (j, n), i), x[Index.of((k, n * c), (i, c), j)])
+    check(run, level, Kernel("transpose", (k, i, j), (store,)), x=data(2 * n * c), y=np.zeros(2 * n * c, "f4"))

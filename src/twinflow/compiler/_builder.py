@@ -66,6 +66,7 @@ class Target:
         masks: masked loads and stores of every element type are cheap (AVX-512).
         gather: gathers of 4- and 8-byte elements are instructions.
         half: conversion between float16 and float32 is an instruction.
+        scalef: x·2^⌊n⌋ with floats is an instruction (AVX-512).
     """
 
     vector_bytes: int = 16
@@ -74,6 +75,7 @@ class Target:
     masks: bool = False
     gather: bool = False
     half: bool = False
+    scalef: bool = False
 
     @classmethod
     def from_features(cls, features: str, arch: str = "x86_64") -> "Target":
@@ -90,6 +92,7 @@ class Target:
             masks=avx512,
             gather=vector_bytes > 16,
             half="f16c" in have or avx512,
+            scalef=avx512,
         )
 
 

@@ -19,5 +19,8 @@ from twinflow.compiler.loops._ir import Rest as Rest
 from twinflow.compiler.loops._ir import Store as Store
 from twinflow.compiler.loops._ir import Sym as Sym
 from twinflow.compiler.loops._ir import walk as walk
+from twinflow.compiler.loops._rewrite import Substitution as Substitution
 from twinflow.compiler.loops._schedule import merge_axes as merge_axes
 from twinflow.compiler.loops._schedule import schedule as schedule
+from twinflow.compiler.loops._split import Split as Split
+from twinflow.compiler.loops._split import split_reductions as split_reductions

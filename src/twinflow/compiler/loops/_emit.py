@@ -2,7 +2,7 @@
 
 A kernel becomes a function in the thread pool's form, `void name(ptr args, i64 chunk, i64 worker)`, over an array of
 8-byte arguments: the addresses of the kernel's buffers, then its symbols' values. `name.nchunks(ptr args)` says how
-many chunks there are. Chunks may run in any order and in parallel.
+many chunks there are. Chunks may run in any order and in parallel. `name.run(ptr pool, ptr args)` runs them all.
 """
 
 import math
@@ -29,8 +29,9 @@ from twinflow.compiler.loops._ir import (
     walk,
 )
 from twinflow.compiler.loops._schedule import Schedule, merge_axes, power_of_two_from, schedule
-from twinflow.compiler.scalar import STORED, apply, narrow, widen
+from twinflow.compiler.scalar import FUNCTIONS, STORED, apply, narrow, widen
 
+SCRATCH_NBYTES = 65536  # of stack for a row's values that later passes use again
 COMBINE = {"sum": "add", "prod": "mul", "max": "max", "min": "min", "any": "or", "all": "and"}
 
 
@@ -46,7 +47,22 @@ def emit(module: Module, kernel: Kernel) -> str:
     arguments = (kernel.buffers, kernel.symbols)
     module.define(name, "ptr %args, i64 %chunk, i64 %worker", lambda b: _Emitter(b, merged, plan, arguments).function())
     module.define(f"{name}.nchunks", "ptr %args", lambda b: _Emitter(b, merged, plan, arguments).count(), returns="i64")
+    module.define(f"{name}.run", "ptr %pool, ptr %args", lambda b: _run(b, name))
     return name
+
+
+def _run(b: Builder, name: str) -> None:
+    """Body of name.run: one chunk at once, several by the pool, whose first field is its `tf_parallel`."""
+    chunks = b.call(f"{name}.nchunks", "int64", 1, Value("%args", "ptr"))
+    one = b.const(1, "int64")
+    b.branch(b.icmp("sgt", chunks, one), "several", "few")
+    b.label("several")
+    parallel = b.emit("load ptr, ptr %pool, align 8", "ptr")
+    b.do(f"call void {parallel.text}(ptr %pool, ptr @{name}, ptr %args, i64 {chunks.text})")
+    b.do("ret void")
+    b.label("few")
+    b.when(b.icmp("eq", chunks, one), lambda: b.do(f"call void @{name}(ptr %args, i64 0, i64 0)"))
+    b.do("ret void")
 
 
 def verify(kernel: Kernel) -> None:
@@ -96,6 +112,13 @@ class _Vector:
     mask: Value | None = None
 
 
+@dataclass
+class _StorePass:
+    """Stores over the same inner axes."""
+
+    stores: list[Store]
+
+
 VectorBody = Callable[[Value, int, Value | None, list[Value]], list[Value]]
 
 
@@ -132,6 +155,10 @@ class _Emitter:
             {}
         ]  # addresses by index, with axes included
         self.pointers: dict[Buffer, Value] = {}
+        self.stages = self.passes()
+        self.stage = 0
+        # values of a row kept for later passes: the pass that computes them, the room they lie in, their axes
+        self.kept: dict[int, tuple[int, Value, tuple[Axis, ...]]] = {}
         self.sizes = {
             name: b.load(b.address(Value("%args", "ptr"), b.const(len(self.buffers) + k, "int64"), 8), "int64")
             for k, name in enumerate(self.symbols)
@@ -163,6 +190,7 @@ class _Emitter:
         for slot, buffer in enumerate(self.buffers):
             at = b.address(Value("%args", "ptr"), b.const(slot, "int64"), 8)
             self.pointers[buffer] = b.emit(f"load ptr, ptr {at.text}, align 8", "ptr")
+        self.keep()
         rows, segments, _ = self.chunks()
         chunk = Value("%chunk", "int64")
         block, segment = chunk, b.const(0, "int64")
@@ -220,17 +248,15 @@ class _Emitter:
 
     def program(self) -> None:
         """Passes in the order their reductions need, then the stores."""
-        for reductions in self.passes():
-            self.reduce(reductions)
-        done: list[Store] = []
-        for store in self.kernel.stores:
-            if store not in done:
-                group = [s for s in self.kernel.stores if s.axes == store.axes]
-                done.extend(group)
-                self.store_pass(group)
+        for number, stage in enumerate(self.stages):
+            self.stage = number
+            if isinstance(stage, _StorePass):
+                self.store_pass(stage.stores)
+            else:
+                self.reduce(stage)
 
-    def passes(self) -> list[list[Reduce]]:
-        """Reductions that share a loop, in an order in which each finds those it uses."""
+    def passes(self) -> "list[list[Reduce] | _StorePass]":
+        """Reductions that share a loop, in an order in which each finds those it uses; then stores that share one."""
         level: dict[int, int] = {}
         groups: dict[tuple[int, tuple[Axis, ...]], list[Reduce]] = {}
         for e in walk([o for s in self.kernel.stores for o in s.operands]):
@@ -239,7 +265,63 @@ class _Emitter:
             if isinstance(e, Reduce):
                 groups.setdefault((below, e.axes), []).append(e)
                 level[id(e)] = below + 1
-        return [groups[key] for key in sorted(groups, key=lambda key: key[0])]
+        stages: list[list[Reduce] | _StorePass] = [groups[key] for key in sorted(groups, key=lambda key: key[0])]
+        stores: dict[tuple[Axis, ...], list[Store]] = {}
+        for store in self.kernel.stores:
+            stores.setdefault(store.axes, []).append(store)
+        return stages + [_StorePass(group) for group in stores.values()]
+
+    def keep(self) -> None:
+        """Set aside room for the values of a row that a later pass needs again and that are costly to compute."""
+        if self.plan.vector is not None:
+            return
+        first: dict[int, int] = {}
+        spaces: list[tuple[Axis, ...]] = []
+        left = SCRATCH_NBYTES
+        for k, stage in enumerate(self.stages):
+            space = stage.stores[0].axes if isinstance(stage, _StorePass) else stage[0].axes
+            spaces.append(space)
+            found: set[int] = set()
+            stack = (
+                [o for s in stage.stores for o in s.operands]
+                if isinstance(stage, _StorePass)
+                else [r.value for r in stage]
+            )
+            while stack:
+                e = stack.pop()
+                if isinstance(e, Reduce) or id(e) in found or not self.free[id(e)] & set(space):
+                    continue
+                found.add(id(e))
+                if id(e) in first and spaces[first[id(e)]] == space and self.is_heavy(e):
+                    size = math.prod(a.extent if isinstance(a.extent, int) else left for a in space)
+                    nbytes = (size + self.plan.lanes) * ITEMSIZE[e.dtype]
+                    if id(e) in self.kept or nbytes <= left:
+                        if id(e) not in self.kept:
+                            left -= nbytes
+                            text = f"alloca i8, i64 {nbytes}, align {self.b.target.vector_bytes}"
+                            self.kept[id(e)] = (first[id(e)], self.b.emit(text, "ptr"), space)
+                        continue
+                first.setdefault(id(e), k)
+                stack.extend(e.operands)
+
+    def is_heavy(self, e: Expr) -> bool:
+        """Whether an expression contains a costly function of this pass."""
+        inside = self.free[id(e)]
+        stack = [e]
+        while stack:
+            e = stack.pop()
+            if isinstance(e, Apply) and FUNCTIONS[e.function].heavy:
+                return e.dtype != "bool"
+            stack.extend(o for o in e.operands if not isinstance(o, Reduce) and self.free[id(o)] & inside)
+        return False
+
+    def kept_address(self, e: Expr) -> Value:
+        """Where the lanes' values of a kept expression lie."""
+        _, room, space = self.kept[id(e)]
+        flat = self.bound[space[0]]
+        for axis in space[1:]:
+            flat = self.b.add(self.times(flat, self.extent(axis.extent)), self.bound[axis])
+        return self.b.address(room, flat, ITEMSIZE[e.dtype])
 
     # Loops
 
@@ -515,6 +597,8 @@ class _Emitter:
         operands = [o for s in group for o in s.operands]
 
         def carry_out() -> None:
+            for e in operands:  # all before the first store, which may overwrite what another loads
+                self.value(e)
             for store in group:
                 self.store(store)
 
@@ -593,7 +677,13 @@ class _Emitter:
         """The value of an expression here: a scalar if it does not vary along the lanes."""
         found = self.lookup(e)
         if found is None:
-            found = self.compute(e)
+            kept = self.kept.get(id(e))
+            if kept is not None and kept[0] < self.stage:
+                found = self.b.load(self.kept_address(e), e.dtype, self.vector.lanes)
+            else:
+                found = self.compute(e)
+                if kept is not None:
+                    self.b.store(self.b.splat(found, self.vector.lanes), self.kept_address(e))
             self.known[-1][id(e)] = found
         return found
 
@@ -740,7 +830,8 @@ class _Emitter:
         b = self.b
         if isinstance(n, int):
             return b.const(n, "int64")
-        return self.times(self.sizes[n.name], b.const(n.scale, "int64"))
+        scaled = self.times(self.sizes[n.name], b.const(n.scale, "int64"))
+        return self.times(self.ceil_div(scaled, n.block), b.const(n.factor, "int64"))
 
     def extent(self, extent: Extent) -> Value:
         """The number of values of an axis, here."""

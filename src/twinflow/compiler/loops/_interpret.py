@@ -117,7 +117,7 @@ class _Interpreter:
         """An extent (the largest it can be) or stride as a number."""
         if isinstance(extent, Rest):
             return min(extent.block, self.size(extent.total))
-        return extent if isinstance(extent, int) else extent.scale * self.symbols[extent.name]
+        return extent if isinstance(extent, int) else extent.value(self.symbols)
 
     def grid(self, axis: Axis) -> Array:
         """The values of an axis, along its own dimension."""

@@ -16,7 +16,7 @@ reductions use which. Indices count elements from the buffer's start and are aff
 terms (integer expressions times a stride). float16 and bfloat16 live in memory only: a load widens them to float32.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from twinflow.compiler._builder import ITEMSIZE
@@ -28,18 +28,35 @@ COMBINERS = ("sum", "prod", "max", "min")
 
 @dataclass(frozen=True)
 class Sym:
-    """An extent or stride known only when the kernel runs: `scale` times the runtime value called `name`."""
+    """An extent or stride known only when the kernel runs: factor·⌈scale·value / block⌉ of the value called `name`."""
 
     name: str
     scale: int = 1
+    block: int = 1
+    factor: int = 1
 
     def __str__(self) -> str:
-        return self.name if self.scale == 1 else f"{self.scale}{self.name}"
+        text = self.name if self.scale == 1 else f"{self.scale}{self.name}"
+        if self.block != 1:
+            text = f"⌈{text}/{self.block}⌉"
+        return text if self.factor == 1 else f"{self.factor}{text}"
 
     def __mul__(self, factor: int) -> "Sym":
-        return Sym(self.name, self.scale * factor)
+        if self.block == 1:
+            return Sym(self.name, self.scale * factor)
+        return Sym(self.name, self.scale, self.block, self.factor * factor)
 
     __rmul__ = __mul__
+
+    def blocks(self, block: int) -> "Sym":
+        """How many blocks of so many values it takes."""
+        if self.block != 1:
+            raise ValueError(f"{self} is already a number of blocks")
+        return Sym(self.name, self.scale, block)
+
+    def value(self, symbols: Mapping[str, int]) -> int:
+        """Its value, given those of the names."""
+        return self.factor * -(-self.scale * symbols[self.name] // self.block)
 
 
 @dataclass(frozen=True)
@@ -122,7 +139,7 @@ def add_extents(a: int | Sym, b: int | Sym) -> int | Sym:
     """a + b, where both are numbers or multiples of one symbol."""
     if isinstance(a, int) and isinstance(b, int):
         return a + b
-    if isinstance(a, Sym) and isinstance(b, Sym) and a.name == b.name:
+    if isinstance(a, Sym) and isinstance(b, Sym) and a.name == b.name and a.block == b.block == 1:
         return Sym(a.name, a.scale + b.scale)
     if a == 0 or b == 0:
         return b if a == 0 else a
@@ -260,6 +277,9 @@ class Store:
 @dataclass(frozen=True, eq=False)
 class Kernel:
     """Stores over a common space of rows.
+
+    A buffer that is stored to may be loaded at the very index of the store (an update in place, seen by every value of
+    the row as it was before), and at others only if those are never stored to.
 
     Args:
         name: used in printing and as the stem of the function's name.

@@ -4,18 +4,16 @@ A schedule depends on the kernel and the processor alone, never on the number of
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from twinflow.compiler._builder import ITEMSIZE, Target
 from twinflow.compiler.loops._ir import (
     Apply,
     Axis,
-    Const,
     Coordinate,
     Expr,
     Extent,
-    Index,
     Kernel,
     Load,
     Reduce,
@@ -26,6 +24,7 @@ from twinflow.compiler.loops._ir import (
     all_indices,
     walk,
 )
+from twinflow.compiler.loops._rewrite import Substitution
 from twinflow.compiler.scalar import FUNCTIONS
 
 CHUNK_COST = 32768  # scalar operations in a chunk: some microseconds, several times what handing one out costs
@@ -57,7 +56,9 @@ class Schedule:
 
 def static(extent: Extent) -> int:
     """An extent as a number, for estimates."""
-    return max(1, extent) if isinstance(extent, int) else UNKNOWN_EXTENT
+    if isinstance(extent, Sym):
+        return max(1, extent.value({extent.name: UNKNOWN_EXTENT}))
+    return max(1, extent) if isinstance(extent, int) else extent.block
 
 
 def product(axes: Sequence[Axis]) -> int:
@@ -80,7 +81,7 @@ def schedule(kernel: Kernel, target: Target) -> Schedule:
     has_inner = bool(reductions) or any(s.axes for s in kernel.stores)
     width = main_itemsize(kernel, expressions)
     lanes = max(1, target.vector_bytes // width)
-    outer = _vector_axis(kernel, reductions)
+    outer = vector_axis(kernel, reductions)
     heavy = any(isinstance(e, Apply) and FUNCTIONS[e.function].heavy for e in expressions)
     arg = any(r.op in ("argmax", "argmin") for r in reductions)
     if reductions and not heavy and not arg:
@@ -101,7 +102,24 @@ def schedule(kernel: Kernel, target: Target) -> Schedule:
         points = max(lanes, CHUNK_COST // (cost * product(inside)))
         if static(vector.extent) > points or isinstance(vector.extent, Sym):
             grain, segment = 1, -(-points // lanes) * lanes
+    crossing = _crossing_axis(kernel, vector, rows)
+    if crossing is not None and not reductions and isinstance(crossing.extent, int):
+        # a transpose: runs of the crossing axis under one vector use whole cache lines on both sides
+        rows = (*(a for a in rows if a is not crossing), crossing)
+        grain, segment = max(1, CHUNK_COST // (cost * lanes)), lanes
     return Schedule(vector, lanes, rows, inside, grain, segment)
+
+
+def _crossing_axis(kernel: Kernel, vector: Axis | None, rows: Sequence[Axis]) -> Axis | None:
+    """The row axis along which something is contiguous that is not along the vector axis."""
+    if vector is None or not rows:
+        return None
+    for index in all_indices(kernel):
+        if index.stride(vector) not in (0, 1):
+            for axis in rows:
+                if index.stride(axis) == 1 and axis.extent != 1:
+                    return axis
+    return None
 
 
 def main_itemsize(kernel: Kernel, expressions: Sequence[Expr]) -> int:
@@ -126,21 +144,24 @@ def _inner_vector_axes(kernel: Kernel, reductions: Sequence[Reduce]) -> list[Axi
     return [r.axes[-1] for r in reductions] + [s.axes[-1] for s in kernel.stores if s.axes]
 
 
-def _vector_axis(kernel: Kernel, reductions: Sequence[Reduce]) -> Axis | None:
+def vector_axis(kernel: Kernel, reductions: Sequence[Reduce]) -> Axis | None:
     """The outer axis to vectorise along, or None for the inner axes: whichever is contiguous in more places."""
     candidates = [a for a in kernel.axes if a not in kernel.serial and all(_moves(s, a) for s in kernel.stores)]
     if not candidates:
         return None
     indices = list(all_indices(kernel))
 
+    stored = [s.index for s in kernel.stores]
+
     def merit(axes: Sequence[Axis]) -> float:
         score = 0.0
         for index in indices:
             strides = [index.stride(a) for a in axes]
+            weight = 1.5 if index in stored else 1.0  # scattering costs more than gathering
             if 1 in strides:
-                score += 1
+                score += weight
             elif any(s != 0 for s in strides):
-                score -= 1
+                score -= weight
         return score
 
     inner = _inner_vector_axes(kernel, reductions)
@@ -189,8 +210,8 @@ def _drop_single(kernel: Kernel) -> Kernel:
     for e in walk([o for s in kernel.stores for o in s.operands]):
         if isinstance(e, Reduce) and all(a.extent == 1 for a in e.axes):
             kept.add(e.axes[-1])
-    single = {a: None for a in all_axes(kernel) if a.extent == 1 and a not in kept}
-    return replace_axes(kernel, dict(single)) if single else kernel
+    single = [a for a in all_axes(kernel) if a.extent == 1 and a not in kept]
+    return Substitution({a: () for a in single}, dict.fromkeys(single)).kernel(kernel) if single else kernel
 
 
 def _axis_lists(kernel: Kernel) -> list[tuple[Axis, ...]]:
@@ -223,44 +244,4 @@ def _try_merge(kernel: Kernel, outer: Axis, inner: Axis) -> Kernel | None:
         if index.stride(outer) != index.stride(inner) * inner.extent:
             return None
     fused = Axis(outer.name + inner.name, outer.extent * inner.extent)
-    return replace_axes(kernel, {outer: None, inner: fused})
-
-
-def replace_axes(kernel: Kernel, changes: dict[Axis, Axis | None]) -> Kernel:
-    """The same kernel with some axes renamed or (None) dropped from every list and index."""
-
-    def axes(old: Sequence[Axis]) -> tuple[Axis, ...]:
-        new = [changes.get(a, a) for a in old]
-        return tuple(a for a in new if a is not None)
-
-    def index(old: Index) -> Index:
-        terms = [(changes.get(a, a), s) for a, s in old.terms]
-        kept = tuple((a, s) for a, s in terms if a is not None)
-        return Index(kept, old.offset, tuple((made[id(e)], s) for e, s in old.gathered))
-
-    made: dict[int, Expr] = {}
-    for e in walk([o for s in kernel.stores for o in s.operands]):
-        new: Expr = e
-        match e:
-            case Load():
-                new = Load(e.buffer, index(e.index), None if e.mask is None else made[id(e.mask)], e.other)
-            case Apply():
-                new = Apply(e.function, *(made[id(a)] for a in e.args), to=e.to)
-            case Reduce():
-                new = Reduce(e.op, made[id(e.value)], axes(e.axes))
-            case Coordinate() if e.axis in changes:
-                renamed = changes[e.axis]
-                new = Const(0, e.dtype) if renamed is None else Coordinate(renamed, e.dtype)
-        made[id(e)] = new
-    stores = tuple(
-        Store(
-            s.buffer,
-            index(s.index),
-            made[id(s.value)],
-            axes(s.axes),
-            s.combine,
-            None if s.mask is None else made[id(s.mask)],
-        )
-        for s in kernel.stores
-    )
-    return replace(kernel, axes=axes(kernel.axes), stores=stores, serial=axes(kernel.serial))
+    return Substitution({outer: (), inner: ((fused, 1),)}, {outer: None, inner: fused}).kernel(kernel)

@@ -71,13 +71,37 @@ def clamp(b: Builder, x: Value, low: float, high: float) -> Value:
     return b.select(b.fcmp("ogt", x, most), most, x)
 
 
-def scale(b: Builder, x: Value, n: Value) -> Value:
-    """x·2^n in two steps, so that results may overflow or be subnormal; n by `nearest`, |n| < 2·bias."""
+def scale(b: Builder, x: Value, n: Value, number: Value) -> Value:
+    """x·2^n, which may overflow or be subnormal; n and its bits by `nearest`, |n| < 2·bias."""
+    if b.target.scalef and x.lanes > 1:
+        return _scalef(b, x, number)
+    # in two steps, for 2^n itself may be out of range;
     # keep the low half of the integer: the rest is the shift constant's own bits
     spare = b.like(32 - 12 if x.dtype == "float32" else 64 - 16, n)
     whole = b.ashr(b.shl(n, spare), spare)
     half = b.ashr(whole, b.like(1, n))
     return b.fmul(b.fmul(x, power_of_two(b, half, x.dtype)), power_of_two(b, b.sub(whole, half), x.dtype))
+
+
+def _scalef(b: Builder, x: Value, n: Value) -> Value:
+    """AVX-512's instruction for x·2^n, on pieces of its own size."""
+    bits = 32 if x.dtype == "float32" else 64
+    width = min(512, max(128, x.lanes * bits))
+    lanes = width // bits
+    if x.lanes < lanes:
+        wide = [*range(x.lanes), *[0] * (lanes - x.lanes)]
+        return b.shuffle(_scalef(b, b.shuffle(x, wide), b.shuffle(n, wide)), range(x.lanes))
+    if x.lanes > lanes:
+        half = x.lanes // 2
+        low, high = range(half), range(half, x.lanes)
+        parts = [_scalef(b, b.shuffle(x, part), b.shuffle(n, part)) for part in (low, high)]
+        picks = ", ".join(f"i32 {i}" for i in range(x.lanes))
+        text = f"shufflevector {parts[0].type} {parts[0].text}, {parts[1].type} {parts[1].text}"
+        return b.emit(f"{text}, <{x.lanes} x i32> <{picks}>", x.dtype, x.lanes)
+    name = f"llvm.x86.avx512.mask.scalef.{'ps' if bits == 32 else 'pd'}.{width}"
+    every = Value("-1", "uint16" if lanes == 16 else "uint8")
+    rounding = ("i32 4",) if width == 512 else ()
+    return b.call(name, x.dtype, lanes, x, n, x, every, immediates=rounding)
 
 
 EXP_RANGE = {"float32": (-104.0, 89.0), "float64": (-746.0, 710.0)}
@@ -98,8 +122,8 @@ def _exp_tail(b: Builder, r: Value) -> Value:
 
 def exp(b: Builder, x: Value) -> Value:
     """e^x."""
-    r, _, n = _reduce_exp(b, clamp(b, x, *EXP_RANGE[x.dtype]))
-    return scale(b, b.fadd(_exp_tail(b, r), b.like(1, x)), n)
+    r, number, n = _reduce_exp(b, clamp(b, x, *EXP_RANGE[x.dtype]))
+    return scale(b, b.fadd(_exp_tail(b, r), b.like(1, x)), n, number)
 
 
 def exp2(b: Builder, x: Value) -> Value:
@@ -108,7 +132,7 @@ def exp2(b: Builder, x: Value) -> Value:
     x = clamp(b, x, low, high)
     n, bits = nearest(b, x)
     r = b.fmul(b.fsub(x, n), b.like(LN2, x))
-    return scale(b, b.fadd(_exp_tail(b, r), b.like(1, x)), bits)
+    return scale(b, b.fadd(_exp_tail(b, r), b.like(1, x)), bits, n)
 
 
 def expm1(b: Builder, x: Value) -> Value:
@@ -370,8 +394,8 @@ def pow_(b: Builder, x: Value, y: Value) -> Value:
     p_low = b.fma(lo, y, p_low)
     bounded = clamp(b, p, *EXP_RANGE["float64"])
     p_low = b.select(b.fcmp("oeq", bounded, p), p_low, zero)  # beyond the range, or not finite: no correction
-    r, _, n = _reduce_exp(b, bounded)
-    value = scale(b, b.fadd(_exp_tail(b, b.fadd(r, p_low)), one), n)
+    r, number, n = _reduce_exp(b, bounded)
+    value = scale(b, b.fadd(_exp_tail(b, b.fadd(r, p_low)), one), n, number)
     # integers, and odd ones: halving an odd integer leaves a fraction
     whole = b.fcmp("oeq", trunc(b, y), y)
     half = b.fmul(y, b.like(0.5, x))
