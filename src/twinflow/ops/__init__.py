@@ -7,6 +7,11 @@ and arguments in the other modules. `_methods` makes them methods of Tensor.
 from twinflow.ops import _conv as _conv
 from twinflow.ops import _methods as _methods
 from twinflow.ops import _pool as _pool
+from twinflow.ops._control import cond as cond
+from twinflow.ops._control import fori_loop as fori_loop
+from twinflow.ops._control import map as map
+from twinflow.ops._control import scan as scan
+from twinflow.ops._control import while_loop as while_loop
 from twinflow.ops._create import CPU as CPU
 from twinflow.ops._create import Device as Device
 from twinflow.ops._create import arange as arange

@@ -19,6 +19,7 @@ from twinflow.ops._promote import convert, is_number, promote
 from twinflow.ops._repr import tensor_repr
 from twinflow.ops._shape import cast
 from twinflow.ops._unary import copy as copy_prim
+from twinflow.ops._unary import stop_gradient
 from twinflow.tensor import MODE, Tensor, apply, array_of, assign, backward, current_grad_fn, is_tracing, meta_of, wrap
 from twinflow.tensor._inplace import old_value
 
@@ -158,8 +159,10 @@ _set(
 def detach(self: Tensor) -> Tensor:
     """The same memory, outside of differentiation."""
     t = wrap(self._data)
-    if is_tracing():
+    if is_tracing() and MODE.tracer.level > getattr(self._data, "level", 0):
         t._data = MODE.tracer.node_of(self)
+        if MODE.tracer.body:
+            t = apply(stop_gradient, t)
     m = self._meta
     if m is not None:
         meta = t._meta = type(m)(m.version)

@@ -21,7 +21,7 @@ from twinflow.ops._declare import (
     to_bool,
     via_float32,
 )
-from twinflow.tensor import Tensor, apply
+from twinflow.tensor import STOP_GRADIENT, Tensor, apply
 
 _STEP = "piecewise constant: the derivative is 0 wherever it exists"
 
@@ -374,3 +374,14 @@ copy: Primitive = elementwise(
     kinds=NUMBERS + BOOL,
     doc="The same values in new memory.",
 )
+stop_gradient: Primitive = elementwise(
+    "stop_gradient",
+    lambda x: x.copy(),
+    None,
+    ranges=[(-3, 3)],
+    kinds=NUMBERS + BOOL,
+    scalar="copy",
+    doc="The same values, as a constant for differentiation: detach() and no_grad inside loop bodies and branches.",
+    why="it stands where differentiation ends",
+)
+STOP_GRADIENT.append(stop_gradient)

@@ -33,6 +33,7 @@ from twinflow.tensor._tensor import meta_of as meta_of
 from twinflow.tensor._tensor import payload as payload
 from twinflow.tensor._tensor import wrap as wrap
 from twinflow.tensor._tracer import PICK as PICK
+from twinflow.tensor._tracer import STOP_GRADIENT as STOP_GRADIENT
 from twinflow.tensor._tracer import Tracer as Tracer
 from twinflow.tensor._tracer import after_call as after_call
 from twinflow.tensor._tracer import current_tracer as current_tracer
@@ -40,3 +41,10 @@ from twinflow.tensor._tracer import host_scalar as host_scalar
 from twinflow.tensor._tracer import is_tracing as is_tracing
 from twinflow.tensor._tracer import paused_tracing as paused_tracing
 from twinflow.tensor._tracer import refuse_tracing as refuse_tracing
+from twinflow.tensor._transform import VmapLevel as VmapLevel
+from twinflow.tensor._transform import innermost_level as innermost_level
+from twinflow.tensor._transform import is_inexact as is_inexact
+from twinflow.tensor._transform import jvp_call as jvp_call
+from twinflow.tensor._transform import lifted as lifted
+from twinflow.tensor._transform import vmap_call as vmap_call
+from twinflow.tensor._transform import zeros_for as zeros_for

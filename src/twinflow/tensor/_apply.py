@@ -50,12 +50,20 @@ def apply(prim: Primitive, *args: Any, **params: Any) -> Any:
     return result
 
 
-def finish(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], result: Any) -> Any:
-    """Record the operation if a gradient will be wanted, and tie views to what they look at."""
+def finish(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], result: Any, level: int = 0) -> Any:
+    """Record the operation if a gradient will be wanted, and tie views to what they look at.
+
+    Inside a transformation (`level`), operands of the levels below have been recorded there already.
+    """
     if MODE.grad:
         for a in args:
-            if isinstance(a, Tensor) and a._meta is not None and a._meta.requires_grad:
-                record(prim, args, params, result)
+            if (
+                isinstance(a, Tensor)
+                and a._meta is not None
+                and a._meta.requires_grad
+                and (level == 0 or getattr(a._data, "level", 0) == level)
+            ):
+                record(prim, args, params, result, level)
                 break
     if prim.view is not None and not MODE.quiet_views:
         _tie_view(prim, args[0], params, result)
@@ -103,7 +111,7 @@ def _apply_special(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any
     if tracer is not None and tracer.level > level:
         result = tracer.record(prim, args, params)
     elif top is not None:
-        result = top.process(prim, args, params)
+        return finish(prim, args, params, top.process(prim, args, params), level)
     else:
         if symbolic:
             raise TraceError(

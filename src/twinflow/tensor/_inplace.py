@@ -15,7 +15,7 @@ from twinflow.tensor._tensor import Meta, Tensor, meta_of, payload, wrap
 def old_value(t: Tensor) -> Tensor:
     """A stand-in for `t` as it is before an in-place operation, with its place on the tape."""
     data = payload(t)
-    if MODE.tracer is not None and type(data) is np.ndarray:
+    if MODE.tracer is not None and MODE.tracer.level > getattr(data, "level", 0):
         data = MODE.tracer.node_of(t)
     old = wrap(data)
     m = t._meta
@@ -94,16 +94,26 @@ def _store(t: Tensor, value: Tensor) -> None:
     if m is not None and m.base is not None:
         _write_through_view(t, value, recorded=False)
         return
-    if in_memory and MODE.tracer is not None:
-        MODE.tracer.write(t, value)
-    elif in_memory:
-        raise GradientError(
-            "in-place: a tensor from outside a transformation cannot be written inside it; return the new value"
-        )
-    else:
-        t._data = value._data
+    _replace(t, value)
     if m is not None:
         m.version[0] += 1
+
+
+def _replace(t: Tensor, value: Tensor) -> None:
+    """Let `t` stand for `value`, outside plain memory."""
+    level, new_level = getattr(t._data, "level", 0), getattr(value._data, "level", 0)
+    tracer = MODE.tracer
+    if tracer is not None and tracer.level > max(level, new_level):
+        tracer.write(t, value)
+    elif new_level > level:
+        raise GradientError(
+            f"in-place: a value that belongs to {value._data.transform} cannot be written into a tensor from outside it; make the "
+            "tensor inside, from one of the transformation's (for example zeros_like(x)), or return the new value"
+        )
+    elif type(value._data) is np.ndarray:
+        t._data = value._data.copy()
+    else:
+        t._data = value._data
 
 
 def _write_through_view(t: Tensor, value: Tensor, *, recorded: bool) -> None:
@@ -124,10 +134,8 @@ def _write_through_view(t: Tensor, value: Tensor, *, recorded: bool) -> None:
     if in_memory:
         if value._data is not t._data:
             np.copyto(t._data, value._data)
-    elif isinstance(base._data, np.ndarray) and MODE.tracer is not None:
-        MODE.tracer.write(base, new)
     else:
-        base._data = new._data
+        _replace(base, new)
     bm = meta_of(base)
     bm.version[0] += 1
     if recorded and new._meta is not None:

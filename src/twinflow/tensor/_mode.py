@@ -18,6 +18,7 @@ class _ThreadMode(threading.local):
     anomaly = False
     quiet_views = False  # within backward: results are temporaries, and views need not know what they look at
     tracer: Any = None  # the innermost tracer of this thread
+    transforms: tuple[Any, ...] = ()  # the running transformations of this thread, outermost first
 
 
 class _Special:

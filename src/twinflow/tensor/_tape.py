@@ -67,8 +67,11 @@ def edge_to(t: Any) -> Edge:
     return (t, -1) if fn is None else (fn, t._meta.index)
 
 
-def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], result: Any) -> None:
-    """Put one operation on the tape and mark its floating results as requiring gradients."""
+def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], result: Any, level: int = 0) -> None:
+    """Put one operation on the tape and mark its floating results as requiring gradients.
+
+    On the tape of a transformation (`level`) there are edges only to operands of the same level.
+    """
     if prim.vjp is None:
         return
     node = GradNode()
@@ -86,7 +89,7 @@ def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
             data = a._data
             specs.append((data.shape, data.dtype))
             m = a._meta
-            if m is None or not m.requires_grad:
+            if m is None or not m.requires_grad or (level and getattr(data, "level", 0) != level):
                 edges.append(None)
             elif m.base is None:
                 edges.append((a, -1) if m.grad_fn is None else (m.grad_fn, m.index))
@@ -166,7 +169,7 @@ def _operands(node: GradNode) -> tuple[Any, list[Any]]:
             y._meta = Meta(cell)
             y._meta.requires_grad, y._meta.grad_fn, y._meta.index = True, node, i
         ys.append(y)
-    return ys[0] if len(ys) == 1 else tuple(ys), operands
+    return ys[0] if node.prim.n_out == 1 else tuple(ys), operands
 
 
 def _overwritten(node: GradNode, what: str) -> GradientError:
@@ -182,7 +185,7 @@ def node_vjp(node: GradNode, grads: list[Any]) -> list[Any]:
     """The gradients with respect to the node's operands, None where none is wanted."""
     y, operands = _operands(node)
     prim = node.prim
-    if node.n_out == 1:
+    if prim.n_out == 1:
         g: Any = grads[0]
     else:
         g = tuple(grads)  # None where the gradient of a result is zero

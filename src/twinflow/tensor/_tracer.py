@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from twinflow.core.errors import TraceError
-from twinflow.graph import Graph, Node, Primitive
+from twinflow.graph import Aval, Graph, Node, Primitive
 from twinflow.tensor._mode import MODE, enter_special, exit_special, next_level
 from twinflow.tensor._tensor import Tensor, meta_of, payload, wrap
 
@@ -31,7 +31,8 @@ class HostScalar:
 class Tracer:
     """Collects the operations of one thread into a graph. Used as a context manager."""
 
-    def __init__(self, name: str = "graph") -> None:
+    def __init__(self, name: str = "graph", *, body: bool = False) -> None:
+        self.body = body  # the graph will be run again by a control-flow primitive, and differentiated there
         self.graph = Graph(name)
         self.level = next_level()
         self.outer: Tracer | None = None
@@ -43,6 +44,8 @@ class Tracer:
         self.after_call: list[Callable[[], None]] = []  # Python effects that each call repeats, e.g. schedule steps
         self.guards: list[tuple[Callable[[], Any], Any, str]] = []  # (read, value at trace time, what)
         self._alive: list[Tensor] = []  # keeps ids unique
+        self._with_grad = MODE.grad
+        self._tape_before: list[tuple[Any, bool, Any, int]] = []  # of written tensors, to be put back
 
     # -- as a context ------------------------------------------------------------------------------------------
 
@@ -57,6 +60,8 @@ class Tracer:
         exit_special()
         for t, before, _ in self.grads.values():
             meta_of(t).grad = before
+        for m, requires_grad, grad_fn, index in self._tape_before:
+            m.requires_grad, m.grad_fn, m.index = requires_grad, grad_fn, index
 
     # -- values ------------------------------------------------------------------------------------------------
 
@@ -76,6 +81,7 @@ class Tracer:
             return p
         node = self.values.get(id(value))
         if node is None:
+            self._check_alive(p)
             meta = value._meta
             if meta is not None and meta.base is not None and isinstance(p, np.ndarray):
                 return self._view_of_captured(value)
@@ -84,6 +90,23 @@ class Tracer:
             self.captured.append((value, node))
             self._alive.append(value)
         return node
+
+    def _check_alive(self, p: Any) -> None:
+        """Raise if a payload belongs to a trace or transformation that has ended, or that runs inside this one."""
+        if isinstance(p, Node):
+            tracer = self.outer
+            while tracer is not None and tracer.graph is not p.graph:
+                tracer = tracer.outer
+            if tracer is None:
+                raise TraceError(
+                    "a tensor that was made while a function was traced has no value outside it; return it from the function "
+                    "instead of keeping it in a variable or attribute"
+                )
+        elif not isinstance(p, np.ndarray) and p.level > self.level:
+            raise TraceError(
+                f"a tensor that was made inside {p.transform} has no value outside it; return it from the function "
+                "instead of keeping it in a variable or attribute"
+            )
 
     def _view_of_captured(self, value: Tensor) -> Node:
         """A view that was made before tracing: its base is captured, and the view is part of the graph."""
@@ -96,6 +119,8 @@ class Tracer:
     def record(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """One operation as a node; the result is a tensor (or a tuple of them) that holds it."""
         node = self.graph.add(prim, tuple([self.node_of(a) for a in args]), params)
+        if self.body and self._with_grad and not MODE.grad:
+            return self._without_gradient(node)
         if prim.n_out == 1:
             return wrap(node)
         pick = PICK[0]
@@ -103,10 +128,25 @@ class Tracer:
             [wrap(self.graph.add(pick, (node,), {"index": i}, aval=a, line=node.line)) for i, a in enumerate(node.aval)]
         )
 
+    def _without_gradient(self, node: Node) -> Any:
+        """A result under `no_grad` in a body: the graph says so, because the body is differentiated later."""
+        stop, pick = STOP_GRADIENT[0], PICK[0]
+        if isinstance(node.aval, Aval):
+            return wrap(self.graph.add(stop, (node,), {}, line=node.line))
+        parts = [self.graph.add(pick, (node,), {"index": i}, aval=a, line=node.line) for i, a in enumerate(node.aval)]
+        return tuple([wrap(self.graph.add(stop, (p,), {}, line=node.line)) for p in parts])
+
     def write(self, t: Tensor, value: Tensor) -> None:
-        """An in-place write to a concrete tensor: from here on `t` stands for `value`."""
+        """An in-place write to a tensor from outside: from here on `t` stands for `value`."""
+        p = payload(t)
+        if isinstance(p, Node) and p.graph is self.graph:
+            t._data = self.node_of(value)
+            return
         self.node_of(t)
         self.values[id(t)] = self.node_of(value)
+        if id(t) not in self.written:
+            m = meta_of(t)
+            self._tape_before.append((m, m.requires_grad, m.grad_fn, m.index))
         self.written[id(t)] = t
 
     # -- Python state ------------------------------------------------------------------------------------------
@@ -120,8 +160,6 @@ class Tracer:
 
     def scalar(self, read: Callable[[], float], dtype: Any, name: str) -> Tensor:
         """A 0-dimensional input that is read from Python before each call."""
-        from twinflow.graph import Aval
-
         node = self.graph.add_input(Aval((), dtype), name)
         self.scalars.append(HostScalar(read, node))
         return wrap(node)
@@ -132,6 +170,7 @@ class Tracer:
 
 
 PICK: list[Primitive] = []  # the primitive `pick`, put here by the row that declares it
+STOP_GRADIENT: list[Primitive] = []  # and `stop_gradient`
 
 
 def _aval(t: Tensor) -> Any:
