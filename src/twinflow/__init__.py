@@ -4,7 +4,9 @@ The names at this level are PyTorch's: `import twinflow as torch` is the migrati
 """
 
 from twinflow import autodiff as autodiff
+from twinflow import data as data
 from twinflow import optim as optim
+from twinflow import utils as utils
 from twinflow.core import DType as DType
 from twinflow.core import finfo as finfo
 from twinflow.core import get_default_dtype as get_default_dtype
