@@ -208,6 +208,15 @@ shift_right: Primitive = elementwise(
     doc="⌊a / 2^b⌋, on bits; the sign is kept.",
     why=_INT,
 )
+gcd: Primitive = elementwise(
+    "gcd",
+    np.gcd,
+    None,
+    ranges=[(-30, 30)] * 2,
+    kinds=INTS,
+    doc="The greatest common divisor, not negative.",
+    why=_INT,
+)
 nextafter: Primitive = elementwise(
     "nextafter",
     np.nextafter,

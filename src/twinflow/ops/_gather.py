@@ -324,3 +324,74 @@ scatter_add: Primitive = Primitive(
     ],
     doc="The operand with y[index[i, j], j] += v[i, j]; repeated indices accumulate.",
 )
+
+
+# -- scatter by product, maximum or minimum ---------------------------------------------------------------------
+
+_FOLD: dict[str, Any] = {"prod": np.multiply, "max": np.maximum, "min": np.minimum}
+
+
+def _fold_out(x: Aval, index: Aval, v: Aval, *, axis: int, combine: str) -> Aval:
+    return _scatter_out(x, index, v, axis=axis)
+
+
+def _np_scatter_fold(x: Any, index: Any, v: Any, *, axis: int, combine: str) -> Any:
+    if not x.ndim:
+        return np.asarray(_FOLD[combine](x, v))
+    check_range("scatter_fold", index, x.shape[axis])
+    y = x.copy()
+    _FOLD[combine].at(y, _where_to(index, axis), v)
+    return y
+
+
+def _fold_vjp(g: Tensor, y: Tensor, x: Tensor, index: Tensor, v: Tensor, *, axis: int, combine: str) -> Any:
+    if combine != "prod":  # those that are the extreme share the gradient
+        x_hit, v_hit = (
+            call("cast", call("eq", t, r), dtype=x.dtype) for t, r in ((x, y), (v, apply(gather, y, index, axis=axis)))
+        )
+        share = g / apply(scatter_add, x_hit, index, v_hit, axis=axis)
+        return share * x_hit, None, apply(gather, share, index, axis=axis) * v_hit
+    # the product of all others: by division where no factor is zero, and without the zero where it is the only one
+    x_zero, v_zero = (call("cast", call("eq", t, 0.0), dtype=x.dtype) for t in (x, v))
+    zeros = apply(scatter_add, x_zero, index, v_zero, axis=axis)
+    x_free, v_free = (call("where", call("eq", t, 0.0), 1.0, t) for t in (x, v))
+    product = apply(scatter_fold, x_free, index, v_free, axis=axis, combine="prod")
+    whole = call("where", call("eq", zeros, 0.0), g * product, 0.0)
+    only = call("where", call("eq", zeros, 1.0), g * product, 0.0)
+    gx = whole / x_free + only * x_zero
+    gv = apply(gather, whole, index, axis=axis) / v_free + apply(gather, only, index, axis=axis) * v_zero
+    return gx, None, gv
+
+
+def _fold_jvp(t: Any, y: Tensor, x: Tensor, index: Tensor, v: Tensor, *, axis: int, combine: str) -> Tensor:
+    # y's derivative in each operand is what the vjp multiplies g by
+    one = call("full", shape=tuple(x._data.shape), value=1, dtype=x.dtype)
+    by_x, _, by_v = _fold_vjp(one, y, x, index, v, axis=axis, combine=combine)
+    return apply(scatter_add, by_x * _or_zero(t[0], x), index, by_v * _or_zero(t[2], v), axis=axis)
+
+
+def _fold_batch(args: Any, axes: Any, *, axis: int, combine: str) -> Any:
+    n = next(x._data.shape[a] for x, a in zip(args, axes) if a is not None)
+    return call("scatter_fold", *(batched(x, a, n) for x, a in zip(args, axes)), axis=axis + 1, combine=combine), 0
+
+
+scatter_fold: Primitive = Primitive(
+    "scatter_fold",
+    out=_fold_out,
+    ref=_np_scatter_fold,
+    vjp=_fold_vjp,
+    jvp=_fold_jvp,
+    batch=_fold_batch,
+    lower=Gather("scatter_fold"),
+    samples=lambda rng: [
+        Sample(s.args, {**s.params, "combine": c}) for c in ("prod", "max", "min") for s in _scatter_samples(rng)
+    ],
+    bad=lambda rng: [
+        Sample(
+            (np.ones((4, 3), np.float32), np.array([[9, 0, 0]]), np.ones((1, 3), np.float32)),
+            {"axis": 0, "combine": "max"},
+        )
+    ],
+    doc="The operand with y[index[i, j], j] multiplied by v[i, j], or the larger or smaller of the two.",
+    ulp=16,
+)

@@ -13,7 +13,7 @@ from twinflow.graph import Primitive
 from twinflow.ops import _binary as B
 from twinflow.ops import _unary as U
 from twinflow.ops._promote import as_inexact, is_number, promote, to_tensor_arg
-from twinflow.tensor import MODE, SPECIAL, Tensor, apply, assign, old_value, record
+from twinflow.tensor import MODE, SPECIAL, Tensor, apply, assign, record, update
 from twinflow.tensor._tensor import _new
 
 Fn = Callable[..., Tensor]
@@ -343,7 +343,7 @@ def inplace(fn: Fn, name: str, ufunc: Any = None) -> Any:
                     if m is not None:
                         m.version[0] += 1
                     return self
-        return assign(self, fn(old_value(self), *args, **kwargs), name)
+        return update(self, lambda old: fn(old, *args, **kwargs), name)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{fn.__name__}` in place: writes the result into this tensor and returns it."

@@ -11,7 +11,6 @@ from twinflow.core.errors import ArgumentError, GradientError, IndexOutOfRange, 
 from twinflow.ops import _generator as G
 from twinflow.ops import _index, _products
 from twinflow.ops import _math as M
-from twinflow.ops import _reductions as R
 from twinflow.ops import _shaping as P
 from twinflow.ops._create import CPU, Device, _full, tensor
 from twinflow.ops._declare import BF16, call
@@ -36,7 +35,7 @@ def _reflected(fn: Any) -> Any:
     return method
 
 
-_UFUNCS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide, "truediv": np.true_divide}
+UFUNCS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide, "truediv": np.true_divide}
 
 
 def _operator(fn: Any) -> Any:
@@ -64,7 +63,7 @@ for _name, _fn in _OPERATORS.items():
         M.inplace(
             _fn,
             f"__i{_name}__",
-            _UFUNCS.get(_name),
+            UFUNCS.get(_name),
         ),
     )
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
@@ -376,25 +375,3 @@ for _name, _get in {
 }.items():  # fmt: skip
     setattr(Tensor, _name, property(_get))
 setattr(Tensor, "data", property(_data_get, _data_set))  # noqa: B010
-
-# -- functions that are methods too, and their in-place forms ---------------------------------------------------
-
-_FUNCTIONS = {
-    M: "add sub mul div true_divide floor_divide remainder fmod pow atan2 maximum minimum eq ne lt le gt ge bitwise_and bitwise_or bitwise_xor bitwise_not "
-       "bitwise_left_shift bitwise_right_shift nextafter neg sqrt rsqrt exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfc "
-       "erfinv lgamma digamma sigmoid relu square reciprocal floor ceil trunc round abs sign sgn isnan isinf isfinite logical_not logical_and logical_or "
-       "logical_xor clamp conj signbit",
-    R: "sum prod mean var std amax amin argmax argmin max min any all cumsum cumprod logsumexp softmax log_softmax",
-    P: "reshape permute transpose t squeeze unsqueeze flatten expand broadcast_to narrow split chunk unbind flip diagonal tril triu",
-    _products: "matmul mm bmm mv dot outer addmm",
-}  # fmt: skip
-for _module, _names in _FUNCTIONS.items():
-    for _name in _names.split():
-        setattr(Tensor, _name, getattr(_module, _name))
-_IN_PLACE = (
-    "add sub mul div floor_divide remainder fmod pow neg sqrt rsqrt exp expm1 log log1p sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh erf erfinv "
-    "sigmoid relu square reciprocal floor ceil trunc round abs sign clamp tril triu logical_not bitwise_and bitwise_or bitwise_xor cumsum cumprod"
-)
-for _name in _IN_PLACE.split():
-    _fn = getattr(M, _name, None) or getattr(P, _name, None) or getattr(R, _name)
-    setattr(Tensor, f"{_name}_", M.inplace(_fn, f"{_name}_", _UFUNCS.get(_name)))

@@ -175,6 +175,30 @@ log = elementwise("log", np.log, (lambda g, _y, x: g / conjugate(x),), ranges=[(
 log1p = elementwise(
     "log1p", np.log1p, (lambda g, _y, x: g / conjugate(x + 1.0),), ranges=[(-0.8, 3)], doc="log(1 + x), exact near 0."
 )
+exp2 = elementwise(
+    "exp2",
+    np.exp2,
+    (lambda g, y, _x: g * (y * math.log(2)),),
+    ranges=[(-3, 3)],
+    kinds=FLOATS,
+    doc="2 to the power x, exact at whole numbers.",
+)
+log2 = elementwise(
+    "log2",
+    np.log2,
+    (lambda g, _y, x: g / (x * math.log(2)),),
+    ranges=[(0.1, 5)],
+    kinds=FLOATS,
+    doc="The logarithm to base 2, exact at powers of 2.",
+)
+log10 = elementwise(
+    "log10",
+    np.log10,
+    (lambda g, _y, x: g / (x * math.log(10)),),
+    ranges=[(0.1, 5)],
+    kinds=FLOATS,
+    doc="The logarithm to base 10, exact at powers of 10.",
+)
 sin: Primitive = elementwise(
     "sin", np.sin, (lambda g, _y, x: g * conjugate(apply(cos, x)),), ranges=[(-4, 4)], doc="Sine of x in radians."
 )

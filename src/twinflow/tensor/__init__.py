@@ -7,6 +7,7 @@ from twinflow.tensor._apply import operand_aval as operand_aval
 from twinflow.tensor._inplace import assign as assign
 from twinflow.tensor._inplace import check_writable as check_writable
 from twinflow.tensor._inplace import old_value as old_value
+from twinflow.tensor._inplace import update as update
 from twinflow.tensor._mode import MODE as MODE
 from twinflow.tensor._mode import SPECIAL as SPECIAL
 from twinflow.tensor._mode import enable_grad as enable_grad

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from twinflow.core import broadcast_shapes
@@ -9,7 +11,8 @@ from twinflow.core.errors import DTypeError, GradientError, ShapeError
 from twinflow.graph import find_primitive
 from twinflow.tensor._apply import apply
 from twinflow.tensor._mode import MODE
-from twinflow.tensor._tensor import Meta, Tensor, meta_of, payload, wrap
+from twinflow.tensor._tape import next_sequence
+from twinflow.tensor._tensor import Meta, Tensor, current_grad_fn, meta_of, payload, wrap
 
 
 def old_value(t: Tensor) -> Tensor:
@@ -23,6 +26,32 @@ def old_value(t: Tensor) -> Tensor:
         om = old._meta = Meta(m.version)
         om.requires_grad, om.grad_fn, om.index = m.requires_grad, m.grad_fn, m.index
     return old
+
+
+def update(t: Tensor, fn: Callable[[Tensor], Tensor], op: str) -> Tensor:
+    """`t` <- fn(t): an operation in place. What its derivative needs of the old elements is copied before they go."""
+    since = next_sequence()
+    old = old_value(t)
+    result = fn(old)
+    if result.requires_grad and _keeps(result, old, since):
+        if type(old._data) is np.ndarray:
+            old._data = old._data.copy()
+        meta_of(old).version = list(meta_of(old).version)
+    return assign(t, result, op)
+
+
+def _keeps(result: Tensor, old: Tensor, since: int) -> bool:
+    """Whether a node recorded after `since` keeps `old` for its derivative."""
+    todo, seen = [current_grad_fn(result)], set()
+    while todo:
+        node = todo.pop()
+        if node is None or id(node) in seen or node.seq < since:
+            continue
+        if any(a is old for a in node.args):
+            return True
+        seen.add(id(node))
+        todo += [e[0] for e in node.edges if e is not None and e[1] >= 0]
+    return False
 
 
 def check_writable(t: Tensor, op: str) -> None:

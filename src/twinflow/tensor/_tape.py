@@ -55,6 +55,11 @@ class GradNode:
         return f"<{self.name or self.prim.name.title().replace('_', '')}Backward>"
 
 
+def next_sequence() -> int:
+    """A number above those of all nodes recorded so far."""
+    return next(_sequence)
+
+
 # An edge is None (no gradient wanted), (GradNode, index), or (leaf tensor, -1).
 Edge = Any
 

@@ -64,18 +64,9 @@ def split_cols(extent: int | None, size: int) -> Split:
     return Split(extent, size, (rest,) if rest else ())
 
 
-@dataclass(frozen=True)
-class TileChoice:
-    """Rows and vectors of a register tile, and what the whole block then costs in cycles per index of the reduction."""
-
-    rows: int
-    vectors: int
-    cycles: float
-
-
 @cache
-def choose_tile(machine: Machine, rows: int | None, cols: int | None, lanes: int, step: int = 1) -> TileChoice:
-    """The register tile that takes the fewest cycles for a rows × cols block; its rows are a multiple of `step`.
+def choose_tile(machine: Machine, rows: int | None, cols: int | None, lanes: int) -> tuple[int, int]:
+    """Rows and vectors of the register tile that takes the fewest cycles for a rows × cols block.
 
     Per index of the reduction a tile costs the largest of: its multiply-adds and its loads (two a cycle each), and
     the four cycles of latency of a sum; what remains at the edges costs as much as the smaller tiles there.
@@ -85,9 +76,9 @@ def choose_tile(machine: Machine, rows: int | None, cols: int | None, lanes: int
     def cycles(r: int, v: int) -> float:
         return max(r * v / 2, (r + v) / 2, 2.0) + 0.5
 
-    best = (float("inf"), step, 1)
+    best = (float("inf"), 1, 1)
     for v in range(1, min(8, -(-n // lanes)) + 1):
-        for r in range(step, min(28, m) + 1, step):
+        for r in range(1, min(28, m) + 1):
             if not machine.fits(r, v):
                 break
             v_rest = -(-(n % (v * lanes)) // lanes)
@@ -97,7 +88,7 @@ def choose_tile(machine: Machine, rows: int | None, cols: int | None, lanes: int
                     if count and across:
                         cost += count * across * cycles(height, width)
             best = min(best, (cost, r, v))
-    return TileChoice(best[1], best[2], best[0])
+    return best[1], best[2]
 
 
 @dataclass(frozen=True)
@@ -122,7 +113,7 @@ def choose_blocks(
 
     They depend on shapes and processor only, never on the number of threads: neither do the results.
     """
-    depth = 384 if k is None else k
+    depth = 512 if k is None else k
     if depth > 512:
         depth = round_up(-(-depth // -(-depth // 384)), 8)
     most_rows = max(tile_rows, machine.l2_nbytes // 2 // (max(1, depth) * nbytes) // tile_rows * tile_rows)
@@ -134,10 +125,11 @@ def choose_blocks(
         rows = max(tile_rows, min(most_rows, round_up(max(1, want), tile_rows)))
         return Blocks(rows, round_up(max(1, wide), tile_cols), max(1, depth))
     wanted = max(1, min(MOST_CHUNKS, int(2.0 * m * wide * deep / GRAIN_FLOPS)))
-    row_blocks = max(1, -(-m // most_rows))
-    if n is None:
-        return Blocks(round_up(-(-m // row_blocks), tile_rows), tile_cols * 8, max(1, depth))
-    col_blocks = max(1, min(-(-wanted // row_blocks), -(-wide // (4 * tile_cols))))
-    row_blocks = max(row_blocks, min(wanted // col_blocks, -(-m // (4 * tile_rows))))
+    row_blocks = max(-(-m // most_rows), min(wanted, -(-m // (4 * tile_rows))), 1)
     rows = round_up(max(1, -(-m // row_blocks)), tile_rows)
-    return Blocks(rows, round_up(max(1, -(-wide // col_blocks)), tile_cols), max(1, depth))
+    row_blocks = -(-m // rows) or 1
+    cols = round_up(max(1, wide), tile_cols)
+    if n is None or wanted > row_blocks:
+        col_blocks = max(1, min(wanted // row_blocks, -(-wide // (4 * tile_cols))))
+        cols = round_up(-(-wide // col_blocks), tile_cols) if n is not None else tile_cols * 8
+    return Blocks(rows, cols, max(1, depth))
