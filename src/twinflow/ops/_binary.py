@@ -248,6 +248,7 @@ complex_: Primitive = elementwise(
     ranges=[(-3, 3)] * 2,
     kinds=("float32", "float64"),
     out=_complex_out,
+    jvp="linear",
     doc="a + ib.",
 )
 

@@ -183,17 +183,21 @@ def elementwise(
     out: Out | None = None,
     scalar: Any = None,
     samples: Any = None,
+    jvp: Any = "elementwise",
     why: str = "",
     ulp: float = 4,
 ) -> Primitive:
-    """Declare an elementwise primitive: operands broadcast, every derived rule follows from `vjp`."""
+    """Declare an elementwise primitive: operands broadcast, every derived rule follows from `vjp`.
+
+    Functions of complex numbers that are not holomorphic (abs, real, ...) say what their `jvp` is.
+    """
     n = len(ranges)
     return Primitive(
         name,
         out=out if out is not None else kinds_rule(name, kinds, result),
         ref=ref,
         vjp=vjp,
-        jvp="elementwise",
+        jvp=jvp,
         batch="elementwise",
         lower=Elementwise(scalar if scalar is not None else name),
         samples=samples if samples is not None else uniform(*ranges, kinds=kinds),

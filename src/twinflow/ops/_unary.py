@@ -109,6 +109,9 @@ abs_: Primitive = elementwise(
     ranges=[(-3, 3)],
     kinds=NUMBERS,
     result=_real_of,
+    jvp=lambda t, _y, x: (
+        call("real", t[0] * conjugate(apply(sign, x))) if x._data.dtype.kind == "c" else t[0] * apply(sign, x)
+    ),
     doc="|x|; for complex numbers the modulus. The derivative at 0 is taken as 0.",
 )
 
@@ -129,7 +132,13 @@ def _sign_vjp(g: Tensor, y: Tensor, x: Tensor) -> Tensor:
 
 
 sign: Primitive = elementwise(
-    "sign", _np_sign, (_sign_vjp,), ranges=[(0.2, 3)], kinds=NUMBERS, doc="-1, 0 or 1; x/|x| for complex numbers."
+    "sign",
+    _np_sign,
+    (_sign_vjp,),
+    ranges=[(0.2, 3)],
+    kinds=NUMBERS,
+    jvp=lambda t, y, x: _sign_vjp(t[0], y, x),  # the projection is symmetric
+    doc="-1, 0 or 1; x/|x| for complex numbers.",
 )
 floor: Primitive = elementwise(
     "floor", np.floor, (_zero,), ranges=[(-3.4, 3.4)], kinds=FLOATS, doc="The largest whole number ≤ x."
@@ -379,6 +388,7 @@ real: Primitive = elementwise(
     ranges=[(-3, 3)],
     kinds=COMPLEX,
     result=_real_of,
+    jvp="linear",
     doc="The real part.",
 )
 imag: Primitive = elementwise(
@@ -388,6 +398,7 @@ imag: Primitive = elementwise(
     ranges=[(-3, 3)],
     kinds=COMPLEX,
     result=_real_of,
+    jvp="linear",
     doc="The imaginary part.",
 )
 copy: Primitive = elementwise(

@@ -297,10 +297,7 @@ def tangent_of(prim: Primitive, args: list[Any], tangents: list[Any], y: Any, pa
     """The tangent of `y = prim(*args)`, by the row's jvp rule."""
     rule = prim.jvp
     if rule == "linear":
-        full = [
-            a if t is None and not isinstance(a, Tensor) else zeros_for(a) if t is None else t
-            for a, t in zip(args, tangents)
-        ]
+        full = [t if t is not None else zeros_for(a) if isinstance(a, Tensor) else 0 for a, t in zip(args, tangents)]
         return apply(prim, *full, **params)
     if rule == "multilinear":
         total = None
