@@ -3,7 +3,6 @@
 from twinflow.compiler._builder import Module as Module
 from twinflow.compiler._builder import Target as Target
 from twinflow.compiler.loops._emit import emit as emit
-from twinflow.compiler.loops._emit import verify as verify
 from twinflow.compiler.loops._interpret import interpret as interpret
 from twinflow.compiler.loops._ir import Apply as Apply
 from twinflow.compiler.loops._ir import Axis as Axis
@@ -24,3 +23,4 @@ from twinflow.compiler.loops._schedule import merge_axes as merge_axes
 from twinflow.compiler.loops._schedule import schedule as schedule
 from twinflow.compiler.loops._split import Split as Split
 from twinflow.compiler.loops._split import split_reductions as split_reductions
+from twinflow.compiler.loops._verify import verify as verify
