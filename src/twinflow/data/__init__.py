@@ -1,5 +1,6 @@
 """Data sets, samplers and the loader that turns them into batches."""
 
+from twinflow.data import transforms as transforms
 from twinflow.data._collate import default_collate as default_collate
 from twinflow.data._collate import default_convert as default_convert
 from twinflow.data._datasets import ChainDataset as ChainDataset
@@ -10,6 +11,13 @@ from twinflow.data._datasets import StackDataset as StackDataset
 from twinflow.data._datasets import Subset as Subset
 from twinflow.data._datasets import TensorDataset as TensorDataset
 from twinflow.data._datasets import random_split as random_split
+from twinflow.data._idx import read_idx as read_idx
+from twinflow.data._images import MNIST as MNIST
+from twinflow.data._images import Digits as Digits
+from twinflow.data._images import FashionMNIST as FashionMNIST
+from twinflow.data._images import ImageArrays as ImageArrays
+from twinflow.data._images import ImageFolder as ImageFolder
+from twinflow.data._images import load_image as load_image
 from twinflow.data._loader import DataLoader as DataLoader
 from twinflow.data._samplers import BatchSampler as BatchSampler
 from twinflow.data._samplers import RandomSampler as RandomSampler
@@ -17,6 +25,8 @@ from twinflow.data._samplers import Sampler as Sampler
 from twinflow.data._samplers import SequentialSampler as SequentialSampler
 from twinflow.data._samplers import SubsetRandomSampler as SubsetRandomSampler
 from twinflow.data._samplers import WeightedRandomSampler as WeightedRandomSampler
+from twinflow.data._text import CSV as CSV
+from twinflow.data._text import TextLines as TextLines
 from twinflow.data._worker_info import WorkerInfo as WorkerInfo
 from twinflow.data._worker_info import fetch_random as fetch_random
 from twinflow.data._worker_info import get_worker_info as get_worker_info
