@@ -68,13 +68,13 @@ class Primitive:
     """
 
     __slots__ = (
+        "_needs",
         "bad",
         "batch",
         "doc",
         "elementwise",
         "jvp",
-        "keeps",
-        "keeps_out",
+        "kept",
         "lower",
         "n_out",
         "name",
@@ -125,7 +125,9 @@ class Primitive:
         self.why = why
         if vjp is None and not why:
             raise ArgumentError(f"primitive {name}: without a derivative it must say why")
-        self.keeps, self.keeps_out = _what_is_kept(vjp)
+        rules = [r for r in vjp if r is not None] if isinstance(vjp, tuple) else [vjp] if vjp is not None else []
+        self._needs = {id(rule): _what_a_rule_needs(rule) for rule in rules}
+        self.kept: dict[tuple[bool, ...], tuple[tuple[bool, ...], bool]] = {}
         if name in PRIMITIVES:
             raise ArgumentError(f"primitive {name} is declared twice")
         PRIMITIVES[name] = self
@@ -135,6 +137,25 @@ class Primitive:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return find_primitive, (self.name,)
+
+    def keep_for(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
+        """Which operands a backward pass needs, and whether it needs the result, if it computes the gradients `wanted`.
+
+        Answers are kept in `self.kept`, which the tape asks first.
+        """
+        if isinstance(self.vjp, tuple):
+            rules = [rule for rule, w in zip(self.vjp, wanted) if w and rule is not None]
+        else:
+            rules = [] if self.vjp is None else [self.vjp]
+        flags = [False] * len(wanted)
+        result = False
+        for rule in rules:
+            operands, every, y = self._needs[id(rule)]
+            result |= y
+            for i in range(len(wanted)):
+                flags[i] |= operands[i] if i < len(operands) else every
+        answer = self.kept[wanted] = tuple(flags), result
+        return answer
 
 
 PRIMITIVES: dict[str, Primitive] = {}
@@ -148,30 +169,13 @@ def find_primitive(name: str) -> Primitive:
         raise ArgumentError(f"there is no primitive named {name!r}") from None
 
 
-def _positional(rule: Rule) -> list[str]:
-    return [p.name for p in inspect.signature(rule).parameters.values() if p.kind in (0, 1, 2)]
-
-
-def _what_is_kept(vjp: Any) -> tuple[Any, bool]:
-    """Which operands the backward pass needs: True (all), or one flag per operand; and whether it needs the output."""
-    if vjp is None:
-        return (), False
-    rules = [r for r in vjp if r is not None] if isinstance(vjp, tuple) else [vjp]
-    keeps: list[bool] = []
-    keeps_out = False
-    for rule in rules:
-        names = _positional(rule)
-        keeps_out |= not names[1].startswith("_")
-        operands = names[2:]
-        if any(p.kind == inspect.Parameter.VAR_POSITIONAL for p in inspect.signature(rule).parameters.values()):
-            if not operands[-1].startswith("_"):
-                return True, keeps_out
-            operands = operands[:-1]
-        flags = [not n.startswith("_") for n in operands]
-        keeps += [False] * (len(flags) - len(keeps))
-        for i, f in enumerate(flags):
-            keeps[i] |= f
-    return tuple(keeps), keeps_out
+def _what_a_rule_needs(rule: Rule) -> tuple[tuple[bool, ...], bool, bool]:
+    """Of a derivative rule (g, y, *operands, **params): whether it reads each operand, all further ones, and y."""
+    parameters = inspect.signature(rule).parameters.values()
+    names = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    rest = [p.name for p in parameters if p.kind is p.VAR_POSITIONAL]
+    needs = tuple(not name.startswith("_") for name in names[2:])
+    return needs, bool(rest) and not rest[0].startswith("_"), not names[1].startswith("_")
 
 
 def aval_of(value: Any) -> Any:

@@ -19,7 +19,19 @@ from twinflow.ops._repr import tensor_repr
 from twinflow.ops._shape import cast
 from twinflow.ops._unary import copy as copy_prim
 from twinflow.ops._unary import stop_gradient
-from twinflow.tensor import MODE, Tensor, apply, array_of, assign, backward, current_grad_fn, is_tracing, meta_of, wrap
+from twinflow.tensor import (
+    MODE,
+    Tensor,
+    apply,
+    array_of,
+    assign,
+    backward,
+    current_grad_fn,
+    is_tracing,
+    meta_of,
+    new_meta,
+    wrap,
+)
 from twinflow.tensor._inplace import old_value
 
 
@@ -164,7 +176,7 @@ def detach(self: Tensor) -> Tensor:
             t = apply(stop_gradient, t)
     m = self._meta
     if m is not None:
-        meta = t._meta = type(m)(m.version)
+        meta = t._meta = new_meta(m.version)
         meta.inference = m.inference
     return t
 

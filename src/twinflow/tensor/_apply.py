@@ -14,7 +14,7 @@ from twinflow.core.errors import ShapeError, TraceError, TwinflowError
 from twinflow.graph import Aval, Node, Primitive, aval_of
 from twinflow.tensor._mode import MODE, SPECIAL
 from twinflow.tensor._tape import record
-from twinflow.tensor._tensor import Meta, Tensor, _new, payload, wrap
+from twinflow.tensor._tensor import Tensor, _new, new_meta, payload, wrap
 
 _ndarray = np.ndarray
 
@@ -70,7 +70,7 @@ def finish(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
     if MODE.inference:
         for t in (result,) if prim.n_out == 1 else result:
             if t._meta is None:
-                t._meta = Meta()
+                t._meta = new_meta()
             t._meta.inference = True
     return result
 
@@ -83,10 +83,10 @@ def _tie_view(prim: Primitive, base: Tensor, params: dict[str, Any], out: Tensor
             return  # reshape had to copy: new memory
     bm = base._meta
     if bm is None:
-        bm = base._meta = Meta()
+        bm = base._meta = new_meta()
     om = out._meta
     if om is None:
-        om = out._meta = Meta(bm.version)
+        om = out._meta = new_meta(bm.version)
     else:
         om.version = bm.version
     if bm.base is None:

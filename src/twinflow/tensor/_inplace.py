@@ -12,7 +12,7 @@ from twinflow.graph import find_primitive
 from twinflow.tensor._apply import apply
 from twinflow.tensor._mode import MODE
 from twinflow.tensor._tape import next_sequence
-from twinflow.tensor._tensor import Meta, Tensor, current_grad_fn, meta_of, payload, wrap
+from twinflow.tensor._tensor import Tensor, current_grad_fn, meta_of, new_meta, payload, wrap
 
 
 def old_value(t: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def old_value(t: Tensor) -> Tensor:
     old = wrap(data)
     m = t._meta
     if m is not None:
-        om = old._meta = Meta(m.version)
+        om = old._meta = new_meta(m.version)
         om.requires_grad, om.grad_fn, om.index = m.requires_grad, m.grad_fn, m.index
     return old
 
@@ -45,9 +45,9 @@ def _keeps(result: Tensor, old: Tensor, since: int) -> bool:
     todo, seen = [current_grad_fn(result)], set()
     while todo:
         node = todo.pop()
-        if node is None or id(node) in seen or node.seq < since:
+        if node is None or id(node) in seen or node.seq > since:
             continue
-        if any(a is old for a in node.args):
+        if any(a is old for a in node.args or ()):
             return True
         seen.add(id(node))
         todo += [e[0] for e in node.edges if e is not None and e[1] >= 0]

@@ -18,24 +18,35 @@ from twinflow.tensor._mode import MODE
 
 
 class Meta:
-    """What a tensor knows beyond its elements. `version` is one list shared by all views of the same memory.
-
-    Defaults stand in the class, because a Meta is made for every recorded operation and most of it never changes.
+    """What a tensor knows beyond its elements. Made by `new_meta`; without an `__init__`, because one is made for every
+    recorded operation and a call would cost as much as the rest. `view` and `seen` are set where `base` is.
     """
 
-    requires_grad: bool = False
-    grad: Tensor | None = None
-    grad_fn: Any = None
-    index: int = 0
-    base: Tensor | None = None  # the tensor this one is a view of
-    view: tuple[Any, ...] = ()  # ((primitive, params), ...) from base to here
-    seen: int = 0  # the version at which payload and grad_fn of a view were last made
-    hooks: dict[int, Any] | None = None
-    retains: bool = False
-    inference: bool = False
+    __slots__ = (
+        "base", "grad", "grad_fn", "hooks", "index", "inference", "requires_grad", "retains", "seen", "version", "view",
+    )  # fmt: skip
 
-    def __init__(self, version: list[int] | None = None) -> None:
-        self.version: list[int] = [0] if version is None else version
+    base: Tensor | None  # the tensor this one is a view of
+    grad: Tensor | None
+    grad_fn: Any
+    hooks: dict[int, Any] | None
+    index: int  # which result of grad_fn this is
+    inference: bool
+    requires_grad: bool
+    retains: bool
+    seen: int  # the version at which payload and grad_fn of a view were last made
+    version: list[int]  # one list shared by all views of the same memory
+    view: tuple[Any, ...]  # ((primitive, params), ...) from base to here
+
+
+def new_meta(version: list[int] | None = None) -> Meta:
+    """A Meta of a tensor that nothing is known of; `version` is given for one that shares memory."""
+    m = Meta()
+    m.version = [0] if version is None else version
+    m.base = m.grad = m.grad_fn = m.hooks = None
+    m.requires_grad = m.retains = m.inference = False
+    m.index = 0
+    return m
 
 
 class Tensor:
@@ -248,7 +259,7 @@ def meta_of(t: Tensor) -> Meta:
     """The tensor's Meta, made if there is none."""
     m = t._meta
     if m is None:
-        m = t._meta = Meta()
+        m = t._meta = new_meta()
     return m
 
 
