@@ -2,3 +2,5 @@
 
 from twinflow.jit._compile import Compiled as Compiled
 from twinflow.jit._compile import compile as compile
+from twinflow.jit._compile import interpreted as interpreted
+from twinflow.jit._compile import native as native

@@ -21,8 +21,26 @@ Executor = Callable[[list[Any]], list[Any]]
 
 
 def interpreted(graph: Graph) -> Executor:
-    """The executor that gives a graph its meaning: node by node on the references."""
-    return lambda arrays: interpret(graph, arrays)
+    """The executor that gives a graph its meaning: node by node on the references. Like every executor it returns the
+    outputs, and writes state into the input arrays."""
+    targets = [graph.inputs.index(node) for node in graph.writes]
+
+    def run(arrays: list[Any]) -> list[Any]:
+        values = interpret(graph, arrays)
+        for i, value in zip(targets, values[len(graph.outputs) :]):
+            np.copyto(arrays[i], value)
+        return [_fresh(v, arrays) for v in values[: len(graph.outputs)]]
+
+    return run
+
+
+def native(graph: Graph) -> Executor:
+    """The executor that compiles: passes, fusion, native kernels."""
+    # imported here because programs that never compile should not pay for the compiler
+    from twinflow.graph.passes import optimize
+    from twinflow.lower import compile_graph
+
+    return compile_graph(optimize(graph))
 
 
 class Program:
@@ -65,6 +83,9 @@ class Program:
         self.state = [(t, order[node]) for t, node in tracer.captured]
         self.scalars = [(s.read, order[s.node], s.node.dtype) for s in tracer.scalars]
         self.n_args = len(tensors)
+        owners = {i: t for t, i in self.state}
+        self.versions = [meta_of(owners[i]).version for i in self.writes if i >= self.n_args]
+        self.written_args = [i for i in self.writes if i < self.n_args]
         self.execute = backend(graph)
 
     def _collect_grads(self, tracer: Tracer) -> None:
@@ -106,26 +127,22 @@ class Program:
         for read, i, dtype in self.scalars:
             arrays[i] = np.asarray(read(), dtype)
         values = self.execute(arrays)
-        owners = {i: t for t, i in self.state}
-        for i, value in zip(self.writes, values[len(self.graph.outputs) :]):
-            target = tensors[i] if i < self.n_args else owners[i]
-            if value is not target._data:
-                np.copyto(target._data, value)
-            meta_of(target).version[0] += 1
-        self._set_grads(values)
+        for version in self.versions:
+            version[0] += 1
+        for i in self.written_args:
+            meta_of(tensors[i]).version[0] += 1
+        if self.grad_sets:
+            self._set_grads(values)
         for effect in self.after_call:
             effect()
-        found = iter(values[: self.n_out])
-        leaves = [
-            wrap(_fresh(next(found), arrays)) if is_t else static
-            for is_t, static in zip(self.out_is_tensor, self.out_static)
-        ]
+        found = iter(values)
+        leaves = [wrap(next(found)) if is_t else static for is_t, static in zip(self.out_is_tensor, self.out_static)]
         return tree_unflatten(leaves, self.out_tree)
 
     def _set_grads(self, values: list[Any]) -> None:
         grads = iter(values[self.n_out : len(self.graph.outputs)])
         for t, is_set in self.grad_sets:
-            meta_of(t).grad = wrap(np.array(next(grads))) if is_set else None
+            meta_of(t).grad = wrap(next(grads)) if is_set else None
 
 
 def _grad_is_none(t: Tensor) -> bool:
@@ -152,7 +169,7 @@ def _static_key(x: Any) -> Any:
 class Compiled:
     """A function that is traced once per signature; calls with a known signature run its graph."""
 
-    def __init__(self, fn: Callable[..., Any], backend: Callable[[Graph], Executor] = interpreted) -> None:
+    def __init__(self, fn: Callable[..., Any], backend: Callable[[Graph], Executor] = native) -> None:
         self._fn = fn
         self._backend = backend
         self._programs: dict[Any, list[Program]] = {}
@@ -207,7 +224,7 @@ class Compiled:
         return programs[-1].graph
 
 
-def compile(fn: Any = None, *, backend: Callable[[Graph], Executor] = interpreted) -> Any:
+def compile(fn: Any = None, *, backend: Callable[[Graph], Executor] = native) -> Any:
     """Turn a function (a forward pass, or a whole training step) into one graph that runs as a whole.
 
     The function is traced once for each new signature. In-place updates of tensors it did not receive (parameters,

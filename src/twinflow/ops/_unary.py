@@ -337,6 +337,7 @@ relu: Primitive = elementwise(
     (lambda g, y, _x: call("where", y > 0, g, 0.0),),
     ranges=[(-3, 3)],
     kinds=FLOATS + INTS,
+    scalar=lambda s, x: s.max(x, 0),
     doc="max(x, 0). The derivative at 0 is 0.",
 )
 isnan: Primitive = elementwise(

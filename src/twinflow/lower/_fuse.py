@@ -1,0 +1,415 @@
+"""Which nodes share a kernel.
+
+Every computed node that loops can express is a *unit*, or free: free nodes (structural ones, constants) are rearrangements that
+cost nothing where they are used. Units are merged along the edges between them as long as their iteration spaces agree
+and no circle arises. A group then has one space: `dims`, its extents other than 1, of which `inner` are folded by its
+reductions. Its *full* members have all of `dims`, its *row* members only those that are not inner.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from twinflow.graph import Graph, Node
+from twinflow.lower._index import matching_axes, split_needed
+from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_inlinable, reduced_axes
+
+FREE = STRUCTURAL - {"random_bits", "take", "gather", "slice_update"}
+_ONE_ROW = 1 << 14
+_MAX_STORES = 8  # more streams than this at once cost the prefetcher more than fusing saves
+
+
+def wide(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The extents other than 1."""
+    return tuple(s for s in shape if s != 1)
+
+
+@dataclass(eq=False)
+class Group:
+    """Nodes computed by one kernel."""
+
+    index: int
+    dims: tuple[int, ...]
+    inner: tuple[int, ...] | None  # positions in dims that its reductions fold; None: no reduction yet
+    members: list[Node] = field(default_factory=list)
+    anc: int = 0  # bit sets of groups that must run before and after
+    desc: int = 0
+
+    @property
+    def row(self) -> tuple[int, ...]:
+        """The extents of row members."""
+        return tuple(d for i, d in enumerate(self.dims) if i not in (self.inner or ()))
+
+    @property
+    def is_column(self) -> bool:
+        """Whether the folded axes are not the last ones: then full results are not stored here."""
+        if not self.inner:
+            return False
+        n = len(self.dims)
+        if len(self.inner) == n and prod(self.dims) > _ONE_ROW:
+            return True  # one row of everything would run on one core
+        return self.inner != tuple(range(n - len(self.inner), n))
+
+
+@dataclass
+class Plan:
+    """The outcome: groups and single nodes in the order they run, and which nodes get a buffer."""
+
+    order: list[Group | Node]
+    stored: set[Node]
+    group_of: dict[Node, Group]
+
+
+PRODUCT_DTYPES = ("float32", "float64", "bfloat16", "float16")  # what the contraction kernel takes
+
+
+def strip_views(x: Any) -> Any:
+    """The node below a chain of structural nodes that only rearrange one operand."""
+    while isinstance(x, Node) and x.op in ("reshape", "permute", "expand", "slice"):
+        x = x.inputs[0]
+    return x
+
+
+def _space(node: Node) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """(dims, inner) of a unit by itself."""
+    if type(node.aval) is tuple:
+        return (), None  # several results: it has a kernel of its own
+    if node.op not in REDUCTIONS:
+        return wide(node.aval.shape), None
+    shape = node.inputs[0].aval.shape
+    axes = reduced_axes(node)
+    kept = [i for i, s in enumerate(shape) if s != 1]
+    return tuple(shape[i] for i in kept), tuple(n for n, i in enumerate(kept) if i in axes)
+
+
+class Fuser:
+    """Decides groups for one graph. `opaque(node)` says which nodes have kernels of their own."""
+
+    def __init__(self, graph: Graph, opaque: Any) -> None:
+        self.graph = graph
+        self.nodes = list(graph.nodes)
+        self.opaque = {n for n in self.nodes if opaque(n) or not is_inlinable(n)}
+        self.users = graph.users()
+        self.results = {r for r in graph.results if isinstance(r, Node)}
+        self.must: set[Node] = set()
+        self.group: dict[Node, Group] = {}
+        self.all: list[Group] = []
+
+    def plan(self) -> Plan:
+        self._find_required()
+        self._make_units()
+        self._merge_vertically()
+        self._merge_siblings()
+        stored = self._stored()
+        order = self._order()
+        return Plan(order, stored, self.group)
+
+    # -- what needs memory -------------------------------------------------------------------------------------
+
+    def _require(self, x: Any) -> None:
+        if isinstance(x, Node) and x.prim is not None and x not in self.opaque:
+            self.must.add(x)
+
+    def _find_required(self) -> None:
+        for r in self.results:
+            self._require(r)
+        for node in self.nodes:
+            if node in self.opaque:
+                for x in node.inputs:
+                    base = strip_views(x)
+                    walkable = node.op == "matmul" and node.aval.dtype.name in PRODUCT_DTYPES and self._strided(x)
+                    self._require(base if walkable else x)
+            elif node.op in ("take", "gather"):
+                self._require(node.inputs[0])
+            elif node.op == "reshape" and split_needed(node.inputs[0].aval.shape, node.aval.shape):
+                self._require(_below_reshapes(node.inputs[0]))
+
+    def _strided(self, x: Any) -> bool:
+        """Whether a chain of views of a buffer can be walked with strides (no reshape that mixes axes)."""
+        while isinstance(x, Node) and x.op in ("reshape", "permute", "expand", "slice"):
+            if x.op == "reshape" and isinstance(x.inputs[0], Node):
+                y = x.inputs[0]
+                if y.op in ("permute", "expand", "slice") and matching_axes(y.aval.shape, x.aval.shape) is not None:
+                    if split_needed(y.aval.shape, x.aval.shape) or split_needed(x.aval.shape, y.aval.shape):
+                        return False
+            x = x.inputs[0]
+        return True
+
+    def _is_free(self, node: Node) -> bool:
+        return node.op in FREE and node not in self.must and node not in self.opaque
+
+    # -- groups ------------------------------------------------------------------------------------------------
+
+    def _new_group(self, node: Node) -> None:
+        dims, inner = _space(node)
+        g = Group(len(self.all), dims, inner, [node])
+        self.all.append(g)
+        self.group[node] = g
+
+    def _make_units(self) -> None:
+        """Every node that is not free gets a group; dependencies between groups go into the bit sets."""
+        reach: dict[Node, int] = {}  # bit set of groups that a node (free ones included) depends on, itself included
+        for node in self.nodes:
+            before = 0
+            for x in node.inputs:
+                if isinstance(x, Node):
+                    before |= reach.get(x, 0)
+            if self._is_free(node):
+                reach[node] = before
+                continue
+            self._new_group(node)
+            g = self.group[node]
+            g.anc = before
+            reach[node] = before | (1 << g.index)
+        for g in reversed(self.all):
+            for other in _bits(g.anc):
+                self.all[other].desc |= 1 << g.index
+
+    def _edges(self, node: Node) -> list[tuple[Node, str]]:
+        """The units that a unit reads, through free nodes: (unit, how): "same", "row" or "other"."""
+        found: dict[Node, str] = {}
+        dims, _ = _space(node)
+        stack: list[tuple[Any, tuple[int | None, ...]]] = []
+
+        def push(x: Any, space: tuple[int | None, ...], shape: tuple[int, ...]) -> None:
+            if isinstance(x, Node):
+                lead = len(space) - len(x.aval.shape)
+                stack.append((x, tuple(None if n == 1 else a for a, n in zip(space[lead:], x.aval.shape))))
+
+        base_shape = node.inputs[0].aval.shape if node.op in REDUCTIONS else node.aval.shape
+        count = 0
+        space: list[int | None] = []
+        for n in base_shape:
+            space.append(None if n == 1 else count)
+            count += n != 1
+        if node.op in ("take", "gather", "random_bits"):
+            return [(u, "other") for u in self._units_below(node)]
+        for x in node.inputs:
+            push(x, tuple(space), base_shape)
+        while stack:
+            x, at = stack.pop()
+            if not self._is_free(x):
+                if x.prim is not None:
+                    how = _relation(at, dims)
+                    found[x] = how if found.get(x, how) == how else "other"
+                continue
+            inner = self._through(x, at)
+            for y, sub in inner:
+                if isinstance(y, Node):
+                    stack.append((y, sub))
+        return list(found.items())
+
+    def _units_below(self, node: Node) -> list[Node]:
+        out, stack, seen = [], [x for x in node.inputs if isinstance(x, Node)], set()
+        while stack:
+            x = stack.pop()
+            if x in seen:
+                continue
+            seen.add(x)
+            if not self._is_free(x):
+                if x.prim is not None:
+                    out.append(x)
+            else:
+                stack += [y for y in x.inputs if isinstance(y, Node)]
+        return out
+
+    def _through(self, node: Node, at: tuple[int | None, ...]) -> list[tuple[Any, tuple[int | None, ...]]]:
+        """The operands of a free node, and along which axes of the consumer's space each of their axes runs (-1: not
+        along one)."""
+        if node.op == "cast":
+            return [(node.inputs[0], at)]
+        if node.op == "expand":
+            x = node.inputs[0]
+            lead = len(at) - x.aval.ndim
+            return [(x, tuple(None if n == 1 else a for a, n in zip(at[lead:], x.aval.shape)))]
+        if node.op == "permute":
+            inner: list[int | None] = [None] * len(at)
+            for i, a in enumerate(node.params["axes"]):
+                inner[a] = at[i]
+            return [(node.inputs[0], tuple(inner))]
+        if node.op == "reshape":
+            old, new = node.inputs[0].aval.shape, node.aval.shape
+            if wide(old) == wide(new):
+                left = iter([a for a, n in zip(at, new) if n != 1])
+                return [(node.inputs[0], tuple(None if n == 1 else next(left) for n in old))]
+        return [(x, (-1,) * x.aval.ndim) for x in node.inputs if isinstance(x, Node)]
+
+    # -- merging -----------------------------------------------------------------------------------------------
+
+    def _fits(self, producer: Node, consumer: Node, how: str) -> tuple[tuple[int, ...], tuple[int, ...] | None] | None:
+        """The space of the merged group, or None if the two cannot share a kernel."""
+        a, b = self.group[producer], self.group[consumer]
+        p_row = producer.op in REDUCTIONS or (a.inner is not None and wide(producer.aval.shape) == a.row != a.dims)
+        c_dims = wide(consumer.inputs[0].aval.shape) if consumer.op in REDUCTIONS else wide(consumer.aval.shape)
+        c_row = b.inner is not None and consumer.op not in REDUCTIONS and c_dims == b.row != b.dims
+        if how == "same":
+            if p_row and not c_row and consumer.op in REDUCTIONS:
+                return None  # a reduction of a reduction's result
+            if p_row == c_row or (p_row and b.inner is None and b.dims == a.row):
+                if p_row and not c_row:  # a map over the rows of a's kernel
+                    return a.dims, a.inner
+                if a.dims != b.dims:
+                    return None
+                if a.inner is not None and b.inner is not None and a.inner != b.inner:
+                    return None
+                inner = a.inner if a.inner is not None else b.inner
+                return a.dims, inner
+            return None
+        if how == "row" and p_row and a.inner is not None and not a.is_column and not c_row:
+            # a row's value used all along the row
+            if a.dims != b.dims or (b.inner is not None and b.inner != a.inner):
+                return None
+            return a.dims, a.inner
+        return None
+
+    def _circle(self, a: Group, b: Group) -> bool:
+        """Whether merging would make a group depend on itself: something runs between the two."""
+        ab = (1 << a.index) | (1 << b.index)
+        return bool((a.desc & b.anc | b.desc & a.anc) & ~ab)
+
+    def _try(self, producer: Node, consumer: Node, how: str) -> bool:
+        a, b = self.group[producer], self.group[consumer]
+        if a is b or producer in self.opaque or consumer in self.opaque:
+            return False
+        space = self._fits(producer, consumer, how)
+        if space is None or self._circle(a, b):
+            return False
+        merged_column = Group(0, *space).is_column
+        if merged_column and any(
+            self._needs_store(m, a, b) for m in (*a.members, *b.members) if self._is_full(m, space)
+        ):
+            return False
+        self._merge(a, b, space)
+        return True
+
+    def _is_full(self, m: Node, space: tuple[tuple[int, ...], tuple[int, ...] | None]) -> bool:
+        return m.op not in REDUCTIONS and wide(m.aval.shape) == space[0]
+
+    def _needs_store(self, m: Node, a: Group, b: Group) -> bool:
+        if m in self.must:
+            return True
+        return any(self.group.get(u) not in (a, b) for u in self._unit_users(m))
+
+    def _unit_users(self, node: Node) -> list[Node]:
+        out, stack, seen = [], list(self.users[node]), set()
+        while stack:
+            u = stack.pop()
+            if u in seen:
+                continue
+            seen.add(u)
+            if self._is_free(u):
+                stack += self.users[u]
+            else:
+                out.append(u)
+        return out
+
+    def _merge(self, a: Group, b: Group, space: tuple[tuple[int, ...], tuple[int, ...] | None]) -> None:
+        a.dims, a.inner = space
+        a.members += b.members
+        for m in b.members:
+            self.group[m] = a
+        bit_a, bit_b = 1 << a.index, 1 << b.index
+        anc, desc = (a.anc | b.anc) & ~(bit_a | bit_b), (a.desc | b.desc) & ~(bit_a | bit_b)
+        a.anc, a.desc = anc, desc
+        b.members = []
+        b.anc = b.desc = 0
+        for i in _bits(anc):
+            g = self.all[i]
+            g.desc = (g.desc | desc | bit_a) & ~bit_b
+        for i in _bits(desc):
+            g = self.all[i]
+            g.anc = (g.anc | anc | bit_a) & ~bit_b
+
+    def _merge_vertically(self) -> None:
+        for node in self.nodes:
+            if node in self.group and node not in self.opaque:
+                for producer, how in self._edges(node):
+                    if how != "other" and producer not in self.opaque:
+                        self._try(producer, node, how)
+
+    def _merge_siblings(self) -> None:
+        """Groups over one space that read the same values run together: they are read once."""
+        readers: dict[Node, list[Node]] = {}
+        for node in self.nodes:
+            if node in self.group and node not in self.opaque:
+                for x in self._loads(node):
+                    readers.setdefault(x, []).append(node)
+        for x, nodes in readers.items():
+            if x.aval.size < 2:
+                continue
+            first: dict[Any, Node] = {}
+            for n in nodes:
+                g = self.group[n]
+                key = (g.dims, g.inner)
+                other = first.setdefault(key, n)
+                h = self.group[other]
+                if h is not g and len(h.members) + len(g.members) <= 4 * _MAX_STORES and not self._circle(h, g):
+                    self._merge(h, g, (h.dims, h.inner))
+
+    def _loads(self, node: Node) -> list[Node]:
+        out, stack = [], [x for x in node.inputs if isinstance(x, Node)]
+        seen: set[Node] = set()
+        while stack:
+            x = stack.pop()
+            if x in seen:
+                continue
+            seen.add(x)
+            if x.prim is None or x in self.opaque:
+                out.append(x)
+            elif self._is_free(x):
+                stack += [y for y in x.inputs if isinstance(y, Node)]
+        return out
+
+    # -- the outcome -------------------------------------------------------------------------------------------
+
+    def _stored(self) -> set[Node]:
+        stored = set(self.opaque) | self.must
+        for node, g in self.group.items():
+            if node not in self.opaque and any(self.group.get(u) is not g for u in self._unit_users(node)):
+                stored.add(node)
+        return stored
+
+    def _order(self) -> list[Group | Node]:
+        """Groups after everything they need; among those that are ready, the one that was made first."""
+        groups = [g for g in self.all if g.members]
+        done = 0
+        order: list[Group | Node] = []
+        waiting = groups
+        present = sum(1 << g.index for g in groups)
+        while waiting:
+            rest = []
+            for g in waiting:
+                if g.anc & present & ~done:
+                    rest.append(g)
+                    continue
+                done |= 1 << g.index
+                only = g.members[0]
+                order.append(only if only in self.opaque else g)
+            waiting = rest
+        return order
+
+
+def _below_reshapes(x: Any) -> Any:
+    while isinstance(x, Node) and x.op == "reshape":
+        x = x.inputs[0]
+    return x
+
+
+def _relation(at: tuple[int | None, ...], dims: tuple[int, ...]) -> str:
+    used = [a for a in at if a is not None]
+    if -1 in used:
+        return "other"
+    if used == list(range(len(dims))):
+        return "same"
+    return "row" if used == list(range(len(used))) else "other"
+
+
+def _bits(mask: int) -> list[int]:
+    out = []
+    while mask:
+        low = mask & -mask
+        out.append(low.bit_length() - 1)
+        mask ^= low
+    return out

@@ -1,0 +1,203 @@
+"""From groups and single nodes to kernels of the compiler."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from twinflow.compiler.contraction import MatmulSpec
+from twinflow.compiler.loops import Axis, Buffer, Kernel, Store
+from twinflow.graph import Node
+from twinflow.lower._fuse import PRODUCT_DTYPES, Group
+from twinflow.lower._index import ZERO, along, as_index, linear, matching_axes, row_major
+from twinflow.lower._values import REDUCTIONS, Body, reduced_axes
+
+
+@dataclass
+class LoopCall:
+    """A loop kernel and the nodes whose buffers are its arguments, in order."""
+
+    kernel: Kernel
+    arguments: list[Node]
+    nodes: list[Node]  # what it computes, for names and profiles
+
+
+def loop_call(group: Group, stored: set[Node], name: str) -> LoopCall:
+    """The loop kernel of a group: stores of the members that need memory."""
+    inner = set(group.inner or ())
+    axes = [Axis(f"i{k}", n) for k, n in enumerate(group.dims)]
+    outer_axes = tuple(a for k, a in enumerate(axes) if k not in inner)
+    inner_axes = tuple(a for k, a in enumerate(axes) if k in inner)
+    members = set(group.members)
+    reduced = {m: _folded(m, axes, inner) for m in group.members if m.op in REDUCTIONS}
+    buffers = _Buffers(stored, members)
+    body = Body(buffers, reduced)
+    stores = []
+    order: list[Node] = []
+    for m in group.members:
+        if m not in stored:
+            continue
+        shape = m.aval.shape
+        full = m.op not in REDUCTIONS and len([s for s in shape if s != 1]) == len(group.dims) and bool(inner)
+        run = axes if not inner or full else list(outer_axes)
+        left = iter(run)
+        at = tuple(ZERO if s == 1 else along(next(left)) for s in shape)
+        value = body.value(m, at)
+        target = buffers.output(m)
+        stores.append(Store(target, as_index(linear(at, row_major(shape))), value, inner_axes if full else ()))
+        order.append(m)
+    kernel = Kernel(name, outer_axes, tuple(stores))
+    return LoopCall(kernel, [buffers.node_of(b) for b in kernel.buffers], order)
+
+
+def _folded(node: Node, axes: list[Axis], inner: set[int]) -> dict[int, Axis]:
+    """For a reduction: the kernel axis that runs along each folded axis of its operand."""
+    shape = node.inputs[0].aval.shape
+    over = reduced_axes(node)
+    out: dict[int, Axis] = {}
+    k = 0
+    for i, n in enumerate(shape):
+        if n == 1:
+            continue
+        if i in over:
+            out[i] = axes[k]
+        k += 1
+    return out
+
+
+class _Buffers:
+    """The buffers of a kernel, made when first asked for. The group's own members are computed, not loaded."""
+
+    def __init__(self, stored: set[Node], members: set[Node]) -> None:
+        self._stored = stored
+        self._members = members
+        self._in: dict[Node, Buffer] = {}
+        self._out: dict[Node, Buffer] = {}
+
+    def get(self, node: Node) -> Buffer | None:
+        """The buffer that a node is loaded from, or None if it is computed here."""
+        if node in self._members or not (node.prim is None or node in self._stored):
+            return None
+        if node not in self._in:
+            self._in[node] = Buffer(f"x{len(self._in)}", node.aval.dtype.name)
+        return self._in[node]
+
+    def output(self, node: Node) -> Buffer:
+        """The buffer that a member is stored to."""
+        if node not in self._out:
+            self._out[node] = Buffer(f"o{len(self._out)}", node.aval.dtype.name)
+        return self._out[node]
+
+    def node_of(self, buffer: Buffer) -> Node:
+        """The node whose memory a buffer is."""
+        for table in (self._in, self._out):
+            for node, b in table.items():
+                if b is buffer:
+                    return node
+        raise KeyError(buffer.name)
+
+
+# -- matrix products --------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Strided:
+    """A node seen as steps through the buffer of another: element at positions p lies at offset + Σ stride·p."""
+
+    base: Node
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    offset: int
+
+
+def strided(x: Node, stored: set[Node]) -> Strided | None:
+    """`x` as steps through a stored node, or None if a view on the way mixes axes."""
+    if x in stored or x.prim is None:
+        return Strided(x, x.aval.shape, row_major(x.aval.shape), 0)
+    if x.op not in ("reshape", "permute", "expand", "slice"):
+        return None
+    below = strided(x.inputs[0], stored)
+    if below is None:
+        return None
+    shape, steps, offset = x.aval.shape, below.strides, below.offset
+    if x.op == "permute":
+        return Strided(below.base, shape, tuple(steps[a] for a in x.params["axes"]), offset)
+    if x.op == "expand":
+        lead = len(shape) - len(steps)
+        kept = tuple(0 if n == 1 else s for n, s in zip(below.shape, steps))
+        return Strided(below.base, shape, (0,) * lead + kept, offset)
+    if x.op == "slice":
+        p = x.params
+        offset += sum(a * s for a, s in zip(p["starts"], steps))
+        return Strided(below.base, shape, tuple(s * k for s, k in zip(steps, p["steps"])), offset)
+    new = _restride(below.shape, steps, shape)
+    return None if new is None else Strided(below.base, shape, new, offset)
+
+
+def _restride(old: tuple[int, ...], steps: tuple[int, ...], new: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The steps of a reshape of a strided array without copying, or None if there are none."""
+    runs = matching_axes(old, new)
+    if runs is None:
+        return row_major(new)
+    out = [0] * len(new)
+    for a, b in runs:
+        wide = [k for k in a if old[k] != 1]
+        for i, j in itertools.pairwise(wide):
+            if steps[i] != steps[j] * old[j]:
+                return None
+        step = steps[wide[-1]] if wide else 0
+        for k in reversed(b):
+            out[k] = step
+            step *= new[k]
+    return tuple(out)
+
+
+@dataclass
+class MatmulCall:
+    """A matrix product: its specification and where its operands lie."""
+
+    spec: MatmulSpec
+    a: Strided
+    b: Strided
+    node: Node
+
+
+def matmul_call(node: Node, stored: set[Node]) -> MatmulCall | None:
+    """The contraction kernel of a matmul node; None if an operand cannot be walked with steps, or for types it does not
+    take."""
+    a, b = (strided(x, stored) for x in node.inputs)
+    dtype = node.aval.dtype.name
+    if a is None or b is None or dtype not in PRODUCT_DTYPES:
+        return None
+    out = node.aval.shape
+    batch = out[:-2]
+    m, n, k = out[-2], out[-1], a.shape[-1]
+    c_steps = row_major(out)
+    a_batch, b_batch = _batch_steps(a, batch), _batch_steps(b, batch)
+    dims = [(size, sa, sb, sc) for size, sa, sb, sc in zip(batch, a_batch, b_batch, c_steps[:-2]) if size != 1]
+    a_m = a.strides[-2] if m != 1 else 0
+    # batches of rows over one right-hand matrix are more rows
+    while dims and dims[-1][2] == 0 and (m == 1 or (dims[-1][1] == a_m * m and dims[-1][3] == c_steps[-2] * m)):
+        size, sa, _, sc = dims.pop()
+        if m == 1:
+            a_m, c_m = sa, sc
+            c_steps = (*c_steps[:-2], c_m, c_steps[-1])
+        m *= size
+    spec = MatmulSpec(
+        m, n, k,
+        (a_m, a.strides[-1]),
+        (b.strides[-2], b.strides[-1]),
+        (c_steps[-2], c_steps[-1]),
+        tuple(d[0] for d in dims),
+        tuple(d[1] for d in dims),
+        tuple(d[2] for d in dims),
+        tuple(d[3] for d in dims),
+        dtype,
+    )  # fmt: skip
+    return MatmulCall(spec, a, b, node)
+
+
+def _batch_steps(x: Strided, batch: tuple[int, ...]) -> tuple[int, ...]:
+    own, steps = x.shape[:-2], x.strides[:-2]
+    lead = len(batch) - len(own)
+    return (0,) * lead + tuple(0 if n == 1 else s for n, s in zip(own, steps))

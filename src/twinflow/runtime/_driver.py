@@ -1,0 +1,196 @@
+"""The native driver: a program of prepared kernel calls, run by one call from Python.
+
+A program is an array of records in memory, each a kernel with its argument block. The driver is compiled once and
+walks any program, so a new program costs no code of its own beyond its kernels. Pointers that change from call to call
+(inputs, outputs) are written into the argument blocks by *patches*, natively, before the first record.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any
+
+import numpy as np
+
+from twinflow.runtime._buffers import address_of
+from twinflow.runtime._engine import Executable, engine
+from twinflow.runtime._pool import pool
+from twinflow.runtime._pool_ir import PARALLEL_IR
+
+RECORD = np.dtype(
+    [("kind", "i8"), ("function", "u8"), ("arguments", "u8"), ("count", "i8"), ("time", "i8"), ("pad", "i8", 3)]
+)
+"""One call. kind CHUNKED: function(arguments, chunk, worker) for `count` chunks; WHOLE: function(arguments, pool);
+COPY: `count` bytes from the second to the first address of the argument block."""
+CHUNKED, WHOLE, COPY = 0, 1, 2
+PATCH = np.dtype([("source", "i8"), ("target", "u8"), ("offset", "i8"), ("pad", "i8")])
+"""Before a run, io[source] + offset is stored at `target`."""
+FRAME = np.dtype(
+    [
+        ("records", "u8"),
+        ("n_records", "i8"),
+        ("pool", "u8"),
+        ("patches", "u8"),
+        ("n_patches", "i8"),
+        ("io", "u8"),
+        ("repeat", "i8"),
+        ("io_step", "u8"),
+    ]
+)
+"""What the driver receives: one pointer to this. `repeat` runs the program that many times; after each, io_step[i] is
+added to io[i] (rows of a data set, or 0)."""
+
+_DRIVER_IR = (
+    PARALLEL_IR
+    + """
+declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
+
+define void @tf_run(ptr %frame, i64 %n_io) nounwind {
+entry:
+  %n_records.p = getelementptr i8, ptr %frame, i64 8
+  %pool.p = getelementptr i8, ptr %frame, i64 16
+  %patches.p = getelementptr i8, ptr %frame, i64 24
+  %n_patches.p = getelementptr i8, ptr %frame, i64 32
+  %io.p = getelementptr i8, ptr %frame, i64 40
+  %repeat.p = getelementptr i8, ptr %frame, i64 48
+  %step.p = getelementptr i8, ptr %frame, i64 56
+  %records = load ptr, ptr %frame
+  %n_records = load i64, ptr %n_records.p
+  %pool = load ptr, ptr %pool.p
+  %patches = load ptr, ptr %patches.p
+  %n_patches = load i64, ptr %n_patches.p
+  %io = load ptr, ptr %io.p
+  %repeat = load i64, ptr %repeat.p
+  %steps = load ptr, ptr %step.p
+  br label %again
+again:
+  %round = phi i64 [0, %entry], [%round.next, %stepped]
+  %round.more = icmp slt i64 %round, %repeat
+  br i1 %round.more, label %patch, label %exit
+patch:
+  %p = phi i64 [0, %again], [%p.next, %patch.body]
+  %p.more = icmp slt i64 %p, %n_patches
+  br i1 %p.more, label %patch.body, label %record
+patch.body:
+  %p.base = mul i64 %p, 32
+  %p.at = getelementptr i8, ptr %patches, i64 %p.base
+  %p.target.p = getelementptr i8, ptr %p.at, i64 8
+  %p.offset.p = getelementptr i8, ptr %p.at, i64 16
+  %source = load i64, ptr %p.at
+  %target = load ptr, ptr %p.target.p
+  %offset = load i64, ptr %p.offset.p
+  %io.at = getelementptr i64, ptr %io, i64 %source
+  %address = load i64, ptr %io.at
+  %moved = add i64 %address, %offset
+  store i64 %moved, ptr %target
+  %p.next = add i64 %p, 1
+  br label %patch
+record:
+  %r = phi i64 [0, %patch], [%r.next, %next]
+  %r.more = icmp slt i64 %r, %n_records
+  br i1 %r.more, label %body, label %stepping
+body:
+  %r.base = mul i64 %r, 64
+  %at = getelementptr i8, ptr %records, i64 %r.base
+  %fn.p = getelementptr i8, ptr %at, i64 8
+  %args.p = getelementptr i8, ptr %at, i64 16
+  %count.p = getelementptr i8, ptr %at, i64 24
+  %kind = load i64, ptr %at
+  %fn = load ptr, ptr %fn.p
+  %args = load ptr, ptr %args.p
+  %count = load i64, ptr %count.p
+  switch i64 %kind, label %next [ i64 0, label %chunked i64 1, label %whole i64 2, label %copy ]
+chunked:
+  %one = icmp sle i64 %count, 1
+  br i1 %one, label %single, label %several
+single:
+  %some = icmp eq i64 %count, 1
+  br i1 %some, label %call, label %next
+call:
+  call void %fn(ptr %args, i64 0, i64 0)
+  br label %next
+several:
+  call void @tf_parallel(ptr %pool, ptr %fn, ptr %args, i64 %count)
+  br label %next
+whole:
+  call void %fn(ptr %args, ptr %pool)
+  br label %next
+copy:
+  %from.p = getelementptr i8, ptr %args, i64 8
+  %to = load ptr, ptr %args
+  %from = load ptr, ptr %from.p
+  call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %count, i1 false)
+  br label %next
+next:
+  %r.next = add i64 %r, 1
+  br label %record
+stepping:
+  br label %step
+step:
+  %s = phi i64 [0, %stepping], [%s.next, %step.body]
+  %s.more = icmp slt i64 %s, %n_io
+  br i1 %s.more, label %step.body, label %stepped
+step.body:
+  %s.step.p = getelementptr i64, ptr %steps, i64 %s
+  %s.step = load i64, ptr %s.step.p
+  %s.io.p = getelementptr i64, ptr %io, i64 %s
+  %s.old = load i64, ptr %s.io.p
+  %s.new = add i64 %s.old, %s.step
+  store i64 %s.new, ptr %s.io.p
+  %s.next = add i64 %s, 1
+  br label %step
+stepped:
+  %round.next = add i64 %round, 1
+  br label %again
+exit:
+  ret void
+}
+"""
+)
+
+
+@functools.cache
+def _driver() -> tuple[Any, Executable]:
+    code = engine().compile(_DRIVER_IR)
+    return code.function("tf_run", ctypes.c_void_p, ctypes.c_int64), code
+
+
+class NativeProgram:
+    """Records, patches and the io table of one program; `run()` is one native call.
+
+    Args:
+        records, patches: arrays of RECORD and PATCH. The memory they point to must outlive this object: `keep`.
+        n_io: how many addresses change from call to call; `io[i]` is set by the caller before `run`.
+        keep: what must stay alive (executables, argument blocks, arenas).
+    """
+
+    def __init__(
+        self, records: np.ndarray[Any, Any], patches: np.ndarray[Any, Any], n_io: int, keep: list[Any]
+    ) -> None:
+        self.records = records
+        self.patches = patches
+        self.io = np.zeros(max(n_io, 1), np.uint64)
+        self.io_step = np.zeros(max(n_io, 1), np.int64)
+        self._n_io = n_io
+        self._keep = keep
+        self._frame = np.zeros(1, FRAME)
+        frame = self._frame[0]
+        frame["records"], frame["n_records"] = address_of(records), len(records)
+        frame["patches"], frame["n_patches"] = address_of(patches), len(patches)
+        frame["io"], frame["io_step"] = address_of(self.io), address_of(self.io_step)
+        self._address = address_of(self._frame)
+        self._pool_field = self._frame["pool"]
+        self._repeat_field = self._frame["repeat"]
+        self._repeat_field[0] = 1
+        self._call, self._code = _driver()
+
+    def run(self, repeat: int = 1) -> None:
+        """Run all records in order, `repeat` times."""
+        self._pool_field[0] = pool().address
+        if repeat != 1:
+            self._repeat_field[0] = repeat
+            self._call(self._address, self._n_io)
+            self._repeat_field[0] = 1
+            return
+        self._call(self._address, 0)

@@ -1,0 +1,127 @@
+"""Native programs against the interpreter: the fusions people rely on, and that they are fused."""
+
+import numpy as np
+import pytest
+
+import twinflow as tf
+from twinflow.core.errors import IndexOutOfRange
+from twinflow.graph import interpret
+from twinflow.graph.passes import optimize
+from twinflow.jit import interpreted
+from twinflow.lower import compile_graph
+
+
+def trace(fn, *arrays):
+    compiled = tf.compile(fn, backend=interpreted)
+    compiled(*[tf.tensor(a) for a in arrays])
+    return optimize(compiled.graph, verify=True)
+
+
+def check(fn, *arrays, kernels=None, rtol=1e-5):
+    graph = trace(fn, *arrays)
+    native = compile_graph(graph)
+    for _ in range(2):  # a second run uses the arrays of the first again
+        got = native(list(arrays))
+    for a, b in zip(interpret(graph, arrays), got):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=1e-6)
+    if kernels is not None:
+        assert len(native.steps) == kernels, native.describe()
+    assert not any(s.interpreted for s in native.steps), native.describe()
+    return native
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def test_a_chain_of_elementwise_operations_is_one_kernel():
+    check(lambda x, y: tf.tanh(x * 2.0 + y).exp() - y, normal(7, 33), normal(33), kernels=1)
+
+
+def test_softmax_is_one_kernel():
+    check(lambda x: tf.softmax(x, -1), normal(5, 37), kernels=1)
+
+
+def test_layer_normalisation_is_one_kernel():
+    def f(x, w, b):
+        mean = x.mean(-1, keepdim=True)
+        var = ((x - mean) ** 2).mean(-1, keepdim=True)
+        return (x - mean) * tf.rsqrt(var + 1e-5) * w + b
+
+    check(f, normal(6, 50), normal(50, seed=1), normal(50, seed=2), kernels=1)
+
+
+def test_results_over_one_space_share_a_kernel():
+    check(lambda x: (x * 2.0, x + 1.0, tf.exp(x)), normal(40, 9), kernels=1)
+
+
+def test_structural_operations_cost_no_kernel():
+    check(lambda x: tf.cat([x.T[1:3], tf.flip(x.T, (1,))], 0) * 2.0, normal(5, 4), kernels=1)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (1, 7), (5, 1)])
+def test_a_sum_over_everything(shape):
+    check(lambda x: (x * x).sum(), normal(*shape))
+
+
+def test_a_large_sum_over_everything():
+    check(lambda x: (x * x).sum(), normal(300, 400), rtol=1e-4)
+
+
+def test_transposed_and_broadcast_products_need_no_copies():
+    native = check(lambda a, b: (a.mT @ b, a.mT @ a, b.mT @ a), normal(2, 9, 5), normal(2, 9, 4, seed=1))
+    assert len(native.steps) == 3, native.describe()
+
+
+def test_state_is_written_in_place():
+    w = normal(4, 3)
+
+    def step(x):
+        loss = ((x @ weight) ** 2).sum()
+        loss.backward()
+        with tf.no_grad():
+            weight.sub_(weight.grad * 0.1)
+        return loss
+
+    weight = tf.tensor(w, requires_grad=True)
+    graph = trace(step, normal(5, 4))
+    native = compile_graph(graph)
+    assert not native.copies
+    state = w.copy()
+    arrays = [normal(5, 4), state]
+    want = interpret(graph, [a.copy() for a in arrays])
+    native(arrays)
+    np.testing.assert_allclose(state, want[-1], rtol=1e-5)
+
+
+def test_state_read_elsewhere_is_not_overwritten_early():
+    def step():
+        with tf.no_grad():
+            state.copy_(tf.flip(state, (0,)) + 1.0)
+        return state * 2.0
+
+    state = tf.arange(5, dtype=tf.float32)
+    compiled = tf.compile(step)
+    assert compiled().tolist() == [10.0, 8.0, 6.0, 4.0, 2.0]
+    assert state.tolist() == [5.0, 4.0, 3.0, 2.0, 1.0]
+
+
+def test_an_index_out_of_range_is_an_error_and_never_a_read_outside():
+    compiled = tf.compile(lambda x, i: x[i] * 2.0)
+    x = tf.arange(4, dtype=tf.float32)
+    assert compiled(x, tf.tensor([3, 0])).tolist() == [6.0, 0.0]
+    with pytest.raises(IndexOutOfRange, match=r"outside \[0, 3\]"):
+        compiled(x, tf.tensor([3, 10**9]))
+
+
+def test_random_numbers_equal_the_eager_ones():
+    def draw():
+        return tf.rand(3, 5), tf.randn(7)
+
+    tf.manual_seed(5)
+    eager = [draw() for _ in range(2)]
+    tf.manual_seed(5)
+    compiled = tf.compile(draw)
+    for want in eager:
+        for a, b in zip(want, compiled()):
+            np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-6)
