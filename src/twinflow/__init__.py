@@ -5,6 +5,7 @@ The names at this level are PyTorch's: `import twinflow as torch` is the migrati
 
 from twinflow import autodiff as autodiff
 from twinflow import data as data
+from twinflow import nn as nn
 from twinflow import optim as optim
 from twinflow import utils as utils
 from twinflow.core import DType as DType
