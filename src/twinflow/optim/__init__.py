@@ -1,5 +1,6 @@
 """Optimizers: each update rule is written once, and runs eagerly or inside a compiled step."""
 
+from twinflow.optim import lr_scheduler as lr_scheduler
 from twinflow.optim._adam import Adam as Adam
 from twinflow.optim._adam import Adamax as Adamax
 from twinflow.optim._adam import AdamW as AdamW
