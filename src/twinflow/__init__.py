@@ -5,9 +5,11 @@ The names at this level are PyTorch's: `import twinflow as torch` is the migrati
 
 from twinflow import autodiff as autodiff
 from twinflow import data as data
+from twinflow import func as func
 from twinflow import nn as nn
 from twinflow import optim as optim
 from twinflow import utils as utils
+from twinflow.autodiff import vmap as vmap
 from twinflow.core import DType as DType
 from twinflow.core import finfo as finfo
 from twinflow.core import get_default_dtype as get_default_dtype

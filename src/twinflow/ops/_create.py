@@ -194,7 +194,14 @@ def empty(*size: Any, dtype: Any = None, device: Any = None, requires_grad: bool
 
 
 def _like(x: Tensor, value: Any, dtype: Any, requires_grad: bool, device: Any) -> Tensor:
-    return _full((tuple(x._data.shape),), value, dtype or x.dtype, requires_grad, device)
+    t = at_level_of(x, _full((tuple(x._data.shape),), value, dtype or x.dtype, False, device))
+    return finish_new(t, requires_grad, device)
+
+
+def at_level_of(x: Tensor, t: Tensor) -> Tensor:
+    """`t` as a tensor of the transformation that `x` belongs to, so that it can be written in place there."""
+    owner = getattr(x._data, "owner", None)
+    return t if owner is None else owner.lift(t)
 
 
 def zeros_like(input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:

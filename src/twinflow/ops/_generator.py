@@ -18,7 +18,7 @@ from twinflow.ops._create import finish_new
 from twinflow.ops._declare import call
 from twinflow.ops._random import random_bits
 from twinflow.ops._shape import cast, reshape
-from twinflow.tensor import Tensor, apply, is_tracing, no_grad, wrap
+from twinflow.tensor import Tensor, apply, is_tracing, mapped_randomness, no_grad, wrap
 
 _DEFAULT_SEED = 0
 
@@ -69,6 +69,15 @@ class Generator:
 
     def bits(self, shape: tuple[int, ...]) -> Tensor:
         """Random uint32 values; the offset moves on by the blocks of four that were used."""
+        levels = mapped_randomness("random numbers")
+        if levels:
+            out = self._draw((*(level.size for level in levels), *shape))
+            for level in levels:
+                out = level.enter_axis(out, 0)
+            return out
+        return self._draw(shape)
+
+    def _draw(self, shape: tuple[int, ...]) -> Tensor:
         state = self._state
         out = apply(random_bits, state, shape=shape)
         blocks = -(-numel(shape) // 4)

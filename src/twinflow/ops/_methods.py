@@ -12,7 +12,7 @@ from twinflow.ops import _generator as G
 from twinflow.ops import _index, _products
 from twinflow.ops import _math as M
 from twinflow.ops import _shaping as P
-from twinflow.ops._create import CPU, Device, _full, tensor
+from twinflow.ops._create import CPU, Device, _full, at_level_of, tensor
 from twinflow.ops._declare import BF16, call
 from twinflow.ops._promote import convert, is_number, promote
 from twinflow.ops._repr import tensor_repr
@@ -275,7 +275,8 @@ def new_tensor(
 
 def _new_full(value: int) -> Any:
     def method(self: Tensor, *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
-        return _full(size, value, dtype or self.dtype, requires_grad, device)
+        t = at_level_of(self, _full(size, value, dtype or self.dtype, False, device))
+        return t.requires_grad_() if requires_grad else t
 
     return method
 

@@ -14,7 +14,7 @@ from twinflow.core import as_dtype
 from twinflow.core.errors import ShapeError
 from twinflow.graph import Aval, Graph, Node, Primitive, Sample, interpret
 from twinflow.graph.lowering import Control
-from twinflow.ops._body import differentiable, replay, zeros_of
+from twinflow.ops._body import constant_nodes, differentiable, replay, zeros_of
 from twinflow.ops._declare import call, want
 from twinflow.ops._shape import batched, to_front
 from twinflow.tensor import (
@@ -136,7 +136,7 @@ class _Linearized:
     ) -> None:
         """Where each forward value that the backward step reads comes from: an operand, a constant, or a new result."""
         place = {t._data: k for k, t in enumerate(ins)}
-        constant = _constant_nodes(fwd.graph, set(fwd.graph.inputs[:n_const]))
+        constant = constant_nodes(fwd.graph, set(fwd.graph.inputs[:n_const]))
         saved: dict[Node, int] = {}
         self.consts: list[Node] = []  # forward nodes that do not change from step to step
         self.xs: list[tuple[str, int]] = []  # ("x", k): operand k; ("r", k): residual k
@@ -161,15 +161,6 @@ class _Linearized:
         self.n_const = len(const_inputs)
         self.forward = fwd.graph
         self.backward = bwd.graph
-
-
-def _constant_nodes(graph: Graph, constants: set[Node]) -> set[Node]:
-    """Nodes whose operands are all constants of the loop."""
-    known = set(constants)
-    for node in graph.nodes:
-        if node.inputs and all(x in known for x in node.inputs if isinstance(x, Node)):
-            known.add(node)
-    return known
 
 
 def _scan_vjp(

@@ -48,5 +48,6 @@ from twinflow.tensor._transform import innermost_level as innermost_level
 from twinflow.tensor._transform import is_inexact as is_inexact
 from twinflow.tensor._transform import jvp_call as jvp_call
 from twinflow.tensor._transform import lifted as lifted
+from twinflow.tensor._transform import mapped_randomness as mapped_randomness
 from twinflow.tensor._transform import vmap_call as vmap_call
 from twinflow.tensor._transform import zeros_for as zeros_for

@@ -142,9 +142,10 @@ def explain(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], erro
     if isinstance(error, TwinflowError):
         return error
     for a in args:
-        if isinstance(a, Tensor) and isinstance(a._data, Node):
+        if isinstance(a, Tensor) and not isinstance(a._data, _ndarray):
+            where = "while a function was traced" if isinstance(a._data, Node) else f"inside {a._data.transform}"
             return TraceError(
-                f"{prim.name}: an operand was made while a function was traced, and has no value outside it; "
+                f"{prim.name}: an operand was made {where}, and has no value outside it; "
                 "return it from the function instead of keeping it"
             )
     avals = [operand_aval(a) for a in args]

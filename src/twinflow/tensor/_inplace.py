@@ -139,8 +139,9 @@ def _replace(t: Tensor, value: Tensor) -> None:
             f"in-place: a value that belongs to {value._data.transform} cannot be written into a tensor from outside it; make the "
             "tensor inside, from one of the transformation's (for example zeros_like(x)), or return the new value"
         )
-    elif type(value._data) is np.ndarray:
-        t._data = value._data.copy()
+    elif type(value._data) is np.ndarray or level > new_level:
+        fresh = wrap(value._data.copy() if type(value._data) is np.ndarray else value._data)
+        t._data = t._data.owner.lift(fresh)._data
     else:
         t._data = value._data
 

@@ -231,6 +231,25 @@ def _elementwise(prim: Primitive, values: list[Any], axes: list[int | None], par
     return apply(prim, *out, **params), 0
 
 
+def mapped_randomness(what: str) -> list[VmapLevel]:
+    """The running vmaps whose examples have different random numbers, outermost first.
+
+    Raises: GradientError if one of them was not told what random numbers do.
+    """
+    levels = [t for t in MODE.transforms if isinstance(t, VmapLevel)]
+    if any(t.randomness == "error" for t in levels):
+        raise GradientError(
+            f"vmap: {what} inside the mapped function; say vmap(..., randomness='different') for each example its own, or "
+            "randomness='same'"
+        )
+    found = [t for t in levels if t.randomness == "different"]
+    if found and innermost_level() is None:
+        raise GradientError(
+            f"vmap: {what} that differ between examples cannot be drawn in the body of a traced loop or branch"
+        )
+    return found
+
+
 def vmap_call(fn: Any, tensors: list[Any], axes: list[int | None], size: int, randomness: str = "error") -> Any:
     """(values, axes) of the tensors that `fn(*tensors)` returns, mapped over the given axes."""
     with VmapLevel(size, randomness) as level:
