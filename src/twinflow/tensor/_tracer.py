@@ -102,7 +102,7 @@ class Tracer:
                     "a tensor that was made while a function was traced has no value outside it; return it from the function "
                     "instead of keeping it in a variable or attribute"
                 )
-        elif not isinstance(p, np.ndarray) and p.level > self.level:
+        elif not isinstance(p, np.ndarray) and (p.level > self.level or not p.owner.active):
             raise TraceError(
                 f"a tensor that was made inside {p.transform} has no value outside it; return it from the function "
                 "instead of keeping it in a variable or attribute"
