@@ -76,3 +76,22 @@ def test_all_passes_keep_the_meaning_of_a_training_step():
 
 def test_every_pass_is_named():
     assert all(p.__name__.isidentifier() and p.__doc__ for p in PASSES)
+
+
+def test_a_class_label_is_found_by_comparison():
+    logits = tf.tensor(np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32), requires_grad=True)
+
+    def f(labels):
+        logits.grad = None
+        loss = -tf.gather(tf.log_softmax(logits, 1), 1, labels).mean()
+        loss.backward()
+        return loss
+
+    compiled = tf.compile(f, backend=interpreted)
+    labels = tf.tensor([[1], [0], [4], [2]])
+    compiled(labels)
+    graph = optimize(compiled.graph, verify=True)
+    assert not {"gather", "scatter_add"} & {n.op for n in graph.nodes}
+    arrays = [labels.numpy(), logits.detach().numpy()]
+    for a, b in zip(interpret(compiled.graph, arrays), interpret(graph, arrays)):
+        np.testing.assert_allclose(a, b, rtol=1e-6)

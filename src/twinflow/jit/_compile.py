@@ -37,10 +37,9 @@ def interpreted(graph: Graph) -> Executor:
 def native(graph: Graph) -> Executor:
     """The executor that compiles: passes, fusion, native kernels."""
     # imported here because programs that never compile should not pay for the compiler
-    from twinflow.graph.passes import optimize
     from twinflow.lower import compile_graph
 
-    return compile_graph(optimize(graph))
+    return compile_graph(graph)
 
 
 class Program:

@@ -19,7 +19,8 @@ from twinflow.compiler.loops import Target, emit
 from twinflow.core import log, log_enabled
 from twinflow.core.errors import TwinflowError
 from twinflow.graph import Aval, Graph, Node
-from twinflow.lower._checks import add_index_checks
+from twinflow.graph.passes import optimize
+from twinflow.lower._checks import Check, add_index_checks
 from twinflow.lower._fuse import Fuser, Group, Plan
 from twinflow.lower._kernels import LoopCall, MatmulCall, loop_call, matmul_call
 from twinflow.lower._memory import Request, plan_memory
@@ -71,9 +72,9 @@ class NativeGraph:
         arena_nbytes: memory for intermediate values.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        graph, self.checks = add_index_checks(graph)
+    def __init__(self, graph: Graph, checks: Sequence[Check] = ()) -> None:
         self.graph = graph
+        self.checks = checks  # the last outputs are their flags
         plan = Fuser(graph, _has_own_kernel).plan()
         self.steps = _steps(graph, plan)
         self._code = _Code()
@@ -461,8 +462,9 @@ class _Joined:
 
 
 def compile_graph(graph: Graph) -> NativeGraph:
-    """An optimised graph as a native program."""
-    native = NativeGraph(graph)
+    """A graph as a native program: index checks, passes, kernels."""
+    checked, checks = add_index_checks(graph)
+    native = NativeGraph(optimize(checked), checks)
     if log_enabled("compile"):
         slow = sorted({s.name for s in native.steps if s.interpreted})
         log(

@@ -12,6 +12,8 @@ from twinflow.graph.passes._common import merge_common as merge_common
 from twinflow.graph.passes._common import static_key as static_key
 from twinflow.graph.passes._fold import fold_constants as fold_constants
 from twinflow.graph.passes._fold import splat as splat
+from twinflow.graph.passes._indexing import gather_of_one as gather_of_one
+from twinflow.graph.passes._indexing import scatter_of_one as scatter_of_one
 from twinflow.graph.passes._simplify import RULES as RULES
 from twinflow.graph.passes._simplify import simplify as simplify
 
