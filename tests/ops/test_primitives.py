@@ -148,6 +148,8 @@ def widened(name):
         kinds = [a.dtype.kind for a in args if isinstance(a, np.ndarray)]
         if not kinds or not any(k in "fcV" for k in kinds):
             continue
+        if not all(np.all(np.isfinite(a.astype(np.complex128))) for a in args if isinstance(a, np.ndarray)):
+            continue
         wide = [
             a.astype(np.complex128 if a.dtype.kind == "c" else np.float64)
             if isinstance(a, np.ndarray) and a.dtype.kind in "fcV"

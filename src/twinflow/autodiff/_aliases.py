@@ -3,24 +3,17 @@ themselves must be differentiable."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from twinflow.core import tree_flatten, tree_unflatten
 from twinflow.core.errors import ArgumentError, DTypeError
 from twinflow.ops import call
-from twinflow.tensor import MODE, Meta, Tensor, edge_to, innermost_level, is_inexact, lifted, payload, wrap
+from twinflow.tensor import MODE, Tensor, edge_to, innermost_level, is_inexact, lifted, payload, wrap
 
-
-class _AliasMeta(Meta):
-    """The meta of a stand-in that is a leaf; `active` until its derivative has been taken."""
-
-    __slots__ = ("active",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.requires_grad = True
-        self.active = True
+# stand-ins whose derivative has been taken, by id: a tape that ends at one of them is no reason to record
+_RETIRED: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
 
 
 class Alias:
@@ -39,7 +32,7 @@ class Alias:
         if tracer is not None and tracer.level > getattr(p, "level", 0):
             p = tracer.node_of(value)
         self.tensor = wrap(p)
-        self.tensor._meta = _AliasMeta()
+        self.tensor.requires_grad_(True)
 
     def retire(self) -> None:
         """Say that nothing will ask for its gradient any more."""
@@ -83,8 +76,7 @@ def _reaches_other(roots: Iterable[Tensor], own: set[int]) -> bool:
             continue
         seen.add(id(target))
         if index == -1:
-            meta = target._meta
-            if id(target) not in own and not (isinstance(meta, _AliasMeta) and not meta.active):
+            if id(target) not in own and _RETIRED.get(id(target)) is not target:
                 return True
         else:
             stack += [e for e in target.edges if e is not None]
