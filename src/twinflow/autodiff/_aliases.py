@@ -37,7 +37,7 @@ class Alias:
     def retire(self) -> None:
         """Say that nothing will ask for its gradient any more."""
         if not self.connected:
-            self.tensor._meta.active = False
+            _RETIRED[id(self.tensor)] = self.tensor
 
 
 def aliases_of(op: str, leaves: Sequence[Any], record: bool) -> list[Alias]:
