@@ -73,14 +73,14 @@ def worker_space(f: Function, shared_nbytes: int, worker_nbytes: int) -> str:
 
 def phase_function(module: Module, name: str) -> Function:
     """Start the function of a phase."""
-    return Function(module, name, [("ptr", "ctx"), ("i64", "chunk"), ("i64", "worker")])
+    return Function(module, name, [("ptr", "ctx"), ("i64", "chunk"), ("i64", "worker")], quick=True)
 
 
 def write_entry(
     module: Module, name: str, phases: Sequence[tuple[str, Value | Callable[[Function], Value]]]
 ) -> tuple[Phase, ...]:
     """Write ``void name(ptr ctx, ptr pool)``, which runs (function, number of chunks) one after the other."""
-    f = Function(module, name, [("ptr", "ctx"), ("ptr", "pool")], internal=False)
+    f = Function(module, name, [("ptr", "ctx"), ("ptr", "pool")], internal=False, quick=True)
     done = []
     for function, count in phases:
         chunks = count(f) if callable(count) else count

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from twinflow.compiler.contraction._text import NBYTES
+from twinflow.runtime import Processor, cache_nbytes
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,19 @@ class Machine:
     half: bool = True
     l1_nbytes: int = 32 * 1024
     l2_nbytes: int = 1024 * 1024
+
+    @classmethod
+    def of(cls, processor: Processor) -> Machine:
+        """What a processor of the runtime offers."""
+        return cls(
+            vector_nbytes=processor.vector_nbytes,
+            registers=processor.vector_registers,
+            fma=processor.has_fma,
+            memory_operands=processor.has("avx512f"),
+            half=processor.has("f16c") or processor.has_neon,
+            l1_nbytes=cache_nbytes(1),
+            l2_nbytes=cache_nbytes(2),
+        )
 
     def lanes(self, scalar: str) -> int:
         """How many elements of a type a vector register holds."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
+from math import gcd, prod
 
 from twinflow.compiler.contraction._kernel import (
     SCALAR,
@@ -19,6 +20,7 @@ from twinflow.compiler.contraction._pack import Pack
 from twinflow.compiler.contraction._plan import Split, choose_blocks, choose_tile, split_cols, split_rows
 from twinflow.compiler.contraction._text import NBYTES, Function, Module, Value
 from twinflow.compiler.contraction._tile import Axis, Epilogue, Tile, Tiles
+from twinflow.core.errors import ArgumentError, DTypeError
 
 
 @dataclass(frozen=True)
@@ -54,17 +56,19 @@ class MatmulSpec:
     def __post_init__(self) -> None:
         for name, value in (("dtype", self.dtype), ("out_dtype", self.out_dtype or self.dtype)):
             if value not in SCALAR:
-                raise ValueError(f"matmul: {name} must be one of {', '.join(SCALAR)}, got {value!r}")
+                raise DTypeError(f"matmul: {name} must be one of {', '.join(SCALAR)}, got {value!r}")
         if (self.dtype == "float64") != ((self.out_dtype or self.dtype) == "float64"):
-            raise ValueError(f"matmul: cannot give {self.out_dtype} from {self.dtype}; cast the operands first")
+            raise DTypeError(f"matmul: cannot give {self.out_dtype} from {self.dtype}; cast the operands first")
         for name in ("a_batch", "b_batch", "c_batch"):
             given = len(getattr(self, name))
             if given != len(self.batch):
-                raise ValueError(f"matmul: {name} has {given} strides for {len(self.batch)} batch axes; give one each")
+                raise ArgumentError(
+                    f"matmul: {name} has {given} strides for {len(self.batch)} batch axes; give one each"
+                )
         if None in self.batch[1:]:
-            raise ValueError(f"matmul: only the outermost batch axis may be open, got batch={self.batch}")
+            raise ArgumentError(f"matmul: only the outermost batch axis may be open, got batch={self.batch}")
         if any(x is not None and x < 0 for x in (self.m, self.n, self.k, *self.batch)):
-            raise ValueError(
+            raise ArgumentError(
                 f"matmul: extents must not be negative, got {(self.m, self.n, self.k)}, batch {self.batch}"
             )
 
@@ -84,7 +88,9 @@ class MatmulSpec:
         steps = {"m": m if transpose_a else 0, "n": n, "k": k if (not transpose_a or transpose_b) else 0}
         for name, value in steps.items():
             if value is None:
-                raise ValueError(f"matmul: {name} is the step between rows of a contiguous operand and cannot be open")
+                raise ArgumentError(
+                    f"matmul: {name} is the step between rows of a contiguous operand and cannot be open"
+                )
         rows, cols, deep = m or 0, n or 0, k or 0
         return cls(
             m, n, k,
@@ -114,6 +120,8 @@ def emit_matmul(
 
     Source: Van Zee and van de Geijn, "BLIS", ACM TOMS 2015, for the loops around the building block.
     """
+    if 0 in (spec.m, spec.n, *spec.batch):
+        return Kernel(name, write_entry(module, name, []), 0, 0, 0)
     return _Matmul(module, machine, spec, name, epilogue).emit()
 
 
@@ -160,8 +168,10 @@ class _Matmul:
                 self.tile_rows = min(self.tile_rows, 4)
                 self.tile_cols = min(self.tile_cols, 3 if self.tile_rows <= 3 else 2)
         else:
-            self.tile_rows, vectors = choose_tile(self.machine, m, n, lanes)
-            self.tile_cols = vectors * lanes
+            # packing turns blocks of 4 rows around at once
+            step = 4 if self.a[1] == 1 and self._rows_collide() and (m is None or m >= 48) else 1
+            choice = choose_tile(self.machine, m, n, lanes, step)
+            self.tile_rows, self.tile_cols = choice.rows, choice.vectors * lanes
         self.blocks = choose_blocks(self.machine, m, n, k, self.tile_rows, self.tile_cols, nbytes)
         if self.c_type in ("half", "bfloat") and k is not None:
             self.blocks = type(self.blocks)(self.blocks.rows, self.blocks.cols, max(1, k))  # never rounded in between
@@ -173,17 +183,30 @@ class _Matmul:
         self.pack_b = not self.dot and (
             (self.b[1] != 1 and (m is None or m > 2)) or (many_rows and deep and (far_b or narrow))
         )
-        a_nbytes = max(self.a) * NBYTES[self.a_type]
-        far_a = a_nbytes >= 4096 or (a_nbytes >= 1024 and a_nbytes % 1024 == 0)
-        self.pack_a = not self.dot and many_cols and deep and (m is None or m > 1) and (far_a or narrow)
+        reused = n is None or n >= 256  # else packing an element of A takes longer than what is saved
+        wanted = narrow or (reused and self._rows_collide())
+        self.pack_a = not self.dot and many_cols and deep and (m is None or m > 1) and wanted
         self.single = k is not None and k <= self.blocks.depth
         self.row_blocks = None if m is None else -(-m // self.blocks.rows)
         self.col_blocks = None if n is None else -(-n // self.blocks.cols)
         self._plan_batch()
         self._plan_split()
         whole_b = n is not None and k is not None and all(s == 0 for s in self.batches[1])
+        whole_a = m is not None and k is not None and all(s == 0 for s in self.batches[0])
         self.share_b = self.pack_b and whole_b and self.row_blocks != 1
+        self.share_a = self.pack_a and whole_a and self.col_blocks != 1
         self._plan_workspace(nbytes)
+
+    def _rows_collide(self) -> bool:
+        """Whether what a tile reads of A at a time would not stay in the first-level cache.
+
+        Rows a multiple of 4096 bytes apart compete for one set of the cache, which holds 8 to 12 of them. A stored the
+        other way round is read some elements a row, each row in another page.
+        """
+        nbytes = NBYTES[self.a_type]
+        if self.a[1] == 1:
+            return gcd(self.a[0] * nbytes, 4096) == 4096
+        return self.a[1] * nbytes >= 4096 or (self.a[1] * nbytes >= 1024 and self.a[1] * nbytes % 1024 == 0)
 
     def _plan_batch(self) -> None:
         batch = self.spec.batch
@@ -214,12 +237,15 @@ class _Matmul:
         self.shared_nbytes = 0
         if self.share_b and self.k is not None:
             self.shared_nbytes = round_up(self.k * padded * nbytes, 64)
+        self.shared_a_at = self.shared_nbytes
+        if self.share_a and self.k is not None:
+            self.shared_nbytes += round_up(self.k * (self.m or 0) * nbytes, 64)
         self.parts_at = self.shared_nbytes
         if self.parts > 1:
             self.shared_nbytes += round_up(self.parts * (self.m or 0) * padded * nbytes, 64)
         rows = blocks.rows if self.m is None else min(blocks.rows, self.m)
         cols = blocks.cols if self.n is None else min(blocks.cols, padded)
-        self.a_nbytes = round_up(rows * depth * nbytes, 64) if self.pack_a else 0
+        self.a_nbytes = round_up(rows * depth * nbytes, 64) if self.pack_a and not self.share_a else 0
         own_b = self.pack_b and not self.share_b
         self.worker_nbytes = self.a_nbytes + (round_up(cols * depth * nbytes, 64) if own_b else 0)
 
@@ -227,11 +253,8 @@ class _Matmul:
 
     def emit(self) -> Kernel:
         phases: list[tuple[str, Value]] = []
-        if 0 in (self.m, self.n, *self.spec.batch):
-            return Kernel(self.name, write_entry(self.module, self.name, []), 0, 0, 0)
-        self.pack_a_of: dict[int, Pack] = {}
-        self.pack_b_of: dict[tuple[int, bool], Pack] = {}
-        if self.share_b:
+        self.packs: dict[str, Pack] = {}
+        if self.share_a or self.share_b:
             phases.append(self._emit_pack_phase())
         work = self._emit_compute()
 
@@ -265,46 +288,68 @@ class _Matmul:
         a, b = slot(f, "a"), slot(f, "b")
         return (b, a, slot(f, "c")) if self.swapped else (a, b, slot(f, "c"))
 
-    def _pack_b_function(self, width: int, reaches: bool) -> Pack:
-        key = (width, reaches)
-        if key not in self.pack_b_of:
-            self.pack_b_of[key] = Pack(
-                self.module, self.machine, f"{self.name}.pack_b{len(self.pack_b_of)}", round_up(width, self.lanes),
-                None if reaches else width, self.b[1], self.b[0], self.b_type, self.sum_type,
+    def _pack(self, which: str) -> Pack:
+        """The packing function of an operand; it is written when it is first asked for."""
+        if which not in self.packs:
+            step, kind = (self.a, self.a_type) if which == "a" else (self.b[::-1], self.b_type)
+            self.packs[which] = Pack(
+                self.module, self.machine, f"{self.name}.pack_{which}", step[0], step[1], kind, self.sum_type,
+                whole=which == "b",
             )  # fmt: skip
-        return self.pack_b_of[key]
-
-    def _pack_a_function(self, height: int) -> Pack:
-        if height not in self.pack_a_of:
-            self.pack_a_of[height] = Pack(
-                self.module, self.machine, f"{self.name}.pack_a{len(self.pack_a_of)}", height, height,
-                self.a[0], self.a[1], self.a_type, self.sum_type,
-            )  # fmt: skip
-        return self.pack_a_of[height]
+        return self.packs[which]
 
     def _emit_pack_phase(self) -> tuple[str, Value]:
-        """All of B, in panels as wide as a tile: panel [k][tile_cols], one depth block after the other."""
+        """All of B and of A, in panels as wide as a tile: [k][width], one depth block after the other."""
         name = f"{self.name}.pack"
         f = phase_function(self.module, name)
-        n, k = self.n or 0, self.k or 0
-        panels = -(-n // self.tile_cols)
-        group = max(1, min(panels, (1 << 16) // max(1, k * self.tile_cols)))
-        _, b, _ = self._operands(f)
-        target = slot(f, "workspace")
-        padded = round_up(n, self.lanes)
+        a, b, _ = self._operands(f)
+        counts = [0, 0]
+        if self.share_b:
+            n = self.n or 0
+            to_b = self._pack_panels("b", b, slot(f, "workspace"), self.b, self.b_type, round_up(n, self.lanes))
+            counts[0] = self._pack_chunks(f, 0, n, self.cols, to_b)
+        if self.share_a:
+            m = self.m or 0
+            at = f.shift(slot(f, "workspace"), self.shared_a_at, "i8")
+            to_a = self._pack_panels("a", a, at, self.a[::-1], self.a_type, m)
+            counts[1] = self._pack_chunks(f, counts[0], m, self.rows, to_a)
+        return name, sum(counts)
 
-        def panel(width: int, j: Value, _: bool) -> None:
+    def _pack_panels(
+        self, which: str, source: str, target: str, step: tuple[int, int], kind: str, padded: int
+    ) -> Callable[[Function, int, Value], None]:
+        """Writes the packing of one panel in all its depth; `step` are the source's steps along k and across."""
+
+        def panel(f: Function, width: int, at: Value) -> None:
+            wide = round_up(width, self.lanes) if which == "b" else width
+
             def block(p: Value, _: list[str]) -> None:
-                depth = f.min(self.blocks.depth, f.sub(k, p))
-                at = f.add(f.mul(p, padded), f.mul(j, depth))
-                source = f.shift(b, f.add(f.mul(p, self.b[0]), f.mul(j, self.b[1])), self.b_type)
-                self._pack_b_function(width, False).call(f, source, f.shift(target, at, self.sum_type), depth, width)
+                depth = f.min(self.blocks.depth, f.sub(self.k or 0, p))
+                to = f.shift(target, f.add(f.mul(p, padded), f.mul(at, depth)), self.sum_type)
+                first = f.shift(source, f.add(f.mul(p, step[0]), f.mul(at, step[1])), kind)
+                self._pack(which).call(f, first, to, depth, wide, width)
 
-            f.loop(0, k, self.blocks.depth, block)
+            f.loop(0, self.k or 0, self.blocks.depth, block)
 
-        start = f.mul("%chunk", group * self.tile_cols)
-        self.cols.walk(f, start, f.min(f.add(start, group * self.tile_cols), n), panel)
-        return name, -(-panels // group)
+        return panel
+
+    def _pack_chunks(
+        self, f: Function, first: int, extent: int, split: Split, panel: Callable[[Function, int, Value], None]
+    ) -> int:
+        """Write chunks `first` and following, each of which packs some panels; returns how many."""
+        panels = -(-extent // split.size)
+        group = max(1, min(panels, (1 << 16) // max(1, (self.k or 0) * split.size)))
+        chunks = -(-panels // group)
+
+        def body() -> None:
+            start = f.mul(f.sub("%chunk", first), group * split.size)
+            stop = f.min(f.add(start, group * split.size), extent)
+            split.walk(f, start, stop, lambda width, at, _: panel(f, width, at))
+
+        above = f.op(f"icmp sge i64 %chunk, {first}")
+        below = f.op(f"icmp slt i64 %chunk, {first + chunks}")
+        f.when(f.op(f"and i1 {above}, {below}"), body)
+        return chunks
 
     def _emit_compute(self) -> str:
         name = f"{self.name}.work"
@@ -353,7 +398,7 @@ class _Matmul:
 
         def passes(p: Value, _: list[str]) -> None:
             deep: Value = (self.k or 0) if self.single else f.max(0, f.min(depth, f.sub(k[1], p)))
-            if self.pack_a:
+            if self.pack_a and not self.share_a:
                 self._pack_rows(f, f.shift(a, f.mul(p, self.a[1]), self.a_type), space, i, deep)
             own_b = f.shift(space, self.a_nbytes, "i8") if self.pack_b and not self.share_b else ""
             if own_b:
@@ -368,7 +413,7 @@ class _Matmul:
         def panel(height: int, at: Value, _: bool) -> None:
             source = f.shift(a, f.mul(at, self.a[0]), self.a_type)
             target = f.shift(space, f.mul(f.sub(at, i[0]), deep), self.sum_type)
-            self._pack_a_function(height).call(f, source, target, deep, height)
+            self._pack("a").call(f, source, target, deep, height, height)
 
         self.rows.walk(f, i[0], i[1], panel)
 
@@ -377,7 +422,7 @@ class _Matmul:
             source = f.shift(b, f.mul(at, self.b[1]), self.b_type)
             target = f.shift(space, f.mul(f.sub(at, j[0]), deep), self.sum_type)
             valid = f.sub(j[1], at) if reaches else width
-            self._pack_b_function(width, reaches).call(f, source, target, deep, valid)
+            self._pack("b").call(f, source, target, deep, round_up(width, self.lanes), valid)
 
         self.cols.walk(f, j[0], j[1], panel)
 
@@ -405,7 +450,10 @@ class _Matmul:
                 right = f.shift(b, f.add(f.mul(p, self.b[0]), f.mul(col, self.b[1])), self.b_type)
 
             def rows(height: int, row: Value, _: bool) -> None:
-                if self.pack_a:
+                if self.share_a:
+                    place = f.add(f.mul(p, self.m or 0), f.mul(row, deep))
+                    left = f.shift(f.shift(slot(f, "workspace"), self.shared_a_at, "i8"), place, self.sum_type)
+                elif self.pack_a:
                     left = f.shift(space, f.mul(f.sub(row, i[0]), deep), self.sum_type)
                 else:
                     left = f.shift(a, f.add(f.mul(row, self.a[0]), f.mul(p, self.a[1])), self.a_type)

@@ -1,4 +1,4 @@
-"""Packing: copying a panel of a matrix so that the building block reads it in order.
+"""Packing: copying panels of a matrix so that the building block reads them in order.
 
 packed[k][p] = source[p · panel_step + k · k_step]   for p < width
 
@@ -8,75 +8,101 @@ translation entries), and it is how an operand that is contiguous in the wrong d
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twinflow.compiler.contraction._machine import Machine
-from twinflow.compiler.contraction._text import Function, Module, Value
-from twinflow.compiler.contraction._vectors import convert, load, store, tail_mask, transpose
+from twinflow.compiler.contraction._text import NBYTES, Function, Module, Value
+from twinflow.compiler.contraction._vectors import Mask, convert, load, load_scalar, load_transposed, store, tail_mask
 
 
 class Pack:
-    """An emitted packing function for panels of one shape.
+    """An emitted packing function for panels of any width.
 
     Args:
         name: symbol of the function.
-        width: columns of the packed panel.
-        valid: columns that exist in the source, the rest become zero (or repeat); None: given at run time.
         panel_step, k_step: steps in the source, in elements.
         source, target: element types.
+        whole: panels are whole vectors wide; columns that the source lacks become zero.
     """
 
     def __init__(
-        self, module: Module, machine: Machine, name: str, width: int, valid: int | None, panel_step: int,
-        k_step: int, source: str, target: str,
+        self, module: Module, machine: Machine, name: str, panel_step: int, k_step: int, source: str, target: str,
+        *, whole: bool,
     ) -> None:  # fmt: skip
-        params = [("ptr", "source"), ("ptr", "target"), ("i64", "k")] + [("i64", "valid")] * (valid is None)
-        self.name, self._dynamic = name, valid is None
+        self.name = name
+        params = [("ptr", "source"), ("ptr", "target"), ("i64", "k"), ("i64", "width"), ("i64", "valid")]
         self.f = Function(module, name, params)
-        self.machine, self.width, self.panel_step, self.k_step = machine, width, panel_step, k_step
-        self.source, self.target, self.lanes = source, target, machine.lanes(target)
-        self.valid: Value = "%valid" if valid is None else valid
-        self._write()
+        self.machine, self.panel_step, self.k_step = machine, panel_step, k_step
+        self.source, self.target, self.lanes, self.whole = source, target, machine.lanes(target), whole
+        if panel_step == 1:
+            self._straight()
+        else:
+            self._turned()
 
-    def call(self, f: Function, source: str, target: str, k: Value, valid: Value) -> None:
-        """Pack `k` rows from `source` into `target`."""
-        args: list[tuple[str, Value]] = [("ptr", source), ("ptr", target), ("i64", k)]
-        f.call(self.name, args + ([("i64", valid)] if self._dynamic else []))
+    def call(self, f: Function, source: str, target: str, k: Value, width: Value, valid: Value) -> None:
+        """Pack `k` rows of a panel `width` wide, of which `valid` columns exist."""
+        f.call(self.name, [("ptr", source), ("ptr", target), ("i64", k), ("i64", width), ("i64", valid)])
 
-    def _write(self) -> None:
-        f, done = self.f, 0
-        start: Value = done
-        if self.k_step == 1 and self.panel_step != 1:
-            start = f.sub("%k", f.rem("%k", self.lanes))
-            rows = []
-            for p in range(self.width):  # rows that do not exist repeat the last one: their sums are never stored
-                last = self.valid - 1 if isinstance(self.valid, int) else f.sub(self.valid, 1)
-                rows.append(f.shift("%source", f.mul(f.min(p, last), self.panel_step), self.source))
-
-            def block(k: Value, _: list[str]) -> None:
-                for first in range(0, self.width, self.lanes):
-                    self._block(k, first, rows[first : first + self.lanes])
-
-            f.loop(0, start, self.lanes, block)
-        f.loop(start, "%k", 1, lambda k, _: self._row(k))
-
-    def _block(self, k: Value, first: int, rows: list[str]) -> None:
-        """Transpose lanes × lanes elements."""
-        f, half = self.f, self.machine.half
-        values = [load(f, self.source, f.shift(p, k, self.source), self.lanes) for p in rows]
-        values = [convert(f, v, self.source, self.target, self.lanes, half=half) for v in values]
-        values += ["zeroinitializer"] * (self.lanes - len(values))
-        mask = len(rows) if len(rows) < self.lanes else None
-        for u, column in enumerate(transpose(f, self.target, values)):
-            at = f.shift("%target", f.add(f.mul(f.add(k, u), self.width), first), self.target)
-            store(f, self.target, column, at, self.lanes, mask=mask)
-
-    def _row(self, k: Value) -> None:
+    def _straight(self) -> None:
+        """Row after row: whole vectors, then what is left."""
         f = self.f
-        source = f.shift("%source", f.mul(k, self.k_step), self.source)
-        target = f.shift("%target", f.mul(k, self.width), self.target)
-        for first in range(0, self.width, self.lanes):
-            mask = tail_mask(f, self.valid, first, self.lanes)
-            at = f.shift(source, first * self.panel_step, self.source)
-            value = load(f, self.source, at, self.lanes, self.panel_step, mask)
-            value = convert(f, value, self.source, self.target, self.lanes, half=self.machine.half)
-            keep = self.width - first if self.width - first < self.lanes else None
-            store(f, self.target, value, f.shift(target, first, self.target), self.lanes, mask=keep)
+        full = f.sub("%valid", f.rem("%valid", self.lanes))
+
+        def row(k: Value, _: list[str]) -> None:
+            def group(first: Value, _: list[str], partial: bool = False) -> None:
+                self._row(k, first, tail_mask(f, f.sub("%valid", first), 0, self.lanes) if partial else None)
+
+            f.loop(0, full, self.lanes, group)
+            f.loop(full, "%valid", self.lanes, lambda first, _: group(first, _, True))
+
+        f.loop(0, "%k", 1, row)
+
+    def _row(self, k: Value, first: Value, mask: Mask) -> None:
+        f = self.f
+        at = f.add(first, f.mul(k, self.k_step))
+        value = load(f, self.source, f.shift("%source", at, self.source), self.lanes, mask=mask)
+        value = convert(f, value, self.source, self.target, self.lanes, half=self.machine.half)
+        store(f, self.target, value, self._place(k, first), self.lanes, mask=None if self.whole else mask)
+
+    def _place(self, k: Value, first: Value) -> str:
+        return self.f.shift("%target", self.f.add(self.f.mul(k, "%width"), first), self.target)
+
+    def _turned(self) -> None:
+        """Square blocks are turned around in registers if the source is contiguous along k; the rest goes singly.
+
+        Blocks are 128 bits wide whatever the processor: wider ones need shuffles across the parts of a register,
+        which cost as much time as they save, and several times the time to compile.
+        """
+        f = self.f
+        k0: Value = 0
+        p0: Value = 0
+        if self.k_step == 1:
+            few = 16 // NBYTES[self.target]
+            k0, p0 = f.sub("%k", f.rem("%k", few)), f.sub("%valid", f.rem("%valid", few))
+
+            def block(p: Value, k: Value) -> None:
+                places = [f.add(f.mul(f.add(p, n), self.panel_step), k) for n in range(few)]
+                pointers = [f.shift("%source", at, self.source) for at in places]
+                half = self.machine.half
+                for n, row in enumerate(load_transposed(f, self.source, self.target, pointers, half=half)):
+                    store(f, self.target, row, self._place(f.add(k, n), p), few)
+
+            f.loop(0, p0, few, lambda p, _: self._loop(0, k0, few, lambda k: block(p, k)))
+        self._loop(k0, "%k", 1, lambda k: self._loop(0, p0, 1, lambda p: self._element(p, k)))
+        self._loop(0, "%k", 1, lambda k: self._loop(p0, "%valid", 1, lambda p: self._element(p, k)))
+        if self.whole:
+            self._loop(0, "%k", 1, lambda k: self._loop("%valid", "%width", 1, lambda p: self._clear(p, k)))
+
+    def _loop(self, start: Value, stop: Value, step: int, body: Callable[[Value], None]) -> None:
+        self.f.loop(start, stop, step, lambda i, _: body(i))
+
+    def _clear(self, p: Value, k: Value) -> None:
+        """What is multiplied must be a number even if it is not used: subnormal numbers take a hundred times as long."""
+        self.f.do(f"store {self.target} 0.0, ptr {self._place(k, p)}, align {NBYTES[self.target]}")
+
+    def _element(self, p: Value, k: Value) -> None:
+        f = self.f
+        at = f.add(f.mul(k, self.k_step), f.mul(p, self.panel_step))
+        value = load_scalar(f, self.source, f.shift("%source", at, self.source))
+        value = convert(f, value, self.source, self.target, 0, half=self.machine.half)
+        f.do(f"store {self.target} {value}, ptr {self._place(k, p)}, align {NBYTES[self.target]}")

@@ -64,21 +64,31 @@ def split_cols(extent: int | None, size: int) -> Split:
     return Split(extent, size, (rest,) if rest else ())
 
 
+@dataclass(frozen=True)
+class TileChoice:
+    """Rows and vectors of a register tile, and what the whole block then costs in cycles per index of the reduction."""
+
+    rows: int
+    vectors: int
+    cycles: float
+
+
 @cache
-def choose_tile(machine: Machine, rows: int | None, cols: int | None, lanes: int) -> tuple[int, int]:
-    """Rows and vectors of the register tile that takes the fewest cycles for a rows × cols block.
+def choose_tile(machine: Machine, rows: int | None, cols: int | None, lanes: int, step: int = 1) -> TileChoice:
+    """The register tile that takes the fewest cycles for a rows × cols block; its rows are a multiple of `step`.
 
     Per index of the reduction a tile costs the largest of: its multiply-adds and its loads (two a cycle each), and
-    the four cycles of latency of a sum; what remains at the edges costs as much as the smaller tiles there.
+    the four cycles of latency of a sum; loads cost a little beside. What remains at the edges costs as much as the smaller tiles there.
     """
     m, n = OPEN_EXTENT if rows is None else rows, OPEN_EXTENT if cols is None else cols
 
     def cycles(r: int, v: int) -> float:
-        return max(r * v / 2, (r + v) / 2, 2.0) + 0.5
+        loads = 0.04 * (r + v)  # fewer leave more to the other thread of a core
+        return max(r * v / 2, (r + v) / 2, 2.0) + 0.5 + loads
 
-    best = (float("inf"), 1, 1)
+    best = (float("inf"), step, 1)
     for v in range(1, min(8, -(-n // lanes)) + 1):
-        for r in range(1, min(28, m) + 1):
+        for r in range(step, min(28, m) + 1, step):
             if not machine.fits(r, v):
                 break
             v_rest = -(-(n % (v * lanes)) // lanes)
@@ -88,7 +98,7 @@ def choose_tile(machine: Machine, rows: int | None, cols: int | None, lanes: int
                     if count and across:
                         cost += count * across * cycles(height, width)
             best = min(best, (cost, r, v))
-    return best[1], best[2]
+    return TileChoice(best[1], best[2], best[0])
 
 
 @dataclass(frozen=True)
@@ -103,7 +113,11 @@ class Blocks:
 GRAIN_FLOPS = 4e6
 """A chunk should do about this much, some 30 µs of one core: large against handing it out, small against the whole."""
 
-MOST_CHUNKS = 64
+MOST_CHUNKS = 24
+"""Enough for a dozen cores; more would read a block of A anew for every narrow strip of C."""
+
+MOST_DEPTH = 256
+"""Panels of B this deep stay in the first-level cache while the rows of A pass by."""
 
 
 def choose_blocks(
@@ -113,9 +127,9 @@ def choose_blocks(
 
     They depend on shapes and processor only, never on the number of threads: neither do the results.
     """
-    depth = 512 if k is None else k
-    if depth > 512:
-        depth = round_up(-(-depth // -(-depth // 384)), 8)
+    depth = MOST_DEPTH if k is None else k
+    if depth > 2 * MOST_DEPTH:
+        depth = round_up(-(-depth // -(-depth // MOST_DEPTH)), 8)
     most_rows = max(tile_rows, machine.l2_nbytes // 2 // (max(1, depth) * nbytes) // tile_rows * tile_rows)
     most_rows = min(most_rows, round_up(384, tile_rows))
     wide = n if n is not None else 1024
@@ -125,11 +139,10 @@ def choose_blocks(
         rows = max(tile_rows, min(most_rows, round_up(max(1, want), tile_rows)))
         return Blocks(rows, round_up(max(1, wide), tile_cols), max(1, depth))
     wanted = max(1, min(MOST_CHUNKS, int(2.0 * m * wide * deep / GRAIN_FLOPS)))
-    row_blocks = max(-(-m // most_rows), min(wanted, -(-m // (4 * tile_rows))), 1)
+    row_blocks = max(1, -(-m // most_rows))
+    if n is None:
+        return Blocks(round_up(-(-m // row_blocks), tile_rows), tile_cols * 8, max(1, depth))
+    col_blocks = max(1, min(-(-wanted // row_blocks), -(-wide // (4 * tile_cols))))
+    row_blocks = max(row_blocks, min(wanted // col_blocks, -(-m // (4 * tile_rows))))
     rows = round_up(max(1, -(-m // row_blocks)), tile_rows)
-    row_blocks = -(-m // rows) or 1
-    cols = round_up(max(1, wide), tile_cols)
-    if n is None or wanted > row_blocks:
-        col_blocks = max(1, min(wanted // row_blocks, -(-wide // (4 * tile_cols))))
-        cols = round_up(-(-wide // col_blocks), tile_cols) if n is not None else tile_cols * 8
-    return Blocks(rows, cols, max(1, depth))
+    return Blocks(rows, round_up(max(1, -(-wide // col_blocks)), tile_cols), max(1, depth))

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
+from twinflow.core.errors import ArgumentError
+
 Value: TypeAlias = int | str
 """An integer in generated code: a Python int known at emission, or the name of an SSA value."""
 
@@ -47,7 +49,7 @@ class Module:
     def add(self, function: Function) -> None:
         """Take a function in; its name must be new."""
         if function.name in self._functions:
-            raise ValueError(f"module already has a function {function.name}; give every kernel its own name")
+            raise ArgumentError(f"module already has a function {function.name}; give every kernel its own name")
         self._functions[function.name] = function
 
     def __str__(self) -> str:
@@ -62,13 +64,22 @@ class Function:
         name: its symbol.
         params: (type, name) of every parameter; the value of parameter ``x`` is ``%x``.
         internal: not visible outside the module; such functions are kept out of line.
+        quick: compile it fast instead of well: for loops around calls, whose own time does not matter.
     """
 
-    def __init__(self, module: Module, name: str, params: Sequence[tuple[str, str]], *, internal: bool = True) -> None:
+    def __init__(
+        self,
+        module: Module,
+        name: str,
+        params: Sequence[tuple[str, str]],
+        *,
+        internal: bool = True,
+        quick: bool = False,
+    ) -> None:
         self.module = module
         self.name = name
         self.params = tuple(params)
-        self._internal = internal
+        self._internal, self._quick = internal, quick
         self._lines: list[str] = []
         self._count = 0
         self.block = "entry"
@@ -78,7 +89,8 @@ class Function:
         """The finished definition."""
         params = ", ".join(f"{kind} noundef %{name}" for kind, name in self.params)
         head = "internal void" if self._internal else "void"
-        tail = "noinline nounwind" if self._internal else "nounwind"
+        tail = "noinline nounwind" if self._internal or self._quick else "nounwind"
+        tail += " optnone" if self._quick else ""
         body = "\n".join(self._lines)
         return f"define {head} @{self.name}({params}) {tail} {{\nentry:\n{body}\n ret void\n}}"
 

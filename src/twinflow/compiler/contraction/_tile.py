@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Literal, TypeAlias
 
 from twinflow.compiler.contraction._machine import Machine
@@ -39,6 +40,25 @@ class Axis:
     count: int | None
     a: int
     b: int
+
+
+def merge_axes(axes: Sequence[Axis]) -> tuple[Axis, ...]:
+    """The same reduction with as few axes as its steps allow.
+
+    >>> merge_axes([Axis(3, 8, 128), Axis(8, 1, 16)])
+    (Axis(count=24, a=1, b=16),)
+    """
+    out: list[Axis] = []
+    for axis in axes:
+        last = out[-1] if out else None
+        if axis.count == 1 and len(axes) > 1:
+            continue
+        inner = axis.count
+        if last and inner and last.count is not None and last.a == inner * axis.a and last.b == inner * axis.b:
+            out[-1] = Axis(last.count * inner, axis.a, axis.b)
+        else:
+            out.append(axis)
+    return tuple(out) or (Axis(1, 0, 0),)
 
 
 @dataclass(frozen=True)
@@ -181,13 +201,14 @@ class _Writer:
         self.cols: Value = "%cols" if tile.cols is None else tile.cols
         sums = len(tile.rows) * tile.vectors
         self.copies = max(1, -(-8 // sums))  # 4 cycles of latency, 2 multiply-adds a cycle: 8 sums must be under way
-        self.unroll = max(1, min(8, 96 // sums), self.copies)
+        self.unroll = max(1, min(8, 32 // sums), self.copies)
         self.masks: list[Mask] = [None] * tile.vectors
         if tile.form != "dot" and not (tile.cols is not None and tile.cols >= tile.vectors * self.lanes):
             self.masks = [tail_mask(self.f, self.cols, v * self.lanes, self.lanes) for v in range(tile.vectors)]
 
     def write(self) -> TileFunction:
         tile, f = self.tile, self.f
+        self._prefetch_c()
         zero = ["zeroinitializer"] * (len(tile.rows) * tile.vectors * self.copies)
         sums = self._reduce(0, "%a", "%b", zero)
         count = len(tile.rows) * tile.vectors
@@ -199,13 +220,30 @@ class _Writer:
         self._finish([sums[r * tile.vectors : (r + 1) * tile.vectors] for r in range(len(tile.rows))])
         return self.done
 
+    def _prefetch_c(self) -> None:
+        """Ask for the lines of C early: they arrive while the sums are made."""
+        f, tile = self.f, self.tile
+        if tile.c_lane != 1 or tile.form in ("dot", "sum"):
+            return
+        f.module.declare("llvm.prefetch.p0", "void", "ptr, i32, i32, i32")
+        for r in range(len(tile.rows)):
+            for v in range(0, tile.vectors, max(1, 64 // self.machine.vector_nbytes)):
+                f.do(f"call void @llvm.prefetch.p0(ptr {self._c(r, v)}, i32 1, i32 3, i32 1)")
+
     # -- the sums
 
     def _reduce(self, level: int, a: str, b: str, sums: list[str]) -> list[str]:
-        axis = self.tile.reduce[level]
+        axis, f = self.tile.reduce[level], self.f
         count: Value = f"%n{level}" if axis.count is None else axis.count
         if level == len(self.tile.reduce) - 1:
             return self._innermost(axis, count, a, b, sums)
+
+        work = len(self.tile.rows) * self.tile.vectors * prod(x.count or 99 for x in self.tile.reduce[level:])
+        if axis.count is not None and work <= 300:  # few enough to write out: a 3×3 filter over one channel
+            for n in range(axis.count):
+                here = f.shift(a, n * axis.a, self.tile.a_type), f.shift(b, n * axis.b, self.tile.b_type)
+                sums = self._reduce(level + 1, *here, sums)
+            return sums
 
         def body(_: Value, carried: list[str]) -> list[str]:
             inner = self._reduce(level + 1, carried[0], carried[1], carried[2:])
@@ -230,6 +268,9 @@ class _Writer:
         unroll = self.unroll
         if isinstance(count, int) and count // width <= 2 * unroll:
             unroll = max(1, count // width)
+        if isinstance(count, int):  # a whole number of rounds needs no second copy of the body
+            rounds = count // width
+            unroll = next((u for u in range(unroll, self.copies - 1, -1) if rounds % u == 0), unroll)
         step = unroll * width
 
         def steps(n: int) -> Callable[[Value, list[str]], list[str]]:

@@ -183,24 +183,25 @@ def _float_to_half(kind: _Kind, value: str) -> str:
     return kind.cast("bitcast", kind.cast("trunc", signed, "i32", "i16"), "i16", "half")
 
 
-def transpose(f: Function, scalar: str, rows: list[str]) -> list[str]:
-    """The columns of a square block held in as many vectors as a vector has lanes (a power of two).
+def load_transposed(f: Function, source: str, target: str, pointers: list[str], *, half: bool) -> list[str]:
+    """Load a square block, a row from each pointer, and give its columns: as many as a power of two of pointers.
 
-    log2(lanes) rounds, each of which swaps blocks half as large as the one before.
+    log2(n) rounds, each of which swaps blocks half as large as the one before.
     """
-    lanes = len(rows)
-    kind = vector(scalar, lanes)
-    size = lanes // 2
+    n = len(pointers)
+    rows = [load(f, source, p, n) for p in pointers]
+    rows = [convert(f, row, source, target, n, half=half) for row in rows]
+    kind, size = vector(target, n), n // 2
     while size:
         out = list(rows)
-        for first in range(lanes):
+        for first in range(n):
             if first & size:
                 continue
-            a, b = rows[first], rows[first + size]
-            low = [n if not n & size else lanes + n - size for n in range(lanes)]
-            high = [n + size if not n & size else lanes + n for n in range(lanes)]
-            for index, order in ((first, low), (first + size, high)):
-                text = "<" + ", ".join(f"i32 {n}" for n in order) + ">"
-                out[index] = f.op(f"shufflevector {kind} {a}, {kind} {b}, <{lanes} x i32> {text}")
+            low = [i if not i & size else n + i - size for i in range(n)]
+            high = [i + size if not i & size else n + i for i in range(n)]
+            for index, chosen in ((first, low), (first + size, high)):
+                order = "<" + ", ".join(f"i32 {i}" for i in chosen) + ">"
+                both = f"{kind} {rows[first]}, {kind} {rows[first + size]}"
+                out[index] = f.op(f"shufflevector {both}, <{n} x i32> {order}")
         rows, size = out, size // 2
     return rows
