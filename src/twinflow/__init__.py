@@ -44,6 +44,8 @@ from twinflow.tensor import is_grad_enabled as is_grad_enabled
 from twinflow.tensor import is_inference_mode_enabled as is_inference_mode_enabled
 from twinflow.tensor import no_grad as no_grad
 from twinflow.tensor import set_grad_enabled as set_grad_enabled
+from twinflow.utils import load as load
+from twinflow.utils import save as save
 
 # PyTorch's other names for them
 dtype = DType

@@ -113,6 +113,7 @@ def test_collating():
     converted = data.default_convert({"a": np.arange(2), "b": ["text"]})
     assert converted["a"].tolist() == [0, 1]
     assert converted["b"] == ["text"]
+    assert data.default_convert(np.float32(2)).shape == ()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def default_convert(data: Any) -> Any:
     """Arrays as tensors, within any nesting of containers; everything else as it is."""
     if isinstance(data, (np.ndarray, np.generic)):
         array = np.asarray(data)
-        return data if array.dtype.kind in "USO" else as_tensor(np.ascontiguousarray(array))
+        return data if array.dtype.kind in "USO" else as_tensor(np.require(array, requirements="C"))
     if isinstance(data, Mapping):
         return {k: default_convert(v) for k, v in data.items()}
     if isinstance(data, tuple) and hasattr(data, "_fields"):

@@ -1,3 +1,6 @@
-"""Places where PyTorch's users look: `utils.data`."""
+"""Saving and loading, and `utils.data`."""
 
 from twinflow.utils import data as data
+from twinflow.utils._save import load as load
+from twinflow.utils._save import save as save
+from twinflow.utils._save import write_atomically as write_atomically
