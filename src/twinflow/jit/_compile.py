@@ -7,14 +7,16 @@ values of everything else, and the grad mode. Tensors that the function touches 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from twinflow.core import TreeDef, log, log_enabled, tree_flatten, tree_unflatten
 from twinflow.core.errors import ArgumentError, TraceError
-from twinflow.graph import Graph, interpret
+from twinflow.graph import Graph, aval_of, interpret
+from twinflow.ops import from_numpy
 from twinflow.tensor import MODE, SPECIAL, Tensor, Tracer, meta_of, wrap
 
 Executor = Callable[[list[Any]], list[Any]]
@@ -73,22 +75,28 @@ class Program:
                 else:
                     self.out_static.append(x)
             self.n_out = len(graph.outputs)
-            self._collect_grads(tracer)
+            self._collect_grads(tracer, tensors)
+            self._n_results = len(graph.outputs)
             self._collect_writes(tracer, tensors)
         self.graph = graph
         self.guards = tracer.guards + self._grad_guards
         self.after_call = tracer.after_call
         order = {node: i for i, node in enumerate(graph.inputs)}
         self.state = [(t, order[node]) for t, node in tracer.captured]
-        self.scalars = [(s.read, order[s.node], s.node.dtype) for s in tracer.scalars]
+        self.scalars = [(s.read, np.zeros((), s.node.dtype)) for s in tracer.scalars]
         self.n_args = len(tensors)
+        self._arrays: list[Any] = [None] * len(graph.inputs)
+        for (_, buffer), scalar in zip(self.scalars, tracer.scalars):
+            self._arrays[order[scalar.node]] = buffer
         owners = {i: t for t, i in self.state}
         self.versions = [meta_of(owners[i]).version for i in self.writes if i >= self.n_args]
         self.written_args = [i for i in self.writes if i < self.n_args]
+        self._lock = threading.Lock()
         self.execute = backend(graph)
 
-    def _collect_grads(self, tracer: Tracer) -> None:
+    def _collect_grads(self, tracer: Tracer, tensors: list[Tensor]) -> None:
         """Gradients that the function leaves in `.grad` become outputs, set anew by each call."""
+        positions = {id(t): k for k, t in enumerate(tensors)}
         self.grad_sets: list[tuple[Any, bool]] = []  # (tensor or position among the arguments, set or cleared)
         self._grad_guards: list[tuple[Callable[[], Any], Any, str]] = []
         for t, before, read_first in tracer.grads.values():
@@ -99,7 +107,7 @@ class Program:
                 continue
             if after is not None:
                 tracer.graph.outputs.append(tracer.node_of(after))
-            self.grad_sets.append((t, after is not None))
+            self.grad_sets.append((positions.get(id(t), t), after is not None))
 
     def _collect_writes(self, tracer: Tracer, tensors: list[Tensor]) -> None:
         graph = tracer.graph
@@ -117,31 +125,49 @@ class Program:
                 return f"{what} changed from {value!r} to {now!r}"
         return ""
 
-    def __call__(self, tensors: list[Tensor]) -> Any:
-        arrays: list[Any] = [None] * len(self.graph.inputs)
-        for k, t in enumerate(tensors):
-            arrays[k] = t._data
-        for t, i in self.state:
-            arrays[i] = t._data
-        for read, i, dtype in self.scalars:
-            arrays[i] = np.asarray(read(), dtype)
-        values = self.execute(arrays)
-        for version in self.versions:
-            version[0] += 1
-        for i in self.written_args:
-            meta_of(tensors[i]).version[0] += 1
-        if self.grad_sets:
-            self._set_grads(values)
+    def __call__(self, tensors: Sequence[Tensor]) -> Any:
+        with self._lock:  # the native program has one arena
+            arrays = self._arrays
+            for k, t in enumerate(tensors):
+                arrays[k] = t._data
+            for t, i in self.state:
+                if t._data is not arrays[i]:
+                    arrays[i] = self._checked_state(t, i)
+            for read, buffer in self.scalars:
+                buffer[()] = read()
+            values = self.execute(arrays)
+            for version in self.versions:
+                version[0] += 1
+            for i in self.written_args:
+                meta_of(tensors[i]).version[0] += 1
+            if self.grad_sets:
+                self._set_grads(tensors, values)
+            for k in range(self.n_args):
+                arrays[k] = None  # nothing is kept alive between calls
         for effect in self.after_call:
             effect()
+        if self.out_tree.kind is None and self.out_is_tensor[0]:
+            return wrap(values[0])
         found = iter(values)
         leaves = [wrap(next(found)) if is_t else static for is_t, static in zip(self.out_is_tensor, self.out_static)]
         return tree_unflatten(leaves, self.out_tree)
 
-    def _set_grads(self, values: list[Any]) -> None:
-        grads = iter(values[self.n_out : len(self.graph.outputs)])
+    def _checked_state(self, t: Tensor, i: int) -> Any:
+        """The new array of a captured tensor whose memory was exchanged (by `.data =`, or loading)."""
+        node = self.graph.inputs[i]
+        data = t._data
+        if data.shape != node.shape or data.dtype != node.dtype:
+            raise TraceError(
+                f"compile: a tensor that the function uses without receiving it was {node.aval!r} when it was traced, and is "
+                f"{aval_of(data)!r} now; compile the function again, or pass the tensor as an argument"
+            )
+        return data
+
+    def _set_grads(self, tensors: Sequence[Tensor], values: list[Any]) -> None:
+        grads = iter(values[self.n_out : self._n_results])
         for t, is_set in self.grad_sets:
-            meta_of(t).grad = wrap(next(grads)) if is_set else None
+            target = tensors[t] if type(t) is int else t
+            meta_of(target).grad = wrap(next(grads)) if is_set else None
 
 
 def _grad_is_none(t: Tensor) -> bool:
@@ -172,16 +198,30 @@ class Compiled:
         self._fn = fn
         self._backend = backend
         self._programs: dict[Any, list[Program]] = {}
+        self._last: tuple[Program, tuple[Any, ...], bool] | None = None  # the latest call with tensors alone
         functools.update_wrapper(self, fn)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        leaves, treedef = tree_flatten((args, kwargs))
         if SPECIAL.count:  # inside another trace or transformation: part of it
             return self._fn(*args, **kwargs)
+        last = self._last
+        if last is not None and not kwargs and len(args) == len(last[1]) and MODE.grad is last[2]:
+            # the common case, without building a key: tensors like those of the latest call
+            for a, (shape, dtype, wanted) in zip(args, last[1]):
+                if type(a) is not Tensor or a._data.shape != shape or a._data.dtype is not dtype:
+                    break
+                if (a._meta is not None and a._meta.requires_grad) is not wanted:
+                    break
+            else:
+                if not last[0].guards or not last[0].holds():
+                    return last[0](args)
+        leaves, treedef = tree_flatten((args, kwargs))
         for k, x in enumerate(leaves):
             if isinstance(x, np.ndarray):
-                leaves[k] = wrap(x)
+                leaves[k] = from_numpy(x)
         program = self._find(leaves, treedef)
+        if not kwargs and all(type(a) is Tensor for a in args):
+            self._last = (program, tuple([(a._data.shape, a._data.dtype, a.requires_grad) for a in args]), MODE.grad)
         return program([x for x in leaves if isinstance(x, Tensor)])
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:

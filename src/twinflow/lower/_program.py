@@ -35,6 +35,7 @@ from twinflow.runtime import (
 )
 from twinflow.runtime._driver import CHUNKED, COPY, PATCH, RECORD, WHOLE, NativeProgram
 
+_SPARES = 2  # a gradient and the one it replaces
 _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
 
@@ -212,6 +213,7 @@ class NativeGraph:
         for k, p in enumerate(patches):
             fixes[k] = p
         self._bound: list[Any] = [None] * self.n_io
+        self._spare: list[list[tuple[Any, int]]] = [[] for _ in range(self.n_io)]
         self._outputs = [(io, aval if io >= 0 else value) for io, aval, value in self.outputs]
         self.program = NativeProgram(rows, fixes, self.n_io, [self._keep, self._code, self.arena, self.places])
 
@@ -272,11 +274,17 @@ class NativeGraph:
             if number < 0:
                 results.append(out)
                 continue
-            # the array of an earlier call serves again once nobody holds it: 2 references are the table's and the call's
-            array = bound[number]
-            if array is None or getrefcount(array) > 3:
-                array = bound[number] = aligned_empty(out.shape, out.dtype.np)
-                io[number] = address_of(array)
+            # an array of an earlier call serves again once nobody else holds it: the three references are the spare
+            # table's, the loop's and the call's
+            for array, address in self._spare[number]:  # noqa: B007 - the address found is used below
+                if getrefcount(array) <= 3:
+                    break
+            else:
+                array = aligned_empty(out.shape, out.dtype.np)
+                address = address_of(array)
+                if len(self._spare[number]) < _SPARES:
+                    self._spare[number].append((array, address))
+            io[number] = address
             results.append(array)
         program.run()
         if self._errors:

@@ -1,0 +1,117 @@
+"""compile: signatures, state, results that stay what they were."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import twinflow as tf
+from twinflow.core.errors import ArgumentError, TraceError
+
+
+def test_results_of_earlier_calls_are_not_overwritten():
+    f = tf.compile(lambda x: x * 2.0)
+    results = [f(tf.full((3,), float(i))) for i in range(5)]
+    assert [r.tolist()[0] for r in results] == [0.0, 2.0, 4.0, 6.0, 8.0]
+
+
+def test_gradients_of_an_argument_go_to_the_argument_of_each_call():
+    f = tf.compile(lambda x: (x * x).sum().backward())
+    for value in (1.0, 3.0):
+        x = tf.full((2,), value, requires_grad=True)
+        f(x)
+        assert x.grad.tolist() == [2 * value, 2 * value]
+
+
+def test_a_captured_tensor_that_changes_shape_is_an_error_that_says_so():
+    w = tf.ones(3)
+    f = tf.compile(lambda x: x * w)
+    f(tf.ones(3))
+    w.data = tf.ones(4)
+    with pytest.raises(TraceError, match=r"was float32\[3\] when it was traced, and is float32\[4\] now"):
+        f(tf.ones(3))
+
+
+def test_a_captured_tensor_whose_memory_is_exchanged_is_read_anew():
+    w = tf.ones(3)
+    f = tf.compile(lambda x: x * w)
+    f(tf.ones(3))
+    w.data = tf.full((3,), 5.0)
+    assert f(tf.ones(3)).tolist() == [5.0, 5.0, 5.0]
+
+
+def test_signatures_differ_by_shape_type_static_value_and_grad_mode():
+    calls = []
+
+    def f(x, k=1):
+        calls.append(1)
+        return x * k
+
+    compiled = tf.compile(f)
+    x = tf.ones(2)
+    for args in ((x,), (x,), (x, 2), (x, 2), (tf.ones(3),), (x.double(),)):
+        compiled(*args)
+    with tf.no_grad():
+        compiled(x)
+    assert len(calls) == 5
+    assert compiled(x, 2).tolist() == [2.0, 2.0]
+
+
+def test_two_threads_may_call_one_compiled_function():
+    f = tf.compile(lambda x: (x * 3.0).sum())
+    f(tf.ones(1000))
+    wrong = []
+
+    def work(value):
+        for _ in range(200):
+            if f(tf.full((1000,), value)).item() != 3000.0 * value:
+                wrong.append(value)
+
+    threads = [threading.Thread(target=work, args=(v,)) for v in (1.0, 2.0)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not wrong
+
+
+def test_branching_on_a_value_is_an_error_with_the_line_and_the_way_out():
+    def f(x):
+        if x.sum() > 0:
+            return x
+        return -x
+
+    with pytest.raises(TraceError, match="where, cond or while_loop") as info:
+        tf.compile(f)(tf.ones(2))
+    assert "if x.sum() > 0:" in str(info.value)
+
+
+def test_an_argument_that_cannot_be_part_of_a_signature_is_refused():
+    with pytest.raises(ArgumentError, match="neither a tensor"):
+        tf.compile(lambda x, s: x)(tf.ones(2), {1, 2})
+
+
+def test_a_failing_trace_leaves_no_trace_behind():
+    def f(x):
+        x.sum()
+        raise KeyError("mine")
+
+    w = tf.ones(2, requires_grad=True)
+    with pytest.raises(KeyError, match="mine"):
+        tf.compile(f)(w)
+    (w * 2.0).sum().backward()
+    assert w.grad.tolist() == [2.0, 2.0]
+
+
+def test_views_of_arguments_written_in_place_write_the_argument():
+    def f(x):
+        x[1:] += 1.0
+        return x.sum()
+
+    x = tf.zeros(3)
+    assert tf.compile(f)(x).item() == 2.0
+    assert x.tolist() == [0.0, 1.0, 1.0]
+
+
+def test_arrays_are_arguments_too():
+    assert tf.compile(lambda x: x + 1)(np.zeros(2, np.float32)).tolist() == [1.0, 1.0]
