@@ -7,6 +7,7 @@ from twinflow import autodiff as autodiff
 from twinflow import data as data
 from twinflow import func as func
 from twinflow import nn as nn
+from twinflow import linalg as linalg
 from twinflow import optim as optim
 from twinflow import utils as utils
 from twinflow.autodiff import vmap as vmap
@@ -32,6 +33,20 @@ from twinflow.core._dtypes import uint16 as uint16
 from twinflow.core._dtypes import uint32 as uint32
 from twinflow.core._dtypes import uint64 as uint64
 from twinflow.jit import compile as compile
+from twinflow.linalg._toplevel import cholesky as cholesky
+from twinflow.linalg._toplevel import cholesky_inverse as cholesky_inverse
+from twinflow.linalg._toplevel import cholesky_solve as cholesky_solve
+from twinflow.linalg._toplevel import det as det
+from twinflow.linalg._toplevel import inverse as inverse
+from twinflow.linalg._toplevel import logdet as logdet
+from twinflow.linalg._toplevel import lu_solve as lu_solve
+from twinflow.linalg._toplevel import lu_unpack as lu_unpack
+from twinflow.linalg._toplevel import matrix_exp as matrix_exp
+from twinflow.linalg._toplevel import matrix_power as matrix_power
+from twinflow.linalg._toplevel import pinverse as pinverse
+from twinflow.linalg._toplevel import qr as qr
+from twinflow.linalg._toplevel import slogdet as slogdet
+from twinflow.linalg._toplevel import svd as svd
 from twinflow.ops import *  # noqa: F403 - the functions of `ops` are the top level
 from twinflow.ops import Device as Device
 from twinflow.runtime import get_num_threads as get_num_threads

@@ -33,6 +33,10 @@ class GradientError(TwinflowError):
     """A derivative that was asked for where there is none, or where a value it needs is gone."""
 
 
+class LinAlgError(TwinflowError):
+    """A matrix that a decomposition or solution does not exist for: singular, not positive-definite, not finite."""
+
+
 class TraceError(TwinflowError):
     """Something that a traced (compiled) function cannot do, such as branching on a tensor's value."""
 

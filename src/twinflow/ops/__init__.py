@@ -5,9 +5,12 @@ and arguments in the other modules. `_methods` makes them methods of Tensor.
 """
 
 from twinflow.ops import _conv as _conv
+from twinflow.ops import _factor as _factor
 from twinflow.ops import _method_table as _method_table
 from twinflow.ops import _methods as _methods
 from twinflow.ops import _pool as _pool
+from twinflow.ops import _solve as _solve
+from twinflow.ops import _spectral as _spectral
 from twinflow.ops._arranging import adjoint as adjoint
 from twinflow.ops._arranging import as_strided as as_strided
 from twinflow.ops._arranging import atleast_1d as atleast_1d

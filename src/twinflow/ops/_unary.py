@@ -384,7 +384,7 @@ conj: Primitive = elementwise(
 )
 real: Primitive = elementwise(
     "real",
-    lambda x: np.ascontiguousarray(x.real),
+    lambda x: x.real.copy(),
     (lambda g, _y, _x: call("complex", g, g * 0.0),),
     ranges=[(-3, 3)],
     kinds=COMPLEX,
@@ -394,7 +394,7 @@ real: Primitive = elementwise(
 )
 imag: Primitive = elementwise(
     "imag",
-    lambda x: np.ascontiguousarray(x.imag),
+    lambda x: x.imag.copy(),
     (lambda g, _y, _x: call("complex", g * 0.0, g),),
     ranges=[(-3, 3)],
     kinds=COMPLEX,
