@@ -6,8 +6,8 @@ The names at this level are PyTorch's: `import twinflow as torch` is the migrati
 from twinflow import autodiff as autodiff
 from twinflow import data as data
 from twinflow import func as func
-from twinflow import nn as nn
 from twinflow import linalg as linalg
+from twinflow import nn as nn
 from twinflow import optim as optim
 from twinflow import utils as utils
 from twinflow.autodiff import vmap as vmap
