@@ -181,7 +181,8 @@ class _Matmul:
         row_nbytes = self.b[0] * NBYTES[self.b_type]
         far_b = row_nbytes >= 2048 or (row_nbytes >= 1024 and row_nbytes % 1024 == 0)
         self.pack_b = not self.dot and (
-            (self.b[1] != 1 and (m is None or m > 2)) or (many_rows and deep and (far_b or narrow))
+            (self.b[1] != 1 and (m is None or m > 2))
+            or (many_rows and deep and (narrow or (far_b and (m is None or m >= 256))))
         )
         reused = n is None or n >= 256  # else packing an element of A takes longer than what is saved
         wanted = narrow or (reused and self._rows_collide())
