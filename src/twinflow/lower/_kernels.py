@@ -5,11 +5,12 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from twinflow.compiler.contraction import MatmulSpec
+from twinflow.compiler.contraction import SLOT, MatmulSpec
 from twinflow.compiler.loops import Axis, Buffer, Kernel, Store
 from twinflow.graph import Node
 from twinflow.lower._fuse import PRODUCT_DTYPES, Group
 from twinflow.lower._index import ZERO, along, as_index, linear, matching_axes, row_major
+from twinflow.lower._launch import WORKSPACE, Argument, Launch, ProductSource
 from twinflow.lower._values import REDUCTIONS, Body, reduced_axes
 
 
@@ -195,6 +196,17 @@ def matmul_call(node: Node, stored: set[Node]) -> MatmulCall | None:
         dtype,
     )  # fmt: skip
     return MatmulCall(spec, a, b, node)
+
+
+def product_launch(call: MatmulCall) -> Launch:
+    """The launch of a matrix product."""
+    size = call.node.aval.dtype.itemsize
+    arguments = [
+        Argument(SLOT["a"], call.a.base, call.a.offset * size),
+        Argument(SLOT["b"], call.b.base, call.b.offset * size),
+        Argument(SLOT["c"], call.node),
+    ]
+    return Launch(ProductSource(call.spec), arguments, WORKSPACE)
 
 
 def _batch_steps(x: Strided, batch: tuple[int, ...]) -> tuple[int, ...]:

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from sys import getrefcount
 from typing import Any
 
 import numpy as np
 
-from twinflow.compiler.contraction import SLOT, Machine, emit_matmul
-from twinflow.compiler.contraction import Kernel as ContractionKernel
-from twinflow.compiler.contraction import Module as ContractionModule
-from twinflow.compiler.loops import Module as LoopModule
-from twinflow.compiler.loops import Target, emit
+from twinflow.compiler.loops import Load, walk
 from twinflow.core import log, log_enabled
-from twinflow.core.errors import TwinflowError
 from twinflow.graph import Aval, Graph, Node
 from twinflow.graph.passes import optimize
 from twinflow.lower._checks import Check, add_index_checks
-from twinflow.lower._fuse import Fuser, Group, Plan
-from twinflow.lower._kernels import LoopCall, MatmulCall, loop_call, matmul_call
+from twinflow.lower._code import Code
+from twinflow.lower._fuse import Fuser, Plan
+from twinflow.lower._kernels import LoopCall
+from twinflow.lower._launch import Scratch
 from twinflow.lower._memory import Request, plan_memory
-from twinflow.runtime import (
-    Executable,
-    address_of,
-    aligned_empty,
-    cache_nbytes,
-    engine,
-    get_num_threads,
-    host_processor,
-)
+from twinflow.lower._reference import reference_call
+from twinflow.lower._steps import Step, build_steps
+from twinflow.runtime import address_of, aligned_empty, get_num_threads
 from twinflow.runtime._driver import CHUNKED, COPY, PATCH, RECORD, WHOLE, NativeProgram
 
 _SPARES = 2  # a gradient and the one it replaces
-_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
 
 @dataclass
@@ -46,23 +34,6 @@ class Place:
     kind: str  # "arena", "io" or "own"
     at: int = 0  # offset in the arena, or number in the io table
     array: np.ndarray[Any, Any] | None = None
-
-
-@dataclass
-class Step:
-    """One kernel call: what it reads and writes, and how it is called."""
-
-    reads: list[Node]
-    writes: list[Node]
-    call: LoopCall | MatmulCall | Node
-    name: str = ""
-    compiled: Any = None
-    nodes: list[Node] = field(default_factory=list)
-
-    @property
-    def interpreted(self) -> bool:
-        """Whether the step runs on the reference because no kernel expresses it."""
-        return isinstance(self.call, Node)
 
 
 class NativeGraph:
@@ -76,14 +47,14 @@ class NativeGraph:
     def __init__(self, graph: Graph, checks: Sequence[Check] = ()) -> None:
         self.graph = graph
         self.checks = checks  # the last outputs are their flags
-        plan = Fuser(graph, _has_own_kernel).plan()
-        self.steps = _steps(graph, plan)
-        self._code = _Code()
+        plan = Fuser(graph, has_own_kernel).plan()
+        self.steps = build_steps(graph, plan)
+        self.code = Code()
         self._keep: list[Any] = []
         self._errors: list[BaseException] = []
         for step in self.steps:
-            step.compiled = self._code.add(step)
-        self._code.load()
+            step.symbols = [self.code.add(launch.source) for launch in step.launches]
+        self.code.load()
         self._place(plan)
         self._link()
 
@@ -131,31 +102,55 @@ class NativeGraph:
             n_io += 1
         end = len(self.steps)
         copied = {v for _, v in self.copies} | {v for _, _, v in self.outputs if isinstance(v, Node)}
-        requests = []
+        requests: dict[Any, Request] = {}
         for node, first in made.items():
             if node not in self.places:
                 until = end if node in copied else last[node]
-                requests.append(Request(node, node.aval.size * node.aval.dtype.itemsize, first, until))
-        scratch = []
+                requests[node] = Request(node, node.aval.size * node.aval.dtype.itemsize, first, until)
+        shared = self._overwrite(requests)
         for i, step in enumerate(self.steps):
-            if isinstance(step.call, MatmulCall):
-                need = step.compiled.kernel.workspace_nbytes(get_num_threads())
-                scratch.append(Request(("workspace", i), need, i, i))
-        self.arena_nbytes = plan_memory(requests + scratch)
-        self.workspaces = {r.key: r.offset for r in scratch}
-        for r in requests:
-            self.places[r.key] = Place("arena", r.offset)  # type: ignore[index]
+            for scratch in step.scratch:
+                requests[scratch] = Request(scratch, scratch.nbytes, i, i)
+            for launch, symbol in zip(step.launches, step.symbols):
+                if launch.workspace is not None:
+                    need = self.code.workspace_nbytes(symbol, get_num_threads())
+                    requests[id(launch)] = Request(launch, need, i, i)
+        self.arena_nbytes = plan_memory(list(requests.values()))
+        self.offsets = {key: r.offset for key, r in requests.items()}
+        for node, owner in shared.items():
+            self.offsets[node] = self.offsets[owner]
+        for node in made:
+            if node not in self.places:
+                self.places[node] = Place("arena", self.offsets[node])
         self.arena = aligned_empty(max(self.arena_nbytes, 64), np.uint8)
         self.n_io = n_io
+
+    def _overwrite(self, requests: dict[Any, Request]) -> dict[Node, Node]:
+        """Results that take the memory of an operand which dies where they are made: {result: whose memory it is}."""
+        owner: dict[Node, Node] = {}
+        for i, step in enumerate(self.steps):
+            if step.loop is None:
+                continue
+            dying = [x for x in step.reads if x in requests or x in owner]
+            dying = [x for x in dying if requests[owner.get(x, x)].last == i]
+            for node in step.writes:
+                if node not in requests:
+                    continue
+                for x in dying:
+                    memory = requests[owner.get(x, x)]
+                    if memory.nbytes == requests[node].nbytes and _same_place_only(step.loop, x, node):
+                        memory.last = requests.pop(node).last
+                        owner[node] = owner.get(x, x)
+                        dying.remove(x)
+                        break
+        return owner
 
     def _reads_in_step(self, index: int, target: Node, value: Node) -> bool:
         """Whether the step may overwrite `target` while computing `value`: it must read it only at the element written."""
         step = self.steps[index]
         if target not in step.reads:
             return True
-        if not isinstance(step.call, LoopCall):
-            return False
-        return _same_place_only(step.call, target, value)
+        return step.loop is not None and _same_place_only(step.loop, target, value)
 
     # -- linking -----------------------------------------------------------------------------------------------
 
@@ -163,8 +158,11 @@ class NativeGraph:
         records, patches = [], []
         base = address_of(self.arena)
 
-        def fill(block: np.ndarray[Any, Any], slot: int, node: Node, offset: int = 0) -> None:
-            place = self.places[node]
+        def fill(block: np.ndarray[Any, Any], slot: int, of: Node | Scratch, offset: int = 0) -> None:
+            if isinstance(of, Scratch):
+                block[slot] = base + self.offsets[of] + offset
+                return
+            place = self.places[of]
             if place.kind == "io":
                 patches.append((place.at, address_of(block) + 8 * slot, offset, 0))
             elif place.kind == "arena":
@@ -172,33 +170,27 @@ class NativeGraph:
             else:
                 block[slot] = address_of(place.array) + offset  # type: ignore[arg-type]
 
-        for i, step in enumerate(self.steps):
-            call = step.call
-            if isinstance(call, LoopCall):
-                block = np.zeros(max(len(call.arguments), 1), np.uint64)
-                for k, node in enumerate(call.arguments):
+        self.record_steps: list[Step | None] = []  # what each record belongs to, for profiles
+        for step in self.steps:
+            for launch, symbol in zip(step.launches, step.symbols):
+                block = np.zeros(launch.slots, np.uint64)
+                for a in launch.arguments:
+                    fill(block, a.slot, a.of, a.offset)
+                if launch.workspace is not None:
+                    block[launch.workspace] = base + self.offsets[id(launch)]
+                kind, count = (CHUNKED, self.code.chunks(symbol)) if launch.source.chunked else (WHOLE, 0)
+                records.append((kind, self.code.address(symbol), address_of(block), count))
+                self._keep.append(block)
+                self.record_steps.append(step)
+            if step.interpreted:
+                operands = step.reads + step.writes
+                block = np.zeros(max(len(operands), 1), np.uint64)
+                for k, node in enumerate(operands):
                     fill(block, k, node)
-                count = step.compiled.chunks(address_of(block))
-                records.append((CHUNKED, step.compiled.address, address_of(block), count))
-            elif isinstance(call, MatmulCall):
-                block = np.zeros(16, np.uint64)
-                size = call.node.aval.dtype.itemsize
-                fill(block, SLOT["a"], call.a.base, call.a.offset * size)
-                fill(block, SLOT["b"], call.b.base, call.b.offset * size)
-                fill(block, SLOT["c"], call.node)
-                block[SLOT["workspace"]] = base + self.workspaces[("workspace", i)]
-                records.append((WHOLE, step.compiled.address, address_of(block), 0))
-            else:
-                n_in = len([x for x in call.inputs if isinstance(x, Node)])
-                outs = step.writes
-                block = np.zeros(max(n_in + len(outs), 1), np.uint64)
-                for k, node in enumerate([x for x in call.inputs if isinstance(x, Node)] + outs):
-                    fill(block, k, node)
-                callback = self._reference(call, block, outs)
-                self._keep.append(callback)
-                address = ctypes.cast(callback, ctypes.c_void_p).value
+                callback, address = reference_call(step.nodes[0], block, step.writes, self._errors)
+                self._keep += [callback, block]
                 records.append((WHOLE, address, address_of(block), 0))
-            self._keep.append(block)
+                self.record_steps.append(step)
         for target, value in self.copies:
             records.append(self._copy(fill, target, value))
         for io, aval, value in self.outputs:
@@ -215,7 +207,7 @@ class NativeGraph:
         self._bound: list[Any] = [None] * self.n_io
         self._spare: list[list[tuple[Any, int]]] = [[] for _ in range(self.n_io)]
         self._outputs = [(io, aval if io >= 0 else value) for io, aval, value in self.outputs]
-        self.program = NativeProgram(rows, fixes, self.n_io, [self._keep, self._code, self.arena, self.places])
+        self.program = NativeProgram(rows, fixes, self.n_io, [self._keep, self.code, self.arena, self.places])
 
     def _copy(self, fill: Any, target: Node, value: Any) -> tuple[int, int, int, int]:
         if not isinstance(value, Node):
@@ -227,30 +219,6 @@ class NativeGraph:
         fill(block, 1, value)
         self._keep.append(block)
         return (COPY, 0, address_of(block), target.aval.size * target.aval.dtype.itemsize)
-
-    def _reference(self, node: Node, block: np.ndarray[Any, Any], outs: list[Node]) -> Any:
-        """A callback that runs a node on its primitive's reference."""
-        prim = node.prim
-        if prim is None:
-            raise TwinflowError("lower: an input has nothing to run")
-        views = [(x.aval.shape, x.aval.dtype.np) for x in node.inputs if isinstance(x, Node)]
-        targets = [(o.aval.shape, o.aval.dtype.np) for o in outs]
-
-        def run(arguments: Any, pool: Any) -> None:
-            if self._errors:
-                return
-            try:
-                addresses = block.tolist()
-                arrays = iter([_at(a, s, d) for a, (s, d) in zip(addresses, views)])
-                operands = [next(arrays) if isinstance(x, Node) else x for x in node.inputs]
-                result = prim.ref(*operands, **node.params)
-                results = (result,) if prim.n_out == 1 else result
-                for a, (s, d), value in zip(addresses[len(views) :], targets, results):
-                    _at(a, s, d)[...] = value
-            except BaseException as error:
-                self._errors.append(error)
-
-        return _CALLBACK(run)
 
     # -- running -----------------------------------------------------------------------------------------------
 
@@ -307,60 +275,19 @@ class NativeGraph:
         """One line a kernel: what it computes and how."""
         rows = []
         for s in self.steps:
-            how = "reference" if s.interpreted else "matmul" if isinstance(s.call, MatmulCall) else "loop"
-            rows.append(f"{how:9s} {s.name:12s} {', '.join(f'{n!r}={n.op}' for n in s.nodes)}")
+            how = "reference" if s.interpreted else s.name
+            name = s.symbols[0][:9] if s.symbols else s.name
+            rows.append(f"{how:9s} {name:12s} {', '.join(f'{n!r}={n.op}' for n in s.nodes)}")
         return "\n".join(rows)
 
 
-def _at(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-    n = int(np.prod(shape)) * dtype.itemsize
-    if not n:
-        return np.empty(shape, dtype)
-    memory: Any = (ctypes.c_char * n).from_address(address)
-    return np.frombuffer(memory, np.uint8).view(dtype).reshape(shape)
-
-
-def _has_own_kernel(node: Node) -> bool:
+def has_own_kernel(node: Node) -> bool:
+    """Whether a node is not part of a fused group."""
     return node.op in ("matmul", "constant")
-
-
-def _steps(graph: Graph, plan: Plan) -> list[Step]:
-    steps: list[Step] = []
-    for item in plan.order:
-        if isinstance(item, Group):
-            stored = [m for m in item.members if m in plan.stored]
-            if not stored or all(m.aval.size == 0 for m in stored):
-                continue
-            item.members.sort(key=lambda n: n.id)
-            call = loop_call(item, plan.stored, "k")
-            outs = set(call.nodes)
-            steps.append(Step([a for a in call.arguments if a not in outs], call.nodes, call, nodes=list(item.members)))
-        elif item.op == "constant" or item.op == "pick":
-            continue
-        else:
-            product = matmul_call(item, plan.stored) if item.op == "matmul" else None
-            if product is not None:
-                steps.append(Step([product.a.base, product.b.base], [item], product, nodes=[item]))
-                continue
-            reads = [x for x in item.inputs if isinstance(x, Node)]
-            outs_list = [item] if isinstance(item.aval, Aval) else _picks(graph, item)
-            steps.append(Step(reads, outs_list, item, nodes=[item]))
-    return steps
-
-
-def _picks(graph: Graph, node: Node) -> list[Node]:
-    """The nodes that hold the results of one with several, in order; results nobody picks get a node too."""
-    found: dict[int, Node] = {}
-    for n in graph.nodes:
-        if n.op == "pick" and n.inputs[0] is node:
-            found[n.params["index"]] = n
-    return [found.get(i) or Node(graph, None, (), {}, aval) for i, aval in enumerate(node.aval)]
 
 
 def _same_place_only(call: LoopCall, target: Node, value: Node) -> bool:
     """Whether a kernel reads `target` only at the index where it stores `value`, and nothing stored later reads it."""
-    from twinflow.compiler.loops import Load, walk
-
     kernel = call.kernel
     buffer = next(b for b, n in zip(kernel.buffers, call.arguments) if n is target)
     store = next(s for s, n in zip(kernel.stores, call.nodes) if n is value)
@@ -372,101 +299,7 @@ def _same_place_only(call: LoopCall, target: Node, value: Node) -> bool:
                     return False
         if s.axes != store.axes and any(isinstance(e, Load) and e.buffer is buffer for e in walk(s.operands)):
             return False
-    return not store.axes or True
-
-
-# -- code -------------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class CompiledStep:
-    """The entry of a step's kernel."""
-
-    symbol: str
-    code: _Code
-    kernel: ContractionKernel | None = None
-
-    @property
-    def address(self) -> int:
-        """Where its function lies."""
-        return self.code.executable.address(self.symbol)
-
-    def chunks(self, arguments: int) -> int:
-        """How many chunks a loop kernel has for these arguments."""
-        call = self.code.executable.function(f"{self.symbol}.nchunks", ctypes.c_void_p, restype=ctypes.c_int64)
-        return int(call(arguments))
-
-
-class _Code:
-    """The modules of one program: each distinct kernel is emitted once."""
-
-    executable: Any
-
-    def __init__(self) -> None:
-        processor = host_processor()
-        self.target = Target.from_features(processor.features, processor.arch)
-        self.machine = Machine(
-            vector_nbytes=processor.vector_nbytes,
-            registers=processor.vector_registers,
-            fma=processor.has_fma,
-            memory_operands=processor.has_avx512,
-            l1_nbytes=cache_nbytes(1),
-            l2_nbytes=cache_nbytes(2),
-        )
-        self.loops = LoopModule(self.target)
-        self.products = ContractionModule()
-        self._known: dict[str, Any] = {}
-        self._parts: list[Executable] = []
-
-    def add(self, step: Step) -> CompiledStep | None:
-        """Emit the kernel of a step, or find the one that is already there."""
-        call = step.call
-        if isinstance(call, LoopCall):
-            text = str(call.kernel)
-            name = "k" + hashlib.sha256(text.encode()).hexdigest()[:12]
-            step.name = name[:9]
-            if text not in self._known:
-                kernel = type(call.kernel)(name, call.kernel.axes, call.kernel.stores, call.kernel.serial)
-                emit(self.loops, kernel)
-                self._known[text] = CompiledStep(name, self)
-        elif isinstance(call, MatmulCall):
-            text = repr(call.spec)
-            step.name = "matmul"
-            if text not in self._known:
-                name = f"m{len(self._known)}"
-                kernel_info = emit_matmul(self.products, self.machine, call.spec, name=name)
-                self._known[text] = CompiledStep(name, self, kernel_info)
-        else:
-            step.name = call.op
-            return None
-        found: CompiledStep = self._known[text]
-        return found
-
-    def load(self) -> None:
-        """Compile what was emitted and find its addresses."""
-        texts = [
-            str(m)
-            for m, used in (
-                (self.loops, self.loops.functions),
-                (self.products, any(isinstance(k, CompiledStep) and k.kernel for k in self._known.values())),
-            )
-            if used
-        ]
-        self._parts = [engine().compile(t) for t in texts]
-        self.executable = _Joined(self._parts)
-
-
-class _Joined:
-    """Several executables as one table of names."""
-
-    def __init__(self, parts: list[Executable]) -> None:
-        self._by_name = {n: p for p in parts for n in p.names}
-
-    def address(self, name: str) -> int:
-        return self._by_name[name].address(name)
-
-    def function(self, name: str, *argtypes: Any, restype: Any = None) -> Any:
-        return self._by_name[name].function(name, *argtypes, restype=restype)
+    return True
 
 
 def compile_graph(graph: Graph) -> NativeGraph:

@@ -17,7 +17,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,8 +127,15 @@ class Engine:
     def compile(self, ir: object, *, level: int = DEFAULT_LEVEL, vectorize: bool = False) -> Executable:
         """Machine code of a module, from memory, from disk, or compiled now. Arguments as in `compile_object`."""
         text = str(ir)
+        return self.compile_keyed(f"{vectorize}\n{text}", lambda: text, level=level, vectorize=vectorize)
+
+    def compile_keyed(
+        self, key: str, write: Callable[[], str], *, level: int = DEFAULT_LEVEL, vectorize: bool = False
+    ) -> Executable:
+        """The same for a module known by what it is made from: `write` gives its text, and is called only if no cache
+        has its code. Equal keys must mean equal text."""
         _check_level(level)
-        key = hashlib.sha256(f"{self._salt}\n{level} {vectorize}\n{text}".encode()).hexdigest()
+        key = hashlib.sha256(f"{self._salt}\n{level}\n{key}".encode()).hexdigest()
         with _LOCK:
             if (live := self._live.get(key)) is not None:
                 self.stats.reused += 1
@@ -137,7 +144,7 @@ class Engine:
             fresh = packed is None
             if packed is None:
                 start = time.perf_counter()
-                packed = self._compile(text, level, vectorize)
+                packed = self._compile(write(), level, vectorize)
                 self.stats.compile_s += time.perf_counter() - start
                 self.stats.compiled += 1
                 self.cache.put(key, packed)

@@ -1,0 +1,117 @@
+"""Launches: what one step of a program runs, and where the kernel's arguments lie.
+
+A *source* is a kernel before it is compiled: it has a key (its structure as text: equal keys, equal code) and can write
+itself into the modules of a program. A *launch* is a source with the nodes, or scratch memory, of its argument block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from twinflow.compiler.contraction import SLOT, Machine, MatmulSpec, emit_matmul
+from twinflow.compiler.contraction import Module as ContractionModule
+from twinflow.compiler.loops import Kernel, Target, emit
+from twinflow.compiler.loops import Module as LoopModule
+from twinflow.graph import Node
+
+
+@dataclass
+class Modules:
+    """The LLVM modules that a program's kernels are written into, and what for."""
+
+    target: Target
+    machine: Machine
+    loops: LoopModule = field(init=False)
+    products: ContractionModule = field(default_factory=ContractionModule)
+    workspace: dict[str, tuple[int, int]] = field(default_factory=dict)  # bytes by symbol: shared, for each worker
+
+    def __post_init__(self) -> None:
+        self.loops = LoopModule(self.target)
+
+
+class Source(Protocol):
+    """A kernel before it is compiled."""
+
+    chunked: bool  # whether it is a function of one chunk, of which the driver runs several, or runs whole
+
+    @property
+    def key(self) -> str:
+        """Its structure: sources with equal keys give equal code."""
+
+    def write(self, modules: Modules, symbol: str) -> None:
+        """Write its function, under this name."""
+
+
+@dataclass(frozen=True)
+class LoopSource:
+    """A loop kernel."""
+
+    kernel: Kernel
+    chunked = True
+
+    @property
+    def key(self) -> str:
+        """The kernel as text."""
+        return str(self.kernel)
+
+    def write(self, modules: Modules, symbol: str) -> None:
+        """Emit it into the module of loop kernels."""
+        k = self.kernel
+        emit(modules.loops, Kernel(symbol, k.axes, k.stores, k.serial))
+
+
+@dataclass(frozen=True)
+class ProductSource:
+    """A matrix product."""
+
+    spec: MatmulSpec
+    chunked = False
+
+    @property
+    def key(self) -> str:
+        """Its specification."""
+        return repr(self.spec)
+
+    def write(self, modules: Modules, symbol: str) -> None:
+        """Emit it into the module of contractions, and note the memory it works in."""
+        made = emit_matmul(modules.products, modules.machine, self.spec, name=symbol)
+        modules.workspace[symbol] = (made.shared_nbytes, made.worker_nbytes)
+
+
+@dataclass(frozen=True, eq=False)
+class Scratch:
+    """Memory that a step needs for itself while it runs."""
+
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An address in an argument block: the memory of a node, or scratch, from a byte on."""
+
+    slot: int
+    of: Node | Scratch
+    offset: int = 0
+
+
+@dataclass
+class Launch:
+    """One call of a kernel. `workspace` is the slot that takes memory whose size only the compiled kernel knows."""
+
+    source: Source
+    arguments: list[Argument]
+    workspace: int | None = None
+
+    @property
+    def slots(self) -> int:
+        """Length of the argument block."""
+        return 1 + max([*(a.slot for a in self.arguments), self.workspace or 0, 0])
+
+
+def loop_launch(kernel: Kernel, arguments: list[Node | Scratch]) -> Launch:
+    """A loop kernel on these buffers, in the order of the kernel's."""
+    return Launch(LoopSource(kernel), [Argument(k, of) for k, of in enumerate(arguments)])
+
+
+WORKSPACE = SLOT["workspace"]

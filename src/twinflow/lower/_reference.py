@@ -1,0 +1,54 @@
+"""Steps without a kernel run on their primitive's reference, called back from the native program."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from twinflow.core.errors import TwinflowError
+from twinflow.graph import Node
+
+_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
+
+
+def reference_call(
+    node: Node, block: np.ndarray[Any, Any], outs: list[Node], failed: list[BaseException]
+) -> tuple[Any, int]:
+    """A native function that runs a node on the arrays whose addresses stand in `block`, operands first; and its address.
+
+    An exception goes into `failed`, and calls after it do nothing.
+    """
+    if node.prim is None:
+        raise TwinflowError("lower: an input has nothing to run")
+    ref: Callable[..., Any] = node.prim.ref
+    single = node.prim.n_out == 1
+    views = [(x.aval.shape, x.aval.dtype.np) for x in node.inputs if isinstance(x, Node)]
+    targets = [(o.aval.shape, o.aval.dtype.np) for o in outs]
+
+    def run(arguments: Any, pool: Any) -> None:
+        if failed:
+            return
+        try:
+            addresses = block.tolist()
+            arrays = iter([_array_at(a, s, d) for a, (s, d) in zip(addresses, views)])
+            operands = [next(arrays) if isinstance(x, Node) else x for x in node.inputs]
+            result = ref(*operands, **node.params)
+            results = (result,) if single else result
+            for a, (s, d), value in zip(addresses[len(views) :], targets, results):
+                _array_at(a, s, d)[...] = value
+        except BaseException as error:
+            failed.append(error)
+
+    callback = _CALLBACK(run)
+    return callback, ctypes.cast(callback, ctypes.c_void_p).value or 0
+
+
+def _array_at(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    n = int(np.prod(shape)) * dtype.itemsize
+    if not n:
+        return np.empty(shape, dtype)
+    memory: Any = (ctypes.c_char * n).from_address(address)
+    return np.frombuffer(memory, np.uint8).view(dtype).reshape(shape)

@@ -1,0 +1,91 @@
+"""From a plan to steps: for each group or single node, the launches that compute it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from twinflow.compiler.loops import Buffer, split_reductions
+from twinflow.graph import Aval, Graph, Node
+from twinflow.lower._fuse import Group, Plan
+from twinflow.lower._kernels import LoopCall, loop_call, matmul_call, product_launch
+from twinflow.lower._launch import Launch, Scratch, loop_launch
+
+
+@dataclass
+class Step:
+    """What computes some nodes: launches run one after the other, or a primitive's reference.
+
+    Attributes:
+        reads, writes: nodes whose memory it reads and writes.
+        nodes: what it computes, those that are never stored included.
+        loop: the kernel as one loop nest, before its reductions were split; None for others.
+    """
+
+    reads: list[Node]
+    writes: list[Node]
+    launches: list[Launch]
+    nodes: list[Node]
+    name: str
+    loop: LoopCall | None = None
+    symbols: list[str] = field(default_factory=list)  # of the launches, once compiled
+
+    @property
+    def interpreted(self) -> bool:
+        """Whether the step runs on the reference because no kernel expresses it."""
+        return not self.launches
+
+    @property
+    def scratch(self) -> list[Scratch]:
+        """The memory it needs while it runs, but for what compiled kernels ask for."""
+        return list(dict.fromkeys(a.of for k in self.launches for a in k.arguments if isinstance(a.of, Scratch)))
+
+
+def build_steps(graph: Graph, plan: Plan) -> list[Step]:
+    """The steps of a graph in order."""
+    steps: list[Step] = []
+    for item in plan.order:
+        step = _group_step(item, plan) if isinstance(item, Group) else _node_step(graph, item, plan)
+        if step is not None:
+            steps.append(step)
+    return steps
+
+
+def _group_step(group: Group, plan: Plan) -> Step | None:
+    stored = [m for m in group.members if m in plan.stored]
+    if not stored or all(m.aval.size == 0 for m in stored):
+        return None
+    group.members.sort(key=lambda n: n.id)
+    return _loop_step(loop_call(group, plan.stored, "k"), list(group.members))
+
+
+def _loop_step(call: LoopCall, nodes: list[Node]) -> Step:
+    """A loop kernel, its large reductions split among threads."""
+    split = split_reductions(call.kernel)
+    where: dict[Buffer, Node | Scratch] = dict(zip(call.kernel.buffers, call.arguments))
+    for buffer, count in split.partial.items():
+        if not isinstance(count, int):
+            raise TypeError(f"lower: {buffer.name} has an open size")
+        where[buffer] = Scratch(count * 8)
+    launches = [loop_launch(k, [where[b] for b in k.buffers]) for k in split.kernels]
+    outs = set(call.nodes)
+    return Step([a for a in call.arguments if a not in outs], call.nodes, launches, nodes, "loop", call)
+
+
+def _node_step(graph: Graph, node: Node, plan: Plan) -> Step | None:
+    if node.op in ("constant", "pick"):
+        return None
+    product = matmul_call(node, plan.stored) if node.op == "matmul" else None
+    if product is not None:
+        return Step([product.a.base, product.b.base], [node], [product_launch(product)], [node], "matmul")
+    reads = [x for x in node.inputs if isinstance(x, Node)]
+    outs = [node] if isinstance(node.aval, Aval) else _picks(graph, node)
+    return Step(reads, outs, [], [node], node.op)
+
+
+def _picks(graph: Graph, node: Node) -> list[Node]:
+    """The nodes that hold the results of one with several, in order; results nobody picks get a node too."""
+    found: dict[int, Node] = {}
+    for n in graph.nodes:
+        if n.op == "pick" and n.inputs[0] is node:
+            found[n.params["index"]] = n
+    return [found.get(i) or Node(graph, None, (), {}, aval) for i, aval in enumerate(node.aval)]
