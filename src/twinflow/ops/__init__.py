@@ -6,6 +6,7 @@ and arguments in the other modules. `_methods` makes them methods of Tensor.
 
 from twinflow.ops import _conv as _conv
 from twinflow.ops import _factor as _factor
+from twinflow.ops import _fourier as _fourier
 from twinflow.ops import _method_table as _method_table
 from twinflow.ops import _methods as _methods
 from twinflow.ops import _pool as _pool
@@ -91,6 +92,10 @@ from twinflow.ops._create import tensor as tensor
 from twinflow.ops._create import zeros as zeros
 from twinflow.ops._create import zeros_like as zeros_like
 from twinflow.ops._declare import call as call
+from twinflow.ops._distributions import binomial as binomial
+from twinflow.ops._distributions import multinomial as multinomial
+from twinflow.ops._distributions import poisson as poisson
+from twinflow.ops._distributions import randint_like as randint_like
 from twinflow.ops._elementary import absolute as absolute
 from twinflow.ops._elementary import addcdiv as addcdiv
 from twinflow.ops._elementary import addcmul as addcmul

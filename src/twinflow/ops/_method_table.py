@@ -6,6 +6,7 @@ from typing import Any
 
 from twinflow.ops import _arranging as A
 from twinflow.ops import _contractions as C
+from twinflow.ops import _distributions as D
 from twinflow.ops import _elementary as E
 from twinflow.ops import _math as M
 from twinflow.ops import _products
@@ -35,6 +36,7 @@ _FUNCTIONS: dict[Any, str] = {
     I: "nonzero argwhere count_nonzero masked_select masked_scatter index_select index_add index_copy index_fill take_along_dim gather scatter scatter_add "
        "scatter_reduce index_reduce take put index_put select slice_scatter select_scatter diagonal_scatter",
     T: "aminmax nansum nanmean norm dist renorm cov corrcoef cummax cummin logcumsumexp diff",
+    D: "multinomial random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_",
     _products: "matmul mm bmm mv dot outer addmm",
 }  # fmt: skip
 _IN_PLACE: dict[Any, str] = {
