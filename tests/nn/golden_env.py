@@ -28,6 +28,7 @@ class Inputs:
         self.names = {
             "nn": nn,
             "F": F,
+            "R": nn.utils.rnn,
             "f": lambda *shape: self._give(wave(shape, len(self.made) + 1), True),  # differentiable
             "c": lambda *shape: self._give(wave(shape, len(self.made) + 1), False),  # constant
             "p": lambda *shape: self._give(0.5 + wave(shape, len(self.made) + 1) * 0.3, True),  # in (0.05, 0.95)
@@ -76,7 +77,7 @@ class Case:
         """The floating results."""
         self.inputs.at = 0
         y = eval(self.code, {**self.inputs.names, "layer": self.layer})
-        return [t for t in (y if isinstance(y, (tuple, list)) else [y]) if t.dtype.is_floating_point]
+        return [t for t in _flat(y) if t.dtype.is_floating_point]
 
     def total(self, from_numpy: Any) -> Any:
         """Σ yᵢ rᵢ with fixed weights r."""
@@ -97,3 +98,12 @@ class Case:
             float(value),
             *(None if g is None else float((np.asarray(g) * wave(tuple(g.shape), 30)).sum()) for g in grads),
         ]
+
+
+def _flat(y: Any) -> list[Any]:
+    """The tensors in nested results."""
+    if y is None:
+        return []
+    if hasattr(y, "batch_sizes"):  # a packed sequence
+        return [y.data]
+    return [t for part in y for t in _flat(part)] if isinstance(y, (tuple, list)) else [y]

@@ -1,4 +1,4 @@
-"""Layers, losses and functions against values and gradients from PyTorch (golden.json), eager and compiled."""
+"""Layers, losses and functions against values and gradients from PyTorch (golden.json, golden_sequences.json), eager and compiled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ HERE = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("golden_env", HERE / "golden_env.py")
 golden_env: Any = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(golden_env)
-GOLDEN = json.loads((HERE / "golden.json").read_text())["cases"]
+GOLDEN = {
+    text: values
+    for name in ("golden.json", "golden_sequences.json")
+    for text, values in json.loads((HERE / name).read_text())["cases"].items()
+}
 
 
 def check(got: list[Any], want: list[Any]) -> None:

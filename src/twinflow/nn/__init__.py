@@ -2,6 +2,7 @@
 
 from twinflow.nn import functional as functional
 from twinflow.nn import init as init
+from twinflow.nn import utils as utils
 from twinflow.nn._activation import CELU as CELU
 from twinflow.nn._activation import ELU as ELU
 from twinflow.nn._activation import GELU as GELU
@@ -30,6 +31,7 @@ from twinflow.nn._activation import Softsign as Softsign
 from twinflow.nn._activation import Tanh as Tanh
 from twinflow.nn._activation import Tanhshrink as Tanhshrink
 from twinflow.nn._activation import Threshold as Threshold
+from twinflow.nn._attention import MultiheadAttention as MultiheadAttention
 from twinflow.nn._containers import ModuleDict as ModuleDict
 from twinflow.nn._containers import ModuleList as ModuleList
 from twinflow.nn._containers import ParameterDict as ParameterDict
@@ -79,3 +81,9 @@ from twinflow.nn._parameter import Buffer as Buffer
 from twinflow.nn._parameter import Parameter as Parameter
 from twinflow.nn._parameter import UninitializedBuffer as UninitializedBuffer
 from twinflow.nn._parameter import UninitializedParameter as UninitializedParameter
+from twinflow.nn._recurrent import GRUCell as GRUCell
+from twinflow.nn._recurrent import LSTMCell as LSTMCell
+from twinflow.nn._recurrent import RNNCell as RNNCell
+from twinflow.nn._recurrent_layers import GRU as GRU
+from twinflow.nn._recurrent_layers import LSTM as LSTM
+from twinflow.nn._recurrent_layers import RNN as RNN

@@ -28,6 +28,8 @@ from twinflow.nn.functional._activation import softsign as softsign
 from twinflow.nn.functional._activation import tanh as tanh
 from twinflow.nn.functional._activation import tanhshrink as tanhshrink
 from twinflow.nn.functional._activation import threshold as threshold
+from twinflow.nn.functional._attention import scaled_dot_product_attention as scaled_dot_product_attention
+from twinflow.nn.functional._attention import similarity_attention as similarity_attention
 from twinflow.nn.functional._conv import conv1d as conv1d
 from twinflow.nn.functional._conv import conv2d as conv2d
 from twinflow.nn.functional._conv import conv3d as conv3d
@@ -61,4 +63,5 @@ from twinflow.nn.functional._loss_metric import cosine_embedding_loss as cosine_
 from twinflow.nn.functional._loss_metric import ctc_loss as ctc_loss
 from twinflow.nn.functional._loss_metric import triplet_margin_loss as triplet_margin_loss
 from twinflow.nn.functional._loss_metric import triplet_margin_with_distance_loss as triplet_margin_with_distance_loss
+from twinflow.nn.functional._multihead import multi_head_attention_forward as multi_head_attention_forward
 from twinflow.nn.functional._padding import pad as pad
