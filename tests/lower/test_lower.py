@@ -137,3 +137,34 @@ def test_a_known_program_is_loaded_without_being_emitted(monkeypatch):
     second = compile_graph(trace(f, normal(6, 6)))
     for a, b in zip(first([normal(6, 6)]), second([normal(6, 6)])):
         np.testing.assert_array_equal(a, b)
+
+
+def test_states_may_be_exchanged():
+    a, b = tf.zeros(3), tf.ones(3)
+
+    def swap():
+        old = a * 1.0
+        with tf.no_grad():
+            a.copy_(b)
+            b.copy_(old)
+
+    compiled = tf.compile(swap)
+    compiled()
+    assert (a.tolist(), b.tolist()) == ([1.0] * 3, [0.0] * 3)
+
+
+def test_a_scan_is_one_nested_program_whatever_its_length():
+    def f(h, xs):
+        return tf.scan(lambda c, x: (tf.tanh(c @ weight + x), c), h, xs)
+
+    weight = tf.tensor(normal(4, 4) * 0.3)
+    sizes = []
+    for n in (2, 40):
+        graph = trace(f, normal(3, 4), normal(n, 3, 4))
+        native = compile_graph(graph)
+        arrays = [normal(3, 4), normal(n, 3, 4, seed=1), weight.numpy()]
+        for a, b in zip(interpret(graph, arrays), native(arrays)):
+            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+        assert not any(s.interpreted for s in native.steps)
+        sizes.append(len(native.describe()))
+    assert sizes[0] == sizes[1]

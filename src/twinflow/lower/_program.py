@@ -44,14 +44,14 @@ class NativeGraph:
         arena_nbytes: memory for intermediate values.
     """
 
-    def __init__(self, graph: Graph, checks: Sequence[Check] = ()) -> None:
+    def __init__(self, graph: Graph, checks: Sequence[Check] = (), errors: list[BaseException] | None = None) -> None:
+        self._errors: list[BaseException] = [] if errors is None else errors  # of references, nested ones included
         self.graph = graph
         self.checks = checks  # the last outputs are their flags
         plan = Fuser(graph, has_own_kernel).plan()
-        self.steps = build_steps(graph, plan)
+        self.steps = build_steps(graph, plan, lambda nested: NativeGraph(nested, errors=self._errors))
         self.code = Code()
         self._keep: list[Any] = []
-        self._errors: list[BaseException] = []
         for step in self.steps:
             step.symbols = [self.code.add(launch.source) for launch in step.launches]
         self.code.load()
@@ -74,6 +74,9 @@ class NativeGraph:
                 self.places[node] = Place("own", array=np.ascontiguousarray(node.params["value"]))
             elif node in plan.stored and node not in made and isinstance(node.aval, Aval) and node.aval.size == 0:
                 self.places[node] = Place("own", array=np.zeros(node.aval.shape, node.aval.dtype.np))
+        for n in graph.results:  # an old value that is itself a result is read after the last step
+            if isinstance(n, Node) and n.prim is None:
+                last[n] = len(self.steps)
         # results: outputs in arrays of their own, writes directly into the state they replace where that is safe
         self.copies: list[tuple[Node, Any]] = []  # (written input, value) that must be copied after the last step
         for target, value in graph.writes.items():
@@ -182,7 +185,16 @@ class NativeGraph:
                 records.append((kind, self.code.address(symbol), address_of(block), count))
                 self._keep.append(block)
                 self.record_steps.append(step)
-            if step.interpreted:
+            if step.control is not None:
+                for target, source in step.control.copies:
+                    records.append(self._copy(fill, target, source))
+                    self.record_steps.append(step)
+                block = np.zeros(step.control.n_slots, np.uint64)
+                step.control.fill(block, fill)
+                self._keep.append(block)
+                records.append((WHOLE, step.control.address, address_of(block), 0))
+                self.record_steps.append(step)
+            elif not step.launches:
                 operands = step.reads + step.writes
                 block = np.zeros(max(len(operands), 1), np.uint64)
                 for k, node in enumerate(operands):
@@ -191,13 +203,13 @@ class NativeGraph:
                 self._keep += [callback, block]
                 records.append((WHOLE, address, address_of(block), 0))
                 self.record_steps.append(step)
-        for target, value in self.copies:
-            records.append(self._copy(fill, target, value))
         for io, aval, value in self.outputs:
             if isinstance(value, Node):
                 out = Node(self.graph, None, (), {}, aval)
                 self.places[out] = Place("io", io)
                 records.append(self._copy(fill, out, value))
+        for target, value in self._staged(records, fill):
+            records.append(self._copy(fill, target, value))
         rows = np.zeros(len(records), RECORD)
         for k, r in enumerate(records):
             rows[k]["kind"], rows[k]["function"], rows[k]["arguments"], rows[k]["count"] = r
@@ -208,6 +220,18 @@ class NativeGraph:
         self._spare: list[list[tuple[Any, int]]] = [[] for _ in range(self.n_io)]
         self._outputs = [(io, aval if io >= 0 else value) for io, aval, value in self.outputs]
         self.program = NativeProgram(rows, fixes, self.n_io, [self._keep, self.code, self.arena, self.places])
+
+    def _staged(self, records: list[Any], fill: Any) -> list[tuple[Node, Any]]:
+        """The final copies of state; a state's old value that another state receives is set aside first."""
+        out = []
+        for target, value in self.copies:
+            if isinstance(value, Node) and value is not target and value in self.graph.writes:
+                kept = Node(self.graph, None, (), {}, value.aval)
+                self.places[kept] = Place("own", array=aligned_empty(value.aval.shape, value.aval.dtype.np))
+                records.append(self._copy(fill, kept, value))
+                value = kept
+            out.append((target, value))
+        return out
 
     def _copy(self, fill: Any, target: Node, value: Any) -> tuple[int, int, int, int]:
         if not isinstance(value, Node):
@@ -278,6 +302,8 @@ class NativeGraph:
             how = "reference" if s.interpreted else s.name
             name = s.symbols[0][:9] if s.symbols else s.name
             rows.append(f"{how:9s} {name:12s} {', '.join(f'{n!r}={n.op}' for n in s.nodes)}")
+            if s.control is not None:
+                rows += ["    " + line for part in s.control.parts for line in part.describe().split("\n")]
         return "\n".join(rows)
 
 

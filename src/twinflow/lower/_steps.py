@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from twinflow.compiler.loops import Buffer, split_reductions
 from twinflow.graph import Aval, Graph, Node
+from twinflow.lower._control import CONTROL, ControlCall, control_call
 from twinflow.lower._fuse import Group, Plan
 from twinflow.lower._kernels import LoopCall, loop_call, matmul_call, product_launch
 from twinflow.lower._launch import Launch, Scratch, loop_launch
@@ -18,6 +21,7 @@ class Step:
     Attributes:
         reads, writes: nodes whose memory it reads and writes.
         nodes: what it computes, those that are never stored included.
+        control: nested programs, for scan, cond and while_loop.
         loop: the kernel as one loop nest, before its reductions were split; None for others.
     """
 
@@ -27,11 +31,14 @@ class Step:
     nodes: list[Node]
     name: str
     loop: LoopCall | None = None
+    control: ControlCall | None = None
     symbols: list[str] = field(default_factory=list)  # of the launches, once compiled
 
     @property
     def interpreted(self) -> bool:
-        """Whether the step runs on the reference because no kernel expresses it."""
+        """Whether the step, or a part of it, runs on the reference because no kernel expresses it."""
+        if self.control is not None:
+            return any(s.interpreted for part in self.control.parts for s in part.steps)
         return not self.launches
 
     @property
@@ -40,11 +47,11 @@ class Step:
         return list(dict.fromkeys(a.of for k in self.launches for a in k.arguments if isinstance(a.of, Scratch)))
 
 
-def build_steps(graph: Graph, plan: Plan) -> list[Step]:
-    """The steps of a graph in order."""
+def build_steps(graph: Graph, plan: Plan, lower: Callable[[Graph], Any]) -> list[Step]:
+    """The steps of a graph in order; `lower` makes native graphs of nested ones."""
     steps: list[Step] = []
     for item in plan.order:
-        step = _group_step(item, plan) if isinstance(item, Group) else _node_step(graph, item, plan)
+        step = _group_step(item, plan) if isinstance(item, Group) else _node_step(graph, item, plan, lower)
         if step is not None:
             steps.append(step)
     return steps
@@ -71,7 +78,7 @@ def _loop_step(call: LoopCall, nodes: list[Node]) -> Step:
     return Step([a for a in call.arguments if a not in outs], call.nodes, launches, nodes, "loop", call)
 
 
-def _node_step(graph: Graph, node: Node, plan: Plan) -> Step | None:
+def _node_step(graph: Graph, node: Node, plan: Plan, lower: Callable[[Graph], Any]) -> Step | None:
     if node.op in ("constant", "pick"):
         return None
     product = matmul_call(node, plan.stored) if node.op == "matmul" else None
@@ -79,6 +86,9 @@ def _node_step(graph: Graph, node: Node, plan: Plan) -> Step | None:
         return Step([product.a.base, product.b.base], [node], [product_launch(product)], [node], "matmul")
     reads = [x for x in node.inputs if isinstance(x, Node)]
     outs = [node] if isinstance(node.aval, Aval) else _picks(graph, node)
+    if node.op in CONTROL:
+        control = control_call(node, outs, lower)
+        return Step(reads, [*outs, *control.scratch], [], [node], node.op, control=control)
     return Step(reads, outs, [], [node], node.op)
 
 

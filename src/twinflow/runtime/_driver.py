@@ -146,6 +146,85 @@ stepped:
 exit:
   ret void
 }
+
+; A nested program: its frame, how many io entries it has, and their first addresses, which stand in the caller's
+; argument block (so that the caller's patches reach them) and are copied before each run.
+define internal void @nested(ptr %frame, i64 %n_io, ptr %bases, ptr %pool, i64 %stepping) nounwind {
+entry:
+  %pool.p = getelementptr i8, ptr %frame, i64 16
+  %io.p = getelementptr i8, ptr %frame, i64 40
+  store ptr %pool, ptr %pool.p
+  %io = load ptr, ptr %io.p
+  %bytes = mul i64 %n_io, 8
+  call void @llvm.memcpy.p0.p0.i64(ptr %io, ptr %bases, i64 %bytes, i1 false)
+  call void @tf_run(ptr %frame, i64 %stepping)
+  ret void
+}
+
+; arguments: frame, n_io, addresses...
+define void @tf_loop(ptr %arguments, ptr %pool) nounwind {
+entry:
+  %n.p = getelementptr i8, ptr %arguments, i64 8
+  %bases = getelementptr i8, ptr %arguments, i64 16
+  %frame = load ptr, ptr %arguments
+  %n = load i64, ptr %n.p
+  call void @nested(ptr %frame, i64 %n, ptr %bases, ptr %pool, i64 %n)
+  ret void
+}
+
+; arguments: predicate, frame if true, n_io, frame if false, n_io, addresses if true..., addresses if false...
+define void @tf_branch(ptr %arguments, ptr %pool) nounwind {
+entry:
+  %yes.p = getelementptr i8, ptr %arguments, i64 8
+  %n_yes.p = getelementptr i8, ptr %arguments, i64 16
+  %no.p = getelementptr i8, ptr %arguments, i64 24
+  %n_no.p = getelementptr i8, ptr %arguments, i64 32
+  %bases = getelementptr i8, ptr %arguments, i64 40
+  %predicate.p = load ptr, ptr %arguments
+  %predicate = load i8, ptr %predicate.p
+  %n_yes = load i64, ptr %n_yes.p
+  %holds = icmp ne i8 %predicate, 0
+  br i1 %holds, label %true, label %false
+true:
+  %yes = load ptr, ptr %yes.p
+  call void @nested(ptr %yes, i64 %n_yes, ptr %bases, ptr %pool, i64 0)
+  ret void
+false:
+  %no = load ptr, ptr %no.p
+  %n_no = load i64, ptr %n_no.p
+  %skip = mul i64 %n_yes, 8
+  %bases.no = getelementptr i8, ptr %bases, i64 %skip
+  call void @nested(ptr %no, i64 %n_no, ptr %bases.no, ptr %pool, i64 0)
+  ret void
+}
+
+; arguments: predicate, frame of the test, n_io, frame of the body, n_io, addresses of the test..., of the body...
+define void @tf_while(ptr %arguments, ptr %pool) nounwind {
+entry:
+  %test.p = getelementptr i8, ptr %arguments, i64 8
+  %n_test.p = getelementptr i8, ptr %arguments, i64 16
+  %body.p = getelementptr i8, ptr %arguments, i64 24
+  %n_body.p = getelementptr i8, ptr %arguments, i64 32
+  %bases = getelementptr i8, ptr %arguments, i64 40
+  %predicate.p = load ptr, ptr %arguments
+  %test = load ptr, ptr %test.p
+  %n_test = load i64, ptr %n_test.p
+  %body = load ptr, ptr %body.p
+  %n_body = load i64, ptr %n_body.p
+  %skip = mul i64 %n_test, 8
+  %bases.body = getelementptr i8, ptr %bases, i64 %skip
+  br label %ask
+ask:
+  call void @nested(ptr %test, i64 %n_test, ptr %bases, ptr %pool, i64 0)
+  %predicate = load i8, ptr %predicate.p
+  %holds = icmp ne i8 %predicate, 0
+  br i1 %holds, label %again, label %exit
+again:
+  call void @nested(ptr %body, i64 %n_body, ptr %bases.body, ptr %pool, i64 0)
+  br label %ask
+exit:
+  ret void
+}
 """
 )
 
@@ -154,6 +233,11 @@ exit:
 def _driver() -> tuple[Any, Executable]:
     code = engine().compile(_DRIVER_IR)
     return code.function("tf_run", ctypes.c_void_p, ctypes.c_int64), code
+
+
+def control_address(name: str) -> int:
+    """The native function that runs nested programs: "loop", "branch" or "while"; for records of kind WHOLE."""
+    return _driver()[1].address(f"tf_{name}")
 
 
 class NativeProgram:
@@ -184,6 +268,15 @@ class NativeProgram:
         self._repeat_field = self._frame["repeat"]
         self._repeat_field[0] = 1
         self._call, self._code = _driver()
+
+    @property
+    def frame(self) -> int:
+        """The address of what the driver receives, for nesting this program in another."""
+        return self._address
+
+    def set_repeat(self, times: int) -> None:
+        """How often a nested run goes through the records."""
+        self._repeat_field[0] = times
 
     def run(self, repeat: int = 1) -> None:
         """Run all records in order, `repeat` times."""

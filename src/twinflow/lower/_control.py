@@ -1,0 +1,144 @@
+"""Control flow as nested native programs: scan, cond and while_loop.
+
+The body of a loop is lowered once, so code and compile time do not grow with the number of turns. Carries are the
+body's state, written in place; slices of scanned operands are reached by moving pointers from turn to turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+from twinflow.core.errors import TwinflowError
+from twinflow.graph import Graph, Node, rebuild
+from twinflow.graph.passes import optimize
+from twinflow.runtime._driver import control_address
+
+CONTROL = ("scan", "cond", "while_loop")
+
+Fill = Callable[..., None]
+Lower = Callable[[Graph], Any]
+
+
+@dataclass
+class ControlCall:
+    """A control node: its nested programs, and what stands in the argument block.
+
+    Attributes:
+        parts: the nested programs, as native graphs.
+        copies: (result, operand) pairs to copy before the call: where carries begin.
+        slots: for each argument slot, a number, or (node, offset in bytes).
+        scratch: values that live only during the call.
+    """
+
+    node: Node
+    parts: list[Any]
+    address: int
+    copies: list[tuple[Node, Any]] = field(default_factory=list)
+    slots: list[Any] = field(default_factory=list)
+    scratch: list[Node] = field(default_factory=list)
+
+    @property
+    def n_slots(self) -> int:
+        """The size of the argument block, in 8-byte slots."""
+        return max(len(self.slots), 1)
+
+    def fill(self, block: Any, fill: Fill) -> None:
+        """Write the argument block; `fill(block, slot, node, offset)` writes a node's address."""
+        for k, slot in enumerate(self.slots):
+            if isinstance(slot, tuple):
+                fill(block, k, *slot)
+            else:
+                block[k] = slot
+
+
+def control_call(node: Node, results: list[Node], lower: Lower) -> ControlCall:
+    """The call of a control node whose results have the nodes `results`."""
+    return {"scan": _scan, "cond": _cond, "while_loop": _while}[node.op](node, results, lower)
+
+
+def _with_state(body: Graph, first: int, n_carry: int) -> Graph:
+    """A body whose first results are its carry, as a graph that writes its carry in place."""
+    graph = rebuild(optimize(body), lambda new, node, inputs: None)
+    new, graph.outputs = graph.outputs[:n_carry], graph.outputs[n_carry:]
+    graph.writes = {graph.inputs[first + k]: v for k, v in enumerate(new) if v is not graph.inputs[first + k]}
+    return graph
+
+
+def _results_io(native: Any) -> list[int]:
+    """The io numbers of a native graph's outputs."""
+    numbers = [io for io, _, _ in native.outputs]
+    if any(n < 0 for n in numbers):
+        raise TwinflowError("lower: a nested graph gives a bare number; fold_constants keeps results as nodes")
+    return numbers
+
+
+def _scan(node: Node, results: list[Node], lower: Lower) -> ControlCall:
+    p = node.params
+    n_const, n_carry, length = p["n_const"], p["n_carry"], p["length"]
+    native = lower(_with_state(p["body"], n_const, n_carry))
+    native.program.set_repeat(length)
+    call = ControlCall(node, [native], control_address("loop"))
+    inputs = list(node.inputs)
+    call.copies = [(results[k], inputs[n_const + k]) for k in range(n_carry)]
+    n_io = native.n_io
+    slots: list[Any] = [0] * n_io
+    start = length - 1 if p["reverse"] else 0
+    for k, x in enumerate(inputs):
+        if k < n_const:
+            slots[k] = (x, 0)
+        elif k < n_const + n_carry:
+            slots[k] = (results[k - n_const], 0)
+        else:
+            slots[k] = (x, start * _row(x))
+            native.program.io_step[k] = -_row(x) if p["reverse"] else _row(x)
+    for io, y in zip(_results_io(native), results[n_carry:]):
+        slots[io] = (y, start * _row(y))
+        native.program.io_step[io] = -_row(y) if p["reverse"] else _row(y)
+    call.slots = [native.program.frame, n_io, *slots]
+    return call
+
+
+def _row(x: Node) -> int:
+    """Bytes from one slice along the leading axis to the next."""
+    return prod(x.aval.shape[1:]) * x.aval.dtype.itemsize
+
+
+def _bound(native: Any, inputs: list[Any], results: list[Node]) -> list[Any]:
+    slots: list[Any] = [0] * native.n_io
+    for k, x in enumerate(inputs):
+        slots[k] = (x, 0)
+    for io, y in zip(_results_io(native), results):
+        slots[io] = (y, 0)
+    return slots
+
+
+def _cond(node: Node, results: list[Node], lower: Lower) -> ControlCall:
+    pred, *operands = node.inputs
+    yes, no = (lower(optimize(node.params[k])) for k in ("on_true", "on_false"))
+    call = ControlCall(node, [yes, no], control_address("branch"))
+    call.slots = [
+        (pred, 0), yes.program.frame, yes.n_io, no.program.frame, no.n_io,
+        *_bound(yes, operands, results), *_bound(no, operands, results),
+    ]  # fmt: skip
+    return call
+
+
+def _while(node: Node, results: list[Node], lower: Lower) -> ControlCall:
+    p = node.params
+    n_test, n_body = p["n_test"], p["n_body"]
+    operands = list(node.inputs)
+    test = lower(optimize(p["test"]))
+    body = lower(_with_state(p["body"], n_body, len(results)))
+    call = ControlCall(node, [test, body], control_address("while"))
+    call.copies = list(zip(results, operands[n_test + n_body :]))
+    flag = Node(node.graph, None, (), {}, p["test"].outputs[0].aval, name="flag")
+    call.scratch = [flag]
+    call.slots = [
+        (flag, 0), test.program.frame, test.n_io, body.program.frame, body.n_io,
+        *_bound(test, [*operands[:n_test], *results], [flag]),
+        *_bound(body, [*operands[n_test : n_test + n_body], *results], []),
+    ]  # fmt: skip
+    return call
