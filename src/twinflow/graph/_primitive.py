@@ -127,7 +127,7 @@ class Primitive:
             raise ArgumentError(f"primitive {name}: without a derivative it must say why")
         rules = [r for r in vjp if r is not None] if isinstance(vjp, tuple) else [vjp] if vjp is not None else []
         self._needs = {id(rule): _what_a_rule_needs(rule) for rule in rules}
-        self.kept: dict[tuple[bool, ...], tuple[tuple[bool, ...], bool]] = {}
+        self.kept: dict[int, tuple[tuple[bool, ...], bool]] = {}
         if name in PRIMITIVES:
             raise ArgumentError(f"primitive {name} is declared twice")
         PRIMITIVES[name] = self
@@ -138,23 +138,24 @@ class Primitive:
     def __reduce__(self) -> tuple[Any, ...]:
         return find_primitive, (self.name,)
 
-    def keep_for(self, wanted: tuple[bool, ...]) -> tuple[tuple[bool, ...], bool]:
-        """Which operands a backward pass needs, and whether it needs the result, if it computes the gradients `wanted`.
-
-        Answers are kept in `self.kept`, which the tape asks first.
+    def keep_for(self, wanted: int, n: int) -> tuple[tuple[bool, ...], bool]:
+        """Which of `n` operands a backward pass needs, and whether it needs the result, to compute the gradients of the
+        operands whose bits are set in `wanted`. Answers stay in `self.kept`, where the tape looks first.
         """
         if isinstance(self.vjp, tuple):
-            rules = [rule for rule, w in zip(self.vjp, wanted) if w and rule is not None]
+            rules = [rule for i, rule in enumerate(self.vjp) if wanted >> i & 1 and rule is not None]
         else:
             rules = [] if self.vjp is None else [self.vjp]
-        flags = [False] * len(wanted)
+        flags = [False] * n
         result = False
         for rule in rules:
             operands, every, y = self._needs[id(rule)]
             result |= y
-            for i in range(len(wanted)):
+            for i in range(n):
                 flags[i] |= operands[i] if i < len(operands) else every
-        answer = self.kept[wanted] = tuple(flags), result
+        answer = tuple(flags), result
+        if len(self.kept) < 64:  # an operation of many operands has many combinations
+            self.kept[wanted | 1 << n] = answer
         return answer
 
 

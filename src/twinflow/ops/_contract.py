@@ -36,7 +36,7 @@ def _np_matmul(a: Any, b: Any) -> Any:
 def swap_last(x: Tensor) -> Tensor:
     """The last two axes exchanged: the transpose of each matrix."""
     n = len(x._data.shape)
-    return apply(permute, x, axes=(*range(n - 2), n - 1, n - 2))
+    return apply(permute, x, axes=(*range(n - 2), n - 1, n - 2) if n != 2 else (1, 0))
 
 
 def _wrt_a(g: Tensor, _y: Any, _a: Any, b: Tensor) -> Tensor:

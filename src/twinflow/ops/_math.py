@@ -12,8 +12,8 @@ from twinflow.core.errors import DTypeError
 from twinflow.graph import Primitive
 from twinflow.ops import _binary as B
 from twinflow.ops import _unary as U
-from twinflow.ops._promote import as_inexact, is_number, promote, to_tensor_arg
-from twinflow.tensor import MODE, SPECIAL, Tensor, apply, assign, record, update
+from twinflow.ops._promote import F32, F64, as_inexact, is_number, promote, to_tensor_arg
+from twinflow.tensor import MODE, SPECIAL, Tensor, apply, record_binary, record_unary, update
 from twinflow.tensor._tensor import _new
 
 Fn = Callable[..., Tensor]
@@ -27,51 +27,102 @@ def _named(fn: Any, name: str, prim: Primitive) -> Any:
 
 _NONE: dict[str, Any] = {}
 
+# Fast paths: in plain evaluation float32 and float64 go straight to NumPy. Everything else (and every error) takes the
+# way through `promote` and `apply`, which knows all types and says what is wrong.
+_NUMBERS: dict[np.dtype[Any], dict[float, np.ndarray[Any, Any]]] = {F32: {}, F64: {}}
+
+
+def _number_array(x: float, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+    """A number as an array without axes: NumPy combines it with an array in half the time that a Python float takes."""
+    known = _NUMBERS[dtype]
+    found = known.get(x)
+    if found is None:
+        found = np.array(x, dtype)
+        if x and len(known) < 256:  # 0.0 and -0.0 are one key
+            known[x] = found
+    return found
+
 
 def unary(prim: Primitive, *, inexact: bool = True, name: str = "") -> Fn:
     """The public function of a one-operand primitive; `inexact` converts integers to the default floating type."""
-    op = name or prim.name
+    op, recorded = name or prim.name, prim.vjp is not None
 
     def fn(input: Tensor) -> Tensor:
-        if inexact and not (isinstance(input, Tensor) and input._data.dtype.kind in "fcV"):
-            return apply(prim, as_inexact(input, op))
-        return apply(prim, to_tensor_arg(input, op))
+        if isinstance(input, Tensor):
+            if not SPECIAL.count:
+                a = input._data
+                d = a.dtype
+                if d is F32 or d is F64:
+                    out = prim.run(a)
+                    t: Tensor = _new(Tensor)
+                    t._data = out if type(out) is np.ndarray else np.asarray(out)
+                    m = input._info
+                    t._info = None
+                    if m is not None and recorded and m.requires_grad and MODE.grad:
+                        record_unary(prim, input, _NONE, t)
+                    return t
+            if not inexact or input._data.dtype.kind in "fcV":
+                return apply(prim, input)
+        return apply(prim, as_inexact(input, op) if inexact else to_tensor_arg(input, op))
 
     return _named(fn, op, prim)
 
 
 def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: str = "") -> Fn:
-    """The public function of a two-operand primitive. Equal types in plain evaluation go straight to NumPy."""
-    op = name or prim.name
+    """The public function of a two-operand primitive; `ufunc` computes it for float32 and float64."""
+    op, recorded = name or prim.name, prim.vjp is not None
+
+    def slow(input: Any, other: Any) -> Tensor:
+        return apply(prim, *promote(op, input, other, inexact=inexact))
 
     def fn(input: Any, other: Any) -> Tensor:
-        if not SPECIAL.count and isinstance(input, Tensor):
-            # the hot path: nothing is recorded, types agree (or a float meets a floating tensor), NumPy computes
+        if SPECIAL.count:
+            return slow(input, other)
+        wanted = False
+        if isinstance(input, Tensor):
             a = input._data
-            m = input._meta
+            d = a.dtype
+            if d is not F32 and d is not F64:
+                return slow(input, other)
+            m = input._info
+            if m is not None and m.requires_grad:
+                wanted = True
             if isinstance(other, Tensor):
                 b = other._data
-                fast = a.dtype is b.dtype
-                if m is None or not m.requires_grad:
-                    m = other._meta
+                if b.dtype is not d:
+                    return slow(input, other)
+                m = other._info
+                if m is not None and m.requires_grad:
+                    wanted = True
+            elif type(other) is float or type(other) is int:
+                other = float(other)
+                b = _number_array(other, d)
             else:
-                b = other
-                fast = type(b) is float
-            if fast and ufunc is not None and a.dtype.kind == "f":
-                try:
-                    out = ufunc(a, b)
-                except ValueError:
-                    return apply(prim, input, other)  # it fails again, with the right words
-                t = _new(Tensor)
-                t._data = out if type(out) is np.ndarray else np.asarray(out)
-                t._meta = None
-                if m is not None and m.requires_grad and MODE.grad:
-                    record(prim, (input, other), _NONE, t)
-                return t
-        x, y = promote(op, input, other, inexact=inexact)
-        return apply(prim, x, y)
+                return slow(input, other)
+        elif isinstance(other, Tensor) and (type(input) is float or type(input) is int):
+            b = other._data
+            d = b.dtype
+            if d is not F32 and d is not F64:
+                return slow(input, other)
+            m = other._info
+            if m is not None and m.requires_grad:
+                wanted = True
+            input = float(input)
+            a = _number_array(input, d)
+        else:
+            return slow(input, other)
+        try:
+            out = ufunc(a, b)
+        except ValueError:
+            return slow(input, other)  # it fails again, with the right words
+        t: Tensor = _new(Tensor)
+        t._data = out if type(out) is np.ndarray else np.asarray(out)
+        t._info = None
+        if wanted and recorded and MODE.grad:
+            record_binary(prim, input, other, _NONE, t)
+        return t
 
-    return _named(fn, op, prim)
+    return _named(fn if ufunc is not None else slow, op, prim)
 
 
 _add = binary(B.add, np.add)
@@ -332,14 +383,19 @@ def inplace(fn: Fn, name: str, ufunc: Any = None) -> Any:
             m, other = self._meta, args[0]
             a = self._data
             silent = not MODE.grad  # then even a leaf that requires gradients may be written
-            if (m is None or (m.base is None and not m.inference and (silent or not m.requires_grad))) and (
-                type(a) is np.ndarray and a.dtype.kind == "f"
+            d = a.dtype
+            if (d is F32 or d is F64) and (
+                m is None or (not m.inference and (silent or not (m.requires_grad or m.base is not None)))
             ):
-                b = other._data if isinstance(other, Tensor) and (silent or not other.requires_grad) else other
-                if type(b) is float or (type(b) is np.ndarray and b.dtype is a.dtype and b.shape == a.shape):
-                    if not a.flags.writeable:
-                        return assign(self, fn(self, other), name)
-                    ufunc(a, b, out=a)
+                if isinstance(other, Tensor):
+                    n = other._info
+                    b = other._data if silent or n is None or not n.requires_grad else None
+                    fits = b is not None and b.dtype is d and b.shape == a.shape
+                else:
+                    fits = type(other) is float or type(other) is int
+                    b = _number_array(float(other), d) if fits else None
+                if fits and a.flags.writeable:
+                    ufunc(a, b, a)
                     if m is not None:
                         m.version[0] += 1
                     return self

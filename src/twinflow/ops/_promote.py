@@ -11,6 +11,8 @@ from twinflow.core.errors import DTypeError
 from twinflow.ops._shape import cast
 from twinflow.tensor import Tensor, apply, wrap
 
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)  # the types of fast paths: NumPy has one object for each
+
 
 def is_number(x: Any) -> bool:
     """Whether `x` is a Python or NumPy number."""

@@ -54,12 +54,13 @@ def _batch(prim_name: str) -> Any:
 
 _add: Any = np.add  # NumPy's annotations do not know a keepdims that is not a literal
 _multiply: Any = np.multiply
+add_reduce = _add.reduce
 
 
 def _np_sum(x: Any, *, axes: Axes, keepdim: bool) -> Any:
     if x.dtype.kind == "V" or x.dtype == np.float16:
         return _add.reduce(x.astype(np.float32), axes, keepdims=keepdim).astype(x.dtype)
-    return _add.reduce(x, axes, x.dtype, keepdims=keepdim)
+    return add_reduce(x, None if len(axes) == x.ndim else axes, x.dtype, None, keepdim)
 
 
 sum_: Primitive = Primitive(

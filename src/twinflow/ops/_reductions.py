@@ -8,10 +8,10 @@ from twinflow.core import as_dtype, normalize_axes, normalize_axis, numel
 from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange
 from twinflow.ops import _reduce as R
 from twinflow.ops._declare import call
-from twinflow.ops._math import as_bool, bitwise_not, sqrt
-from twinflow.ops._promote import convert, is_inexact, to_tensor_arg
+from twinflow.ops._math import as_bool, bitwise_not, sqrt, true_divide
+from twinflow.ops._promote import F32, F64, convert, is_inexact, to_tensor_arg
 from twinflow.ops._shape import reshape
-from twinflow.tensor import Tensor, apply
+from twinflow.tensor import SPECIAL, Tensor, apply, result_of
 
 
 class ValuesIndices(NamedTuple):
@@ -35,9 +35,31 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     >>> twinflow.sum(twinflow.ones(2, 3), dim=1)
     tensor([3., 3.])
     """
+    if not SPECIAL.count and dtype is None and isinstance(input, Tensor):
+        a = input._data
+        if (a.dtype is F32 or a.dtype is F64) and type(keepdim) is bool:
+            return _sum(input, a, _axes(dim, a.ndim, "sum"), keepdim)
     x = _integral_up(to_tensor_arg(input, "sum"), dtype)
-    axes = normalize_axes(dim if dim != () else None, x.ndim, "sum")
-    return apply(R.sum_, x, axes=axes, keepdim=keepdim)
+    return apply(R.sum_, x, axes=_axes(dim, x.ndim, "sum"), keepdim=keepdim)
+
+
+def _axes(dim: Any, ndim: int, op: str) -> tuple[int, ...]:
+    """The axes that a reduction's `dim` names; None and () name all."""
+    if dim is None:
+        return _ALL_AXES[ndim] if ndim < len(_ALL_AXES) else tuple(range(ndim))
+    if type(dim) is int and 0 <= dim < ndim:
+        return (dim,)
+    return normalize_axes(dim if dim != () else None, ndim, op)
+
+
+_ALL_AXES = tuple([tuple(range(n)) for n in range(8)])
+
+
+def _sum(x: Tensor, a: Any, axes: tuple[int, ...], keepdim: bool) -> Tensor:
+    """The fast path: float32 or float64 in plain evaluation."""
+    out = R.add_reduce(a, None if len(axes) == a.ndim else axes, None, None, keepdim)
+    result: Tensor = result_of(R.sum_, x, out, {"axes": axes, "keepdim": keepdim})
+    return result
 
 
 def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -59,10 +81,12 @@ def _need_inexact(x: Tensor, op: str, dtype: Any) -> Tensor:
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The average of the elements, over all axes or those named."""
     x = _need_inexact(to_tensor_arg(input, "mean"), "mean", dtype)
-    axes = normalize_axes(dim if dim != () else None, x.ndim, "mean")
-    n = numel([x._data.shape[a] for a in axes])
-    total = apply(R.sum_, x, axes=axes, keepdim=keepdim)
-    return call("div", total, float(n))
+    shape = x._data.shape
+    axes = _axes(dim, len(shape), "mean")
+    n = 1
+    for a in axes:
+        n *= shape[a]
+    return true_divide(sum(x, axes, keepdim), n)
 
 
 def var(
@@ -74,7 +98,7 @@ def var(
     if correction is None:
         correction = 1 if unbiased is None or unbiased else 0
     x = _need_inexact(to_tensor_arg(input, "var"), "var", None)
-    axes = normalize_axes(dim if dim != () else None, x.ndim, "var")
+    axes = _axes(dim, x.ndim, "var")
     n = numel([x._data.shape[a] for a in axes])
     centred = x - mean(x, axes, True)
     square = centred * centred if x._data.dtype.kind != "c" else call("real", centred * call("conj", centred))
@@ -115,13 +139,13 @@ def std_mean(
 def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     """The largest element; equal ones share the gradient."""
     x = to_tensor_arg(input, "amax")
-    return apply(R.amax, x, axes=normalize_axes(dim if dim != () else None, x.ndim, "amax"), keepdim=keepdim)
+    return apply(R.amax, x, axes=_axes(dim, x.ndim, "amax"), keepdim=keepdim)
 
 
 def amin(input: Tensor, dim: Any = (), keepdim: bool = False) -> Tensor:
     """The smallest element; equal ones share the gradient."""
     x = to_tensor_arg(input, "amin")
-    return apply(R.amin, x, axes=normalize_axes(dim if dim != () else None, x.ndim, "amin"), keepdim=keepdim)
+    return apply(R.amin, x, axes=_axes(dim, x.ndim, "amin"), keepdim=keepdim)
 
 
 def _arg(prim: Any, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:

@@ -4,6 +4,8 @@ from twinflow.tensor._apply import apply as apply
 from twinflow.tensor._apply import explain as explain
 from twinflow.tensor._apply import finish as finish
 from twinflow.tensor._apply import operand_aval as operand_aval
+from twinflow.tensor._apply import result_of as result_of
+from twinflow.tensor._apply import view_of as view_of
 from twinflow.tensor._backward import backward as backward
 from twinflow.tensor._backward import run_backward as run_backward
 from twinflow.tensor._backward import sum_to as sum_to
@@ -25,6 +27,8 @@ from twinflow.tensor._mode import set_grad_enabled as set_grad_enabled
 from twinflow.tensor._tape import GradNode as GradNode
 from twinflow.tensor._tape import edge_to as edge_to
 from twinflow.tensor._tape import record as record
+from twinflow.tensor._tape import record_binary as record_binary
+from twinflow.tensor._tape import record_unary as record_unary
 from twinflow.tensor._tensor import Meta as Meta
 from twinflow.tensor._tensor import Size as Size
 from twinflow.tensor._tensor import Tensor as Tensor

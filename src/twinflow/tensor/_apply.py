@@ -13,8 +13,8 @@ import numpy as np
 from twinflow.core.errors import ShapeError, TraceError, TwinflowError
 from twinflow.graph import Aval, Node, Primitive, aval_of
 from twinflow.tensor._mode import MODE, SPECIAL
-from twinflow.tensor._tape import record
-from twinflow.tensor._tensor import Tensor, _new, new_meta, payload, wrap
+from twinflow.tensor._tape import record, record_unary
+from twinflow.tensor._tensor import Tensor, Tie, _new, meta_of, new_meta, payload, wrap
 
 _ndarray = np.ndarray
 
@@ -28,7 +28,7 @@ def apply(prim: Primitive, *args: Any, **params: Any) -> Any:
     for a in args:
         if isinstance(a, Tensor):
             data.append(a._data)
-            m = a._meta
+            m = a._info
             if m is not None and m.requires_grad:
                 wanted = True
         else:
@@ -40,14 +40,42 @@ def apply(prim: Primitive, *args: Any, **params: Any) -> Any:
     if prim.n_out == 1:
         result: Any = _new(Tensor)
         result._data = out if type(out) is _ndarray else np.asarray(out)
-        result._meta = None
+        result._info = None
     else:
         result = tuple([wrap(o if type(o) is _ndarray else np.asarray(o)) for o in out])
     if wanted and MODE.grad:
         record(prim, args, params, result)
-    if prim.view is not None and not MODE.quiet_views:
+    if prim.view is not None:
         _tie_view(prim, args[0], params, result)
     return result
+
+
+def result_of(prim: Primitive, x: Tensor, out: Any, params: dict[str, Any]) -> Any:
+    """The end of a fast path: `out` is what `prim` makes of `x`, in plain evaluation, as NumPy has computed it."""
+    t = _new(Tensor)
+    t._data = out if type(out) is _ndarray else np.asarray(out)
+    m = x._info
+    t._info = None
+    if m is not None and m.requires_grad and MODE.grad:
+        record_unary(prim, x, params, t)
+    return t
+
+
+def view_of(prim: Any, x: Tensor, out: np.ndarray[Any, Any], params: Any) -> Tensor | None:
+    """The same for a view. `prim` may be a function of (x, params) that names the steps (see `Tie`).
+
+    None if gradients are wanted: then the steps have to be applied one by one.
+    """
+    m = x._info
+    if m is not None and m.requires_grad and MODE.grad:
+        return None
+    t: Tensor = _new(Tensor)
+    t._data = out
+    t._info = tie = Tie()
+    tie.base = x
+    tie.prim = prim
+    tie.params = params
+    return t
 
 
 def finish(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], result: Any, level: int = 0) -> Any:
@@ -65,7 +93,7 @@ def finish(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
             ):
                 record(prim, args, params, result, level)
                 break
-    if prim.view is not None and not MODE.quiet_views:
+    if prim.view is not None:
         _tie_view(prim, args[0], params, result)
     if MODE.inference:
         for t in (result,) if prim.n_out == 1 else result:
@@ -81,14 +109,15 @@ def _tie_view(prim: Primitive, base: Tensor, params: dict[str, Any], out: Tensor
         root = b.base
         if root is not a and (root is None or root is not a.base):
             return  # reshape had to copy: new memory
-    bm = base._meta
-    if bm is None:
-        bm = base._meta = new_meta()
-    om = out._meta
-    if om is None:
-        om = out._meta = new_meta(bm.version)
-    else:
-        om.version = bm.version
+    if out._info is None:
+        out._info = tie = Tie()
+        tie.base = base
+        tie.prim = prim
+        tie.params = params
+        return
+    bm = meta_of(base)
+    om = meta_of(out)
+    om.version = bm.version
     if bm.base is None:
         om.base, om.view = base, ((prim, params),)
     else:

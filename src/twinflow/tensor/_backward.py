@@ -152,8 +152,7 @@ def run_backward(
     """Walk back from `roots`. With `inputs`, returns their gradients (or accumulates into only them); else fills
     the `.grad` of every leaf."""
     goal = None if inputs is None else _Goal(inputs)
-    before = MODE.grad, MODE.quiet_views
-    MODE.grad, MODE.quiet_views = create_graph, not create_graph
+    before, MODE.grad = MODE.grad, create_graph
     try:
         _walk(roots, grads, goal, retain_graph, create_graph)
         if goal is None or inputs is None:
@@ -165,7 +164,7 @@ def run_backward(
                     accumulate_grad(t, value, create_graph, shared, MODE.tracer)
         return goal.found
     finally:
-        MODE.grad, MODE.quiet_views = before
+        MODE.grad = before
 
 
 def _walk(

@@ -16,7 +16,6 @@ class _ThreadMode(threading.local):
     grad = True
     inference = False
     anomaly = False
-    quiet_views = False  # within backward: results are temporaries, and views need not know what they look at
     tracer: Any = None  # the innermost tracer of this thread
     transforms: tuple[Any, ...] = ()  # the running transformations of this thread, outermost first
 
@@ -123,18 +122,6 @@ class set_grad_enabled(_Switch):
     def __call__(self, fn: Any) -> Any:
         MODE.grad = self._before  # used as a decorator: the call, not the decoration, switches
         return super().__call__(fn)
-
-    def _args(self) -> tuple[Any, ...]:
-        return (self._value,)
-
-
-class quiet_views(_Switch):
-    """Within it views are not tied to what they look at: for computations whose intermediate results nobody sees."""
-
-    _flag = "quiet_views"
-
-    def __init__(self, quiet: bool) -> None:
-        self._value = quiet
 
     def _args(self) -> tuple[Any, ...]:
         return (self._value,)

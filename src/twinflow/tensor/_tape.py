@@ -7,7 +7,7 @@ them is in `_backward`.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,17 +62,17 @@ class GradNode:
         "args", "edges", "hooks", "line", "n_out", "out", "params", "prehooks", "prim", "seq", "versions",
     )  # fmt: skip
 
-    args: tuple[Any, ...] | list[Any] | None
-    edges: list[Edge]
+    args: Sequence[Any] | None
+    edges: Sequence[Edge]
     hooks: list[Callable[..., Any]] | None  # on the gradients this node sends out
     line: tuple[str, int, str] | None
     n_out: int
-    out: list[tuple[Any, list[int] | None, int]] | None
+    out: Sequence[tuple[Any, list[int] | None, int]] | None
     params: dict[str, Any]
     prehooks: dict[int, list[Any]] | None  # on the gradients that reach its outputs
     prim: Primitive
     seq: int
-    versions: list[int] | None  # one per operand, -1 where nothing is kept
+    versions: Sequence[int] | None  # one per operand, -1 where nothing is kept
 
     def add_prehook(self, index: int, hook: Callable[[Tensor], Tensor]) -> None:
         """Let `hook` see (and replace) the gradient that reaches output `index`."""
@@ -117,62 +117,40 @@ def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
     """
     if prim.vjp is None:
         return
-    node = GradNode()
-    node.seq = next(_sequence)
-    node.prim = prim
-    node.params = params
-    node.out = node.versions = node.hooks = node.prehooks = node.line = None
-    if SPECIAL.count and (MODE.anomaly or MODE.tracer is not None):
-        node.line = user_location()
+    n = len(args)
+    if n <= 2 and n and prim.n_out == 1 and not SPECIAL.count:
+        if n == 1:
+            record_unary(prim, args[0], params, result)
+        else:
+            record_binary(prim, args[0], args[1], params, result)
+        return
     edges: list[Any] = []
+    wanted, bit = 0, 1
     for a in args:
-        m = a._meta if isinstance(a, Tensor) else None
+        m = a._info if isinstance(a, Tensor) else None
         if m is None or not m.requires_grad or (level and getattr(a._data, "level", 0) != level):
             edges.append(None)
-        elif m.base is None:
-            fn = m.grad_fn
-            edges.append((a, -1) if fn is None else (fn, m.index))
         else:
             edges.append(edge_to(a))
-    wanted = tuple([e is not None for e in edges])
-    flags, keeps_out = prim.kept.get(wanted) or prim.keep_for(wanted)
+            wanted |= bit
+        bit <<= 1
+    node = _node(prim, params, edges)
+    if SPECIAL.count and (MODE.anomaly or MODE.tracer is not None):
+        node.line = user_location()
+    flags, keeps_out = prim.kept.get(wanted | bit) or prim.keep_for(wanted, n)
     kept: list[Any] = []
-    for a, keep in zip(args, flags):
-        if not isinstance(a, Tensor):
-            kept.append(a)
-        elif keep:
-            m = a._meta
-            if m is None:
-                m = a._meta = new_meta()
-            elif m.inference:
-                raise GradientError(
-                    f"{prim.name}: a tensor made in inference_mode cannot be kept for backward; clone() it"
-                )
-            if node.versions is None:
-                node.versions = [-1] * len(args)
-            node.versions[len(kept)] = m.version[0]
-            kept.append(a)
-        else:
-            data = a._data
-            spec = Spec()
-            spec.shape = data.shape
-            spec.np_dtype = data.dtype
-            kept.append(spec)
-    node.edges = edges
+    versions = [-1] * n
+    for i, a in enumerate(args):
+        if isinstance(a, Tensor):
+            if flags[i]:
+                versions[i] = _version_to_keep(prim, a)
+                node.versions = versions
+            else:
+                a = _spec_of(a._data)
+        kept.append(a)
     node.args = kept
     if prim.n_out == 1:
-        node.n_out = 1
-        data = result._data
-        if data.dtype.kind in "fcV":
-            m = result._meta = Meta()
-            m.version = [0]
-            m.requires_grad = True
-            m.grad_fn = node
-            m.index = 0
-            m.base = m.grad = m.hooks = None
-            m.retains = m.inference = False
-            if keeps_out:
-                node.out = [(data, m.version, 0)]
+        _mark(node, result, keeps_out)
         return
     node.n_out = len(result)
     saved: list[tuple[Any, list[int] | None, int]] = []
@@ -187,6 +165,111 @@ def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
             saved.append((t._data, None, 0))
     if keeps_out:
         node.out = saved
+
+
+# The two cases that models are made of, in plain evaluation; each line here is paid once per operation.
+
+
+def record_unary(prim: Primitive, a: Tensor, params: dict[str, Any], result: Tensor) -> None:
+    """`record` for one operand, which requires gradients, and one result, in plain evaluation."""
+    m = a._info
+    if type(m) is Meta and m.base is None:
+        fn = m.grad_fn
+        edge = (a, -1) if fn is None else (fn, m.index)
+    else:
+        edge = edge_to(a)
+    node = _node(prim, params, (edge,))
+    flags, keeps_out = prim.kept.get(3) or prim.keep_for(1, 1)
+    if flags[0]:
+        node.versions = (_version_to_keep(prim, a),)
+        node.args = (a,)
+    else:
+        node.args = (_spec_of(a._data),)
+    _mark(node, result, keeps_out)
+
+
+def record_binary(prim: Primitive, a: Any, b: Any, params: dict[str, Any], result: Tensor) -> None:
+    """`record` for two operands, tensors or numbers, and one result, in plain evaluation."""
+    to_a = to_b = None
+    wanted = 4
+    if isinstance(a, Tensor):
+        m = a._info
+        if m is not None and m.requires_grad:
+            wanted = 5
+            if type(m) is Meta and m.base is None:
+                fn = m.grad_fn
+                to_a = (a, -1) if fn is None else (fn, m.index)
+            else:
+                to_a = edge_to(a)
+    if isinstance(b, Tensor):
+        m = b._info
+        if m is not None and m.requires_grad:
+            wanted += 2
+            if type(m) is Meta and m.base is None:
+                fn = m.grad_fn
+                to_b = (b, -1) if fn is None else (fn, m.index)
+            else:
+                to_b = edge_to(b)
+    node = _node(prim, params, (to_a, to_b))
+    (keep_a, keep_b), keeps_out = prim.kept.get(wanted) or prim.keep_for(wanted - 4, 2)
+    va = vb = -1
+    if keep_a:
+        if isinstance(a, Tensor):
+            va = _version_to_keep(prim, a)
+    elif isinstance(a, Tensor):
+        a = _spec_of(a._data)
+    if keep_b:
+        if isinstance(b, Tensor):
+            vb = _version_to_keep(prim, b)
+    elif isinstance(b, Tensor):
+        b = _spec_of(b._data)
+    node.args = (a, b)
+    if va >= 0 or vb >= 0:
+        node.versions = (va, vb)
+    _mark(node, result, keeps_out)
+
+
+def _node(prim: Primitive, params: dict[str, Any], edges: Any) -> GradNode:
+    node = GradNode()
+    node.seq = next(_sequence)
+    node.prim = prim
+    node.params = params
+    node.edges = edges
+    node.n_out = 1
+    node.out = node.versions = node.hooks = node.prehooks = node.line = None
+    return node
+
+
+def _spec_of(data: Any) -> Spec:
+    spec = Spec()
+    spec.shape = data.shape
+    spec.np_dtype = data.dtype
+    return spec
+
+
+def _version_to_keep(prim: Primitive, a: Tensor) -> int:
+    """The version of an operand that is kept for backward."""
+    m = a._meta
+    if m is None:
+        m = a._meta = new_meta()
+    elif m.inference:
+        raise GradientError(f"{prim.name}: a tensor made in inference_mode cannot be kept for backward; clone() it")
+    return m.version[0]
+
+
+def _mark(node: GradNode, result: Tensor, keeps_out: bool) -> None:
+    """Let the only result of a node require gradients, if it has a type that can."""
+    data = result._data
+    if data.dtype.kind in "fcV":
+        m = result._info = Meta()
+        m.version = [0]
+        m.requires_grad = True
+        m.grad_fn = node
+        m.index = 0
+        m.base = m.grad = m.hooks = None
+        m.retains = m.inference = False
+        if keeps_out:
+            node.out = ((data, m.version, 0),)
 
 
 def saved_operands(node: GradNode) -> Any:

@@ -13,8 +13,8 @@ import numpy as np
 
 from twinflow.core import FROM_NUMPY, DType
 from twinflow.core.errors import GradientError, TraceError
-from twinflow.graph import Node
-from twinflow.tensor._mode import MODE
+from twinflow.graph import Node, Primitive
+from twinflow.tensor._mode import MODE, SPECIAL
 
 
 class Meta:
@@ -39,6 +39,25 @@ class Meta:
     view: tuple[Any, ...]  # ((primitive, params), ...) from base to here
 
 
+class Tie:
+    """What a view of a tensor outside differentiation remembers until somebody asks for its Meta: where it came from.
+
+    `prim` is the primitive that made it, or a function (base, params) -> ((primitive, params), ...).
+    """
+
+    __slots__ = ("base", "params", "prim")
+
+    base: Tensor
+    params: Any
+    prim: Any
+
+    @property
+    def requires_grad(self) -> bool:
+        """True once the base was written in place with a value that requires gradients."""
+        m = self.base._info
+        return m is not None and m.requires_grad
+
+
 def new_meta(version: list[int] | None = None) -> Meta:
     """A Meta of a tensor that nothing is known of; `version` is given for one that shares memory."""
     m = Meta()
@@ -61,10 +80,10 @@ class Tensor:
     tensor([2., 4.])
     """
 
-    __slots__ = ("__weakref__", "_data", "_meta")
+    __slots__ = ("__weakref__", "_data", "_info")
 
     _data: Any
-    _meta: Meta | None
+    _info: Any  # None, a Meta, or a Tie that becomes one when `_meta` is read; fast paths look here
 
     if TYPE_CHECKING:  # `twinflow.ops` attaches operators and methods; type checkers learn of them here
 
@@ -115,6 +134,15 @@ class Tensor:
         def __index__(self) -> int: ...
         def __getattr__(self, name: str) -> Any: ...
 
+    @property
+    def _meta(self) -> Meta | None:
+        info = self._info
+        return _resolve(self, info) if type(info) is Tie else info
+
+    @_meta.setter
+    def _meta(self, meta: Meta | None) -> None:
+        self._info = meta
+
     # -- what it is ---------------------------------------------------------------------------------------------
 
     @property
@@ -135,7 +163,7 @@ class Tensor:
     @property
     def requires_grad(self) -> bool:
         """Whether operations on this tensor are recorded for differentiation."""
-        m = self._meta
+        m = self._info
         return m is not None and m.requires_grad
 
     @requires_grad.setter
@@ -171,13 +199,16 @@ class Tensor:
         m = self._meta
         if m is None:
             return None
-        if MODE.tracer is not None:
+        if SPECIAL.count and MODE.tracer is not None:
             MODE.tracer.touch_grad(self, reads=True)
         return m.grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
-        if value is None and self._meta is None:
+        if value is None and not SPECIAL.count:  # the hot path of zero_grad
+            m = self._meta
+            if m is not None:
+                m.grad = None
             return
         if value is not None:
             if not isinstance(value, Tensor):
@@ -251,8 +282,20 @@ def wrap(data: Any) -> Tensor:
     """A tensor around a payload."""
     t: Tensor = _new(Tensor)
     t._data = data
-    t._meta = None
+    t._info = None
     return t
+
+
+def _resolve(t: Tensor, tie: Tie) -> Meta:
+    """The Meta of a view, which shares the version counter of its base."""
+    base, prim = tie.base, tie.prim
+    bm = meta_of(base)
+    m = new_meta(bm.version)
+    steps = ((prim, tie.params),) if isinstance(prim, Primitive) else prim(base, tie.params)
+    m.base, m.view = (base, steps) if bm.base is None else (bm.base, (*bm.view, *steps))
+    m.seen = -1  # whether the base was written in between is not known: look when it matters
+    t._info = m
+    return m
 
 
 def meta_of(t: Tensor) -> Meta:
