@@ -15,6 +15,7 @@ from twinflow.nn._module import Module
 from twinflow.nn._parameter import Parameter
 from twinflow.nn.functional._linear import linear
 from twinflow.ops import empty, matmul, relu, sigmoid, tanh, zeros
+from twinflow.ops._unstack import unstack
 from twinflow.tensor import Tensor, no_grad
 
 State = tuple[Tensor, ...]
@@ -28,9 +29,9 @@ class Weights(NamedTuple):
     hr: Tensor | None = None  # [P, H]: an LSTM's projection
 
 
-def _gates(x: Tensor, n: int) -> list[Tensor]:
+def _gates(x: Tensor, n: int) -> tuple[Tensor, ...]:
     size = x.shape[-1] // n
-    return [x[..., k * size : (k + 1) * size] for k in range(n)]
+    return unstack(x.reshape(*x.shape[:-1], n, size), x.ndim - 1)
 
 
 def rnn_step(activation: Callable[[Tensor], Tensor]) -> Callable[[Tensor, State, Weights], State]:

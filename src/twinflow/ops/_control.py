@@ -20,6 +20,7 @@ from twinflow.ops._create import arange, as_tensor
 from twinflow.ops._declare import call
 from twinflow.ops._scan import check_length, scan_p
 from twinflow.ops._shaping import stack
+from twinflow.ops._unstack import unstack
 from twinflow.tensor import MODE, Tensor, apply, operand_aval, payload
 
 
@@ -104,8 +105,9 @@ def _scan_now(
     step: Any, carry: list[Tensor], xs: list[Tensor], n: int, reverse: bool
 ) -> tuple[list[Tensor], list[Tensor]]:
     rows: list[list[Tensor]] = []
+    slices = [unstack(x, 0) for x in xs]
     for t in builtins.reversed(range(n)) if reverse else range(n):
-        new, ys = step(*carry, *[x[t] for x in xs])
+        new, ys = step(*carry, *[x[t] for x in slices])
         _check_carry("scan", carry, new)
         carry = new
         rows.append(ys)
