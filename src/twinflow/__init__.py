@@ -4,6 +4,7 @@ The names at this level are PyTorch's: `import twinflow as torch` is the migrati
 """
 
 from twinflow import autodiff as autodiff
+from twinflow import autograd as autograd
 from twinflow import data as data
 from twinflow import fft as fft
 from twinflow import func as func

@@ -35,23 +35,7 @@ def grad(
     """
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    if grad_outputs is None:
-        given: list[Any] = [None] * len(outs)
-    else:
-        given = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
-    vectors = []
-    for k, (o, g) in enumerate(zip(outs, given)):
-        if g is None:
-            if o._data.size != 1:
-                raise GradientError(
-                    f"grad: output {k} has shape {tuple(o.shape)}; without grad_outputs it must have one element"
-                )
-            g = ones_like(o)
-        elif tuple(g.shape) != tuple(o.shape):
-            raise GradientError(
-                f"grad: grad_outputs[{k}] has shape {tuple(g.shape)}, but the output has {tuple(o.shape)}"
-            )
-        vectors.append(g)
+    vectors = _vectors("grad", outs, grad_outputs)
     retain = create_graph if retain_graph is None else retain_graph
     found = run_backward(outs, vectors, inputs=ins, retain_graph=retain, create_graph=create_graph, accumulate=False)
     for k, g in enumerate(found):
@@ -61,3 +45,53 @@ def grad(
             elif not allow_unused:
                 raise GradientError(f"grad: no output depends on input {k}; pass allow_unused=True to get None for it")
     return tuple(found)
+
+
+def backward(
+    tensors: Tensor | Sequence[Tensor],
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Any = None,
+) -> None:
+    """Accumulate the gradients of several tensors into `.grad` of the leaves (or of `inputs`), in one walk.
+
+    >>> import twinflow
+    >>> x = twinflow.tensor(2.0, requires_grad=True)
+    >>> twinflow.autograd.backward([x * x, x * 3])
+    >>> x.grad
+    tensor(7.)
+    """
+    outs = [tensors] if isinstance(tensors, Tensor) else list(tensors)
+    vectors = _vectors("backward", outs, grad_tensors)
+    run_backward(
+        outs,
+        vectors,
+        inputs=[inputs] if isinstance(inputs, Tensor) else inputs,
+        retain_graph=create_graph if retain_graph is None else retain_graph,
+        create_graph=create_graph,
+    )
+
+
+def _vectors(op: str, outs: list[Tensor], given: Any) -> list[Tensor]:
+    """The vector of the product for each output: ones for outputs with one element where none is given."""
+    if given is None:
+        gs: list[Any] = [None] * len(outs)
+    else:
+        gs = [given] if isinstance(given, Tensor) else list(given)
+    if len(gs) != len(outs):
+        raise GradientError(f"{op}: {len(outs)} outputs, but {len(gs)} vectors for them")
+    vectors = []
+    for k, (o, g) in enumerate(zip(outs, gs)):
+        if g is None:
+            if o._data.size != 1:
+                raise GradientError(
+                    f"{op}: output {k} has shape {tuple(o.shape)}; without a vector for it, it must have one element"
+                )
+            g = ones_like(o)
+        elif tuple(g.shape) != tuple(o.shape):
+            raise GradientError(
+                f"{op}: the vector for output {k} has shape {tuple(g.shape)}, the output {tuple(o.shape)}"
+            )
+        vectors.append(g)
+    return vectors

@@ -55,6 +55,11 @@ class Generator:
         """The seed of the stream."""
         return int(self._state._data[0])
 
+    @property
+    def state(self) -> Tensor:
+        """(seed, offset) itself, int64[2]: what draws read and write."""
+        return self._state
+
     def get_state(self) -> Tensor:
         """A copy of (seed, offset), int64[2]."""
         return wrap(self._state._data.copy())

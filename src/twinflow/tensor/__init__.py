@@ -25,6 +25,7 @@ from twinflow.tensor._mode import next_level as next_level
 from twinflow.tensor._mode import no_grad as no_grad
 from twinflow.tensor._mode import set_grad_enabled as set_grad_enabled
 from twinflow.tensor._tape import GradNode as GradNode
+from twinflow.tensor._tape import Packed as Packed
 from twinflow.tensor._tape import edge_to as edge_to
 from twinflow.tensor._tape import record as record
 from twinflow.tensor._tape import record_binary as record_binary
@@ -47,6 +48,7 @@ from twinflow.tensor._tracer import host_scalar as host_scalar
 from twinflow.tensor._tracer import is_tracing as is_tracing
 from twinflow.tensor._tracer import paused_tracing as paused_tracing
 from twinflow.tensor._tracer import refuse_tracing as refuse_tracing
+from twinflow.tensor._transform import JvpLevel as JvpLevel
 from twinflow.tensor._transform import VmapLevel as VmapLevel
 from twinflow.tensor._transform import innermost_level as innermost_level
 from twinflow.tensor._transform import is_inexact as is_inexact

@@ -17,6 +17,7 @@ class _ThreadMode(threading.local):
     inference = False
     anomaly = False
     tracer: Any = None  # the innermost tracer of this thread
+    saved_hooks: tuple[Any, ...] = ()  # (pack, unpack) for tensors kept for backward, innermost last
     transforms: tuple[Any, ...] = ()  # the running transformations of this thread, outermost first
 
 

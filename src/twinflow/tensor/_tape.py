@@ -149,7 +149,13 @@ def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
                 a = _spec_of(a._data)
         kept.append(a)
     node.args = kept
-    if prim.n_out == 1:
+    _mark_results(node, result, keeps_out)
+    if SPECIAL.count and MODE.saved_hooks:
+        _pack(node)
+
+
+def _mark_results(node: GradNode, result: Any, keeps_out: bool) -> None:
+    if node.prim.n_out == 1:
         _mark(node, result, keeps_out)
         return
     node.n_out = len(result)
@@ -282,6 +288,8 @@ def saved_operands(node: GradNode) -> Any:
         )
     versions = node.versions
     if versions is not None:
+        if type(versions) is _PackedOperands:
+            return versions.unpack(args)
         for i, version in enumerate(versions):
             if version >= 0 and args[i]._meta.version[0] != version:
                 raise _overwritten(node, f"operand {i} of shape {tuple(args[i].shape)}")
@@ -292,6 +300,9 @@ def saved_result(node: GradNode) -> Any:
     """The result (or tuple of them) for rules that need it; with its place on the tape if these are recorded."""
     ys = []
     for i, (data, cell, version) in enumerate(node.out or ()):
+        if type(data) is Packed:
+            ys.append(data.unpack())
+            continue
         if cell is not None and cell[0] != version:
             raise _overwritten(node, "its result")
         y = wrap(data)
@@ -309,3 +320,56 @@ def _overwritten(node: GradNode, what: str) -> GradientError:
         f"the derivative of {node.prim.name} needs {what}, which was overwritten in place after it was used{hint}; "
         "use the out-of-place operation, or clone() first"
     )
+
+
+# -- hooks on what is kept --------------------------------------------------------------------------------------
+
+
+class Packed:
+    """A kept tensor as a pack hook left it: its unpack hook gives it back."""
+
+    __slots__ = ("handle", "hook", "leaf", "place")
+
+    def __init__(self, t: Tensor, pack: Callable[[Tensor], Any], unpack: Callable[[Any], Tensor], place: Edge) -> None:
+        self.place = place
+        self.leaf = t if place is not None and place[1] == -1 else None
+        self.handle = pack(t)
+        self.hook = unpack
+
+    def unpack(self) -> Tensor:
+        """The tensor, with its place on the tape if operations are recorded."""
+        value = self.hook(self.handle)
+        if not isinstance(value, Tensor):
+            raise GradientError(
+                f"saved_tensors_hooks: the unpack hook must return a tensor, not {type(value).__name__}"
+            )
+        if not MODE.grad or self.place is None:
+            return value
+        if self.leaf is not None:
+            return self.leaf
+        y = wrap(value._data)
+        m = y._meta = new_meta()
+        m.requires_grad = True
+        m.grad_fn, m.index = self.place
+        return y
+
+
+class _PackedOperands(list[int]):
+    """Stands in the place of a node's versions when its operands are packed."""
+
+    def unpack(self, args: Any) -> list[Any]:
+        return [a.unpack() if type(a) is Packed else a for a in args]
+
+
+def _pack(node: GradNode) -> None:
+    pack, unpack = MODE.saved_hooks[-1]
+    if node.versions is not None:
+        node.args = [
+            Packed(a, pack, unpack, edge_to(a)) if v >= 0 else a for a, v in zip(node.args or (), node.versions)
+        ]
+        node.versions = _PackedOperands()
+    if node.out is not None:
+        node.out = [
+            (Packed(wrap(data), pack, unpack, None if cell is None else (node, i)), cell, version)
+            for i, (data, cell, version) in enumerate(node.out)
+        ]

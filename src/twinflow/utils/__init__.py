@@ -1,5 +1,6 @@
-"""Saving and loading, and `utils.data`."""
+"""Saving and loading, `utils.data` and `utils.checkpoint`."""
 
+from twinflow.utils import checkpoint as checkpoint
 from twinflow.utils import data as data
 from twinflow.utils._save import load as load
 from twinflow.utils._save import save as save
