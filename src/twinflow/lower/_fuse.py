@@ -176,6 +176,9 @@ class Fuser:
         def push(x: Any, space: tuple[int | None, ...], shape: tuple[int, ...]) -> None:
             if isinstance(x, Node):
                 lead = len(space) - len(x.aval.shape)
+                if lead < 0:  # an operand with more axes than the result runs along none of its own
+                    stack.append((x, (-1,) * len(x.aval.shape)))
+                    return
                 stack.append((x, tuple(None if n == 1 else a for a, n in zip(space[lead:], x.aval.shape))))
 
         base_shape = node.inputs[0].aval.shape if node.op in REDUCTIONS else node.aval.shape

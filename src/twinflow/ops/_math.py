@@ -113,7 +113,7 @@ def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: s
             return slow(input, other)
         try:
             out = ufunc(a, b)
-        except ValueError:
+        except (ValueError, TypeError):
             return slow(input, other)  # it fails again, with the right words
         t: Tensor = _new(Tensor)
         t._data = out if type(out) is np.ndarray else np.asarray(out)
