@@ -10,9 +10,9 @@ from twinflow.core import broadcast_shapes
 from twinflow.core.errors import DTypeError
 from twinflow.graph import Aval, Primitive, Sample
 from twinflow.graph.lowering import Contraction
-from twinflow.ops._declare import calls, conjugate, want
+from twinflow.ops._declare import F32, F64, calls, conjugate, want
 from twinflow.ops._shape import permute, reshape, to_front
-from twinflow.tensor import Tensor, apply, sum_to
+from twinflow.tensor import MODE, SPECIAL, Tensor, apply, is_plain, record_binary, sum_to, wrap
 
 
 def _matmul_out(a: Aval, b: Aval) -> Aval:
@@ -34,13 +34,33 @@ def _np_matmul(a: Any, b: Any) -> Any:
 
 
 def swap_last(x: Tensor) -> Tensor:
-    """The last two axes exchanged: the transpose of each matrix."""
+    """The last two axes exchanged: the transpose of each matrix. For rules: the result is not tied to `x` as a view."""
     n = len(x._data.shape)
-    return apply(permute, x, axes=(*range(n - 2), n - 1, n - 2) if n != 2 else (1, 0))
+    if n == 2 and is_plain(x):
+        return wrap(x._data.T)
+    return apply(permute, x, axes=(*range(n - 2), n - 1, n - 2))
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """a @ b for operands of one type with at least 2 axes."""
+    if not SPECIAL.count:
+        x, y = a._data, b._data
+        d = x.dtype
+        # small matrices, where `dot` starts faster than anything else
+        if (d is F32 or d is F64) and y.dtype is d and x.ndim == 2 == y.ndim and x.size < 4096:
+            try:
+                result = wrap(x.dot(y))
+            except ValueError:
+                return apply(matmul, a, b)  # it fails again, with the right words
+            m, n = a._info, b._info
+            if ((m is not None and m.requires_grad) or (n is not None and n.requires_grad)) and MODE.grad:
+                record_binary(matmul, a, b, {}, result)
+            return result
+    return apply(matmul, a, b)
 
 
 def _wrt_a(g: Tensor, _y: Any, _a: Any, b: Tensor) -> Tensor:
-    return sum_to(apply(matmul, g, swap_last(conjugate(b))), tuple(_a.shape))
+    return sum_to(product(g, swap_last(conjugate(b))), tuple(_a.shape))
 
 
 def _wrt_b(g: Tensor, _y: Any, a: Tensor, _b: Any) -> Tensor:
@@ -51,7 +71,7 @@ def _wrt_b(g: Tensor, _y: Any, a: Tensor, _b: Any) -> Tensor:
         if a._data.size:
             g2 = apply(reshape, g, shape=(a._data.size // k, n))
             return apply(matmul, swap_last(conjugate(a2)), g2)
-    return sum_to(apply(matmul, swap_last(conjugate(a)), g), shape)
+    return sum_to(product(swap_last(conjugate(a)), g), shape)
 
 
 def _matmul_batch(args: Any, axes: Any) -> Any:

@@ -15,6 +15,7 @@ from twinflow.graph.lowering import Elementwise
 from twinflow.tensor import Tensor, apply
 
 BF16 = np.dtype(ml_dtypes.bfloat16)
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)  # the types of fast paths: NumPy has one object for each
 FLOATS = ("float32", "float64", "float16", "bfloat16")
 COMPLEX = ("complex64", "complex128")
 INTS = ("int64", "int32", "int16", "int8", "uint8")

@@ -13,7 +13,7 @@ from twinflow.ops._declare import call
 from twinflow.ops._gather import put_add, take
 from twinflow.ops._promote import is_number
 from twinflow.ops._shape import expand, permute, reshape, slice_
-from twinflow.tensor import MODE, SPECIAL, Tensor, apply, array_of, assign, check_writable, meta_of, wrap
+from twinflow.tensor import MODE, SPECIAL, Tensor, apply, array_of, assign, check_writable, meta_of, view_of, wrap
 
 
 class Plan:
@@ -187,16 +187,47 @@ def _flat_index(plan: Plan, axes: list[int]) -> tuple[Tensor, tuple[int, ...]]:
     return flat, common
 
 
+_BASIC = frozenset({int, slice, type(None), type(Ellipsis)})  # bool is not int here
+
+
+def _basic_steps(base: Tensor, index: Any) -> tuple[Any, ...]:
+    """The primitives that an index without tensors stands for."""
+    shape = tuple(base._data.shape)
+    plan = plan_index(base, index)
+    where = {"starts": tuple(plan.starts), "stops": tuple(plan.stops), "steps": tuple(plan.steps)}
+    return (
+        ((slice_, where), (reshape, {"shape": tuple(plan.shape)}))
+        if shape
+        else ((reshape, {"shape": tuple(plan.shape)}),)
+    )
+
+
+def _basic_view(x: Tensor, index: Any) -> np.ndarray[Any, Any] | None:
+    """What NumPy sees under an index of integers, slices, None and `...`; None for others, and where it fails."""
+    if type(index) is tuple:
+        for e in index:
+            if type(e) not in _BASIC:
+                return None
+    elif type(index) not in _BASIC:
+        return None
+    try:
+        out = x._data[index]
+        if type(out) is np.ndarray:
+            return out
+        part: np.ndarray[Any, Any] = x._data[(*index, ...) if type(index) is tuple else (index, ...)]
+    except (IndexError, ValueError, TypeError):
+        return None
+    return part
+
+
 def getitem(x: Tensor, index: Any) -> Tensor:
     """x[index] with NumPy's and PyTorch's rules."""
-    if type(index) is int and not SPECIAL.count and x._data.ndim:  # the common case, without a plan
-        n = x._data.shape[0]
-        if -n <= index < n:
-            i = index + n if index < 0 else index
-            rest = x._data.shape[1:]
-            zeros, ones = (0,) * len(rest), (1,) * len(rest)
-            part = apply(slice_, x, starts=(i, *zeros), stops=(i + 1, *rest), steps=(1, *ones))
-            return apply(reshape, part, shape=rest)
+    if not SPECIAL.count:
+        out = _basic_view(x, index)
+        if out is not None:
+            view = view_of(_basic_steps, x, out, index)
+            if view is not None:
+                return view
     plan = plan_index(x, index)
     part = basic_part(x, plan)
     if not plan.advanced:
@@ -218,6 +249,15 @@ def getitem(x: Tensor, index: Any) -> Tensor:
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:
     """x[index] = value: writes through, with the tape moved along."""
+    if not SPECIAL.count and type(value) in (int, float) and x._data.dtype.kind == "f":
+        m = x._meta
+        if m is None or not (m.requires_grad or m.base is not None or m.inference):
+            part = _basic_view(x, index)
+            if part is not None and part.flags.writeable:
+                part[...] = value
+                if m is not None:
+                    m.version[0] += 1
+                return
     if not isinstance(value, Tensor):
         value = tensor(value, dtype=x.dtype)
     plan = plan_index(x, index)

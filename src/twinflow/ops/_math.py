@@ -13,7 +13,7 @@ from twinflow.graph import Primitive
 from twinflow.ops import _binary as B
 from twinflow.ops import _unary as U
 from twinflow.ops._promote import F32, F64, as_inexact, is_number, promote, to_tensor_arg
-from twinflow.tensor import MODE, SPECIAL, Tensor, apply, record_binary, record_unary, update
+from twinflow.tensor import MODE, SPECIAL, Tensor, apply, is_plain, record_binary, record_unary, update, wrap
 from twinflow.tensor._tensor import _new
 
 Fn = Callable[..., Tensor]
@@ -321,12 +321,17 @@ def logical_xor(input: Tensor, other: Tensor) -> Tensor:
 def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     """`input` where the condition holds and `other` elsewhere; with the condition alone, the positions where it holds."""
     c = to_tensor_arg(condition, "where", "condition")
+    if not SPECIAL.count and isinstance(input, Tensor) and isinstance(other, Tensor):
+        a, b = input._data, other._data
+        if c._data.dtype.kind == "b" and a.dtype is b.dtype and a.shape == b.shape == c._data.shape:
+            if is_plain(input) and is_plain(other):
+                return wrap(np.where(c._data, a, b))
     if input is None and other is None:
         return c.nonzero(as_tuple=True)
     if c._data.dtype.kind != "b":
         c = ne(c, 0)
-    a, b = promote("where", input, other)
-    return apply(B.where, c, a, b)
+    x, y = promote("where", input, other)
+    return apply(B.where, c, x, y)
 
 
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:

@@ -382,7 +382,7 @@ _set(
     uniform_=G.uniform_, normal_=G.normal_,
 )  # fmt: skip
 for _name, _get in {
-    "T": lambda self: P.permute(self, tuple(range(self.ndim))[::-1]), "mT": lambda self: P.transpose(self, -2, -1), "H": lambda self: M.conj(P.t(self)),
+    "T": P.reversed_axes, "mT": lambda self: P.transpose(self, -2, -1), "H": lambda self: M.conj(P.t(self)),
     "mH": lambda self: M.conj(P.transpose(self, -2, -1)), "real": M.real, "imag": M.imag, "device": _device, "nbytes": lambda self: self._data.size * self.dtype.itemsize,
     "itemsize": lambda self: self.dtype.itemsize, "is_sparse": lambda self: False, "is_cuda": lambda self: False,
 }.items():  # fmt: skip

@@ -6,9 +6,10 @@ from typing import Any
 
 from twinflow.core.errors import ShapeError
 from twinflow.ops._contract import matmul as matmul_
-from twinflow.ops._promote import F32, F64, promote, to_tensor_arg
+from twinflow.ops._contract import product
+from twinflow.ops._promote import promote, to_tensor_arg
 from twinflow.ops._shape import reshape
-from twinflow.tensor import MODE, SPECIAL, Tensor, apply, record_binary, wrap
+from twinflow.tensor import Tensor, apply
 
 
 def matmul(input: Tensor, other: Tensor) -> Tensor:
@@ -18,23 +19,11 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 
     Raises: ShapeError if the inner extents differ or an operand has no axis.
     """
-    if not SPECIAL.count and isinstance(input, Tensor) and isinstance(other, Tensor):
+    if isinstance(input, Tensor) and isinstance(other, Tensor):
         x, y = input._data, other._data
-        d = x.dtype
-        # the fast path: small matrices, where `dot` starts faster than anything else
-        if (d is F32 or d is F64) and y.dtype is d and x.ndim == 2 == y.ndim and x.size < 4096:
-            try:
-                out = x.dot(y)
-            except ValueError:
-                return apply(matmul_, input, other)  # it fails again, with the right words
-            result: Tensor = wrap(out)
-            m, n = input._info, other._info
-            if ((m is not None and m.requires_grad) or (n is not None and n.requires_grad)) and MODE.grad:
-                record_binary(matmul_, input, other, {}, result)
-            return result
+        if x.ndim == 2 == y.ndim and x.dtype is y.dtype:
+            return product(input, other)
     a, b = to_tensor_arg(input, "matmul"), to_tensor_arg(other, "matmul", "other")
-    if len(a._data.shape) == 2 == len(b._data.shape) and a._data.dtype is b._data.dtype:
-        return apply(matmul_, a, b)
     na, nb = len(a._data.shape), len(b._data.shape)
     if a._data.dtype is not b._data.dtype:
         a, b = promote("matmul", a, b)

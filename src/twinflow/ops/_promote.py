@@ -8,10 +8,10 @@ import numpy as np
 
 from twinflow.core import DType, as_dtype, get_default_dtype, python_dtype, result_dtype
 from twinflow.core.errors import DTypeError
+from twinflow.ops._declare import F32 as F32
+from twinflow.ops._declare import F64 as F64
 from twinflow.ops._shape import cast
 from twinflow.tensor import Tensor, apply, wrap
-
-F32, F64 = np.dtype(np.float32), np.dtype(np.float64)  # the types of fast paths: NumPy has one object for each
 
 
 def is_number(x: Any) -> bool:

@@ -40,7 +40,7 @@ def _out(name: str, *, empty: bool) -> Any:
 
 def spread(g: Tensor, shape: tuple[int, ...], axes: Axes, keepdim: bool) -> Tensor:
     """A reduced value repeated along the axes it was reduced over: the transpose of `sum`."""
-    if not keepdim and axes:
+    if not keepdim and axes != tuple(range(len(axes))):  # axes in front come back by broadcasting
         g = apply(reshape, g, shape=tuple(1 if i in axes else s for i, s in enumerate(shape)))
     return apply(expand, g, shape=tuple(shape))
 

@@ -37,7 +37,7 @@ def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = N
     """
     if not SPECIAL.count and dtype is None and isinstance(input, Tensor):
         a = input._data
-        if (a.dtype is F32 or a.dtype is F64) and type(keepdim) is bool:
+        if a.dtype is F32 or a.dtype is F64:
             return _sum(input, a, _axes(dim, a.ndim, "sum"), keepdim)
     x = _integral_up(to_tensor_arg(input, "sum"), dtype)
     return apply(R.sum_, x, axes=_axes(dim, x.ndim, "sum"), keepdim=keepdim)
@@ -56,7 +56,9 @@ _ALL_AXES = tuple([tuple(range(n)) for n in range(8)])
 
 
 def _sum(x: Tensor, a: Any, axes: tuple[int, ...], keepdim: bool) -> Tensor:
-    """The fast path: float32 or float64 in plain evaluation."""
+    """The sum over resolved axes in plain evaluation."""
+    if a.dtype is not F32 and a.dtype is not F64:
+        return apply(R.sum_, x, axes=axes, keepdim=keepdim)
     out = R.add_reduce(a, None if len(axes) == a.ndim else axes, None, None, keepdim)
     result: Tensor = result_of(R.sum_, x, out, {"axes": axes, "keepdim": keepdim})
     return result
@@ -86,7 +88,8 @@ def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = 
     n = 1
     for a in axes:
         n *= shape[a]
-    return true_divide(sum(x, axes, keepdim), n)
+    total = apply(R.sum_, x, axes=axes, keepdim=keepdim) if SPECIAL.count else _sum(x, x._data, axes, keepdim)
+    return true_divide(total, n)
 
 
 def var(

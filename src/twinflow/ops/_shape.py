@@ -10,7 +10,7 @@ from twinflow.core import DType, as_dtype, numel
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
 from twinflow.graph import Aval, Primitive, Sample
 from twinflow.graph.lowering import IndexMap, Named
-from twinflow.ops._declare import call, calls, want
+from twinflow.ops._declare import F32, F64, call, calls, want
 from twinflow.tensor import PICK, Tensor, apply
 
 Params = dict[str, Any]
@@ -163,10 +163,19 @@ def _expand_write(base: Tensor, value: Tensor, *, shape: tuple[int, ...]) -> Ten
     raise ShapeError("in-place: several elements of an expanded tensor share one place in memory; clone() it first")
 
 
+def _np_expand(x: Any, *, shape: tuple[int, ...]) -> Any:
+    if x.size == 1 and x.flags.c_contiguous and (x.dtype is F32 or x.dtype is F64) and len(shape) >= x.ndim:
+        # broadcast_to takes several microseconds, in which this looks at the one element with strides of 0
+        out: np.ndarray[Any, Any] = np.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
+        out.flags.writeable = False
+        return out
+    return np.broadcast_to(x, shape)
+
+
 expand: Primitive = Primitive(
     "expand",
     out=_expand_out,
-    ref=lambda x, *, shape: np.broadcast_to(x, shape),
+    ref=_np_expand,
     vjp=(_expand_vjp,),
     jvp="linear",
     batch=_expand_batch,

@@ -4,47 +4,89 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from twinflow.core import as_dtype, as_int, as_shape, infer_reshape, normalize_axes, normalize_axis, numel
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.ops import _shape as S
 from twinflow.ops._declare import call
 from twinflow.ops._promote import convert, promote, to_tensor_arg
-from twinflow.tensor import Tensor, apply
+from twinflow.tensor import MODE, SPECIAL, Tensor, apply, view_of, wrap
 
 
 def _sizes(args: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(args[0]) if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
 
 
+def _reshape_steps(base: Tensor, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    return ((S.reshape, {"shape": infer_reshape(tuple(base._data.shape), shape)}),)
+
+
 def reshape(input: Tensor, *shape: Any) -> Tensor:
     """The same elements under another shape; one extent may be -1. A view where memory allows it."""
     x = to_tensor_arg(input, "reshape")
-    return apply(S.reshape, x, shape=infer_reshape(tuple(x._data.shape), _sizes(shape)))
+    shape = _sizes(shape)
+    if not SPECIAL.count:
+        a = x._data
+        try:
+            out = a.reshape(shape)
+        except (ValueError, TypeError):
+            out = None  # the way through `infer_reshape` says what is wrong
+        # NumPy reads any negative extent as -1; and only what looks at the memory of `a` is a view
+        if (
+            out is not None
+            and (out.shape == shape or -1 in shape)
+            and (out.base is a or out.base is a.base is not None)
+        ):
+            view = view_of(_reshape_steps, x, out, shape)
+            if view is not None:
+                return view
+    return apply(S.reshape, x, shape=infer_reshape(tuple(x._data.shape), shape))
+
+
+def _permuted(x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Axes in another order, each counted from the front."""
+    if not SPECIAL.count:
+        view = view_of(S.permute, x, x._data.transpose(axes), {"axes": axes})
+        if view is not None:
+            return view
+    return apply(S.permute, x, axes=axes)
 
 
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """Axes in another order."""
     axes = normalize_axes(_sizes(dims), input.ndim, "permute")
-    return apply(S.permute, input, axes=axes)
+    if len(axes) != input.ndim:
+        return apply(S.permute, input, axes=axes)  # which says what is wrong
+    return _permuted(input, axes)
+
+
+def reversed_axes(input: Tensor) -> Tensor:
+    """`x.T`: the axes in reverse order."""
+    n = len(input._data.shape)
+    return _permuted(input, (1, 0) if n == 2 else tuple(range(n))[::-1])
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two axes exchanged."""
-    n = input.ndim
+    n = len(input._data.shape)
     a, b = normalize_axis(dim0, n, "transpose"), normalize_axis(dim1, n, "transpose")
     axes = list(range(n))
     if n:
         axes[a], axes[b] = b, a
-    return apply(S.permute, input, axes=tuple(axes))
+    return _permuted(input, tuple(axes))
 
 
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix; vectors stay."""
-    if input.ndim > 2:
+    n = len(input._data.shape)
+    if n == 2:
+        return _permuted(input, (1, 0))
+    if n > 2:
         raise ShapeError(
             f"t: a tensor with at most 2 axes is needed, not shape {tuple(input.shape)}; use .mT or transpose"
         )
-    return transpose(input, 0, 1) if input.ndim == 2 else input
+    return input
 
 
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
@@ -58,7 +100,7 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new axis of extent 1 at `dim`."""
     s = input._data.shape
     a = normalize_axis(dim, len(s) + 1, "unsqueeze")
-    return apply(S.reshape, input, shape=(*s[:a], 1, *s[a:]))
+    return reshape(input, *s[:a], 1, *s[a:])
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -69,7 +111,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     a, b = normalize_axis(start_dim, len(s), "flatten"), normalize_axis(end_dim, len(s), "flatten")
     if a > b:
         raise ArgumentError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    return apply(S.reshape, input, shape=(*s[:a], numel(s[a : b + 1]), *s[b + 1 :]))
+    return reshape(input, *s[:a], numel(s[a : b + 1]), *s[b + 1 :])
 
 
 def expand(input: Tensor, *sizes: Any) -> Tensor:
@@ -88,9 +130,29 @@ def broadcast_to(input: Tensor, size: Any) -> Tensor:
     return apply(S.expand, input, shape=as_shape(size))
 
 
+def _plain_alike(xs: list[Any]) -> bool:
+    """Whether all are tensors of one type, and nothing but plain evaluation without a gradient is going on."""
+    if SPECIAL.count:
+        return False
+    d = xs[0]._data.dtype if isinstance(xs[0], Tensor) else None
+    for x in xs:
+        if (
+            not isinstance(x, Tensor)
+            or x._data.dtype is not d
+            or (x._info is not None and x.requires_grad and MODE.grad)
+        ):
+            return False
+    return True
+
+
 def cat(tensors: Any, dim: int = 0) -> Tensor:
     """Tensors one after the other along an axis; types promote."""
     xs = list(tensors)
+    if type(dim) is int and xs and _plain_alike(xs):
+        try:
+            return wrap(np.concatenate([x._data for x in xs], dim))
+        except ValueError:
+            pass  # the slow way says what is wrong
     if not xs:
         raise ArgumentError("cat: at least one tensor is needed")
     if len(xs) > 1:

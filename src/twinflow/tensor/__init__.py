@@ -3,6 +3,7 @@
 from twinflow.tensor._apply import apply as apply
 from twinflow.tensor._apply import explain as explain
 from twinflow.tensor._apply import finish as finish
+from twinflow.tensor._apply import is_plain as is_plain
 from twinflow.tensor._apply import operand_aval as operand_aval
 from twinflow.tensor._apply import result_of as result_of
 from twinflow.tensor._apply import view_of as view_of

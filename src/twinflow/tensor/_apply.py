@@ -50,6 +50,12 @@ def apply(prim: Primitive, *args: Any, **params: Any) -> Any:
     return result
 
 
+def is_plain(x: Tensor) -> bool:
+    """Whether nothing but computing goes on with `x`: no trace, no transformation, nothing to record."""
+    m = x._info
+    return not SPECIAL.count and (m is None or not m.requires_grad or not MODE.grad)
+
+
 def result_of(prim: Primitive, x: Tensor, out: Any, params: dict[str, Any]) -> Any:
     """The end of a fast path: `out` is what `prim` makes of `x`, in plain evaluation, as NumPy has computed it."""
     t = _new(Tensor)

@@ -11,12 +11,14 @@ import numpy as np
 from twinflow.core import FROM_NUMPY, format_location
 from twinflow.core.errors import GradientError
 from twinflow.graph import find_primitive
-from twinflow.tensor._apply import apply
+from twinflow.tensor._apply import apply, is_plain
 from twinflow.tensor._mode import MODE
 from twinflow.tensor._tape import Edge, GradNode, Spec, edge_to, saved_operands, saved_result
 from twinflow.tensor._tensor import Tensor, wrap
 
 _ndarray = np.ndarray
+_add_reduce: Any = np.add.reduce
+_F32, _F64 = np.dtype(np.float32), np.dtype(np.float64)
 
 
 def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:
@@ -25,11 +27,10 @@ def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:
     if have == shape:
         return g
     lead = len(have) - len(shape)
-    if shape.count(1) == len(shape) and len(shape) <= 1:  # down to one element
-        g = apply(find_primitive("sum"), g, axes=tuple(range(len(have))), keepdim=False)
-        return g if not shape else apply(find_primitive("reshape"), g, shape=shape)
     axes = tuple(range(lead)) + tuple([lead + i for i, s in enumerate(shape) if s == 1 and have[lead + i] != 1])
-    if axes:
+    if axes and is_plain(g) and (g._data.dtype is _F32 or g._data.dtype is _F64):
+        g = wrap(np.asarray(_add_reduce(g._data, axes, None, None, lead == 0)))
+    elif axes:
         g = apply(find_primitive("sum"), g, axes=axes, keepdim=lead == 0)
     if g._data.shape != shape:
         g = apply(find_primitive("reshape"), g, shape=shape)
