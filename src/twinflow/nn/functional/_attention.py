@@ -75,11 +75,15 @@ def drop(x: Tensor, p: float, op: str) -> Tensor:
     return x * (bernoulli(full_like(x, 1.0 - p)) * (1.0 / (1.0 - p)))
 
 
-def repeat_heads(x: Tensor, n_heads: int, op: str, name: str) -> Tensor:
-    """Each head of [..., h, positions, features] repeated until there are `n_heads`: grouped queries share keys and values."""
-    if x.ndim < 3:
-        raise ShapeError(f"{op}: enable_gqa needs a heads axis: {name} is [..., heads, positions, features]")
-    have = x.shape[-3]
+def repeat_heads(query: Tensor, x: Tensor, op: str, name: str) -> Tensor:
+    """Each head of [..., h, positions, features] repeated until there are as many as the query has: grouped queries share
+    keys and values."""
+    if x.ndim < 3 or query.ndim < 3:
+        raise ShapeError(
+            f"{op}: enable_gqa needs a heads axis, [..., heads, positions, features], but the shapes of query and {name} are "
+            f"{tuple(query.shape)} and {tuple(x.shape)}"
+        )
+    n_heads, have = query.shape[-3], x.shape[-3]
     if have == n_heads:
         return x
     if have == 0 or n_heads % have:
@@ -141,7 +145,7 @@ def scaled_dot_product_attention(
     op = "scaled_dot_product_attention"
     _check_operands(op, query, key, value)
     if enable_gqa:
-        key, value = (repeat_heads(x, query.shape[-3], op, n) for x, n in ((key, "key"), (value, "value")))
+        key, value = repeat_heads(query, key, op, "key"), repeat_heads(query, value, op, "value")
     weights = attention_weights(query, key, attn_mask, is_causal, scale, op)
     return matmul(drop(weights, dropout_p, op), value)
 
