@@ -31,6 +31,7 @@ LEVEL = {
     "optim": 6,
     "special": 6,
     "utils": 6,
+    "array_api": 7,
     "train": 7,
     "keras": 7,
     "tf": 8,

@@ -3,6 +3,7 @@
 The names at this level are PyTorch's: `import twinflow as torch` is the migration guide.
 """
 
+from twinflow import array_api as array_api
 from twinflow import autodiff as autodiff
 from twinflow import autograd as autograd
 from twinflow import data as data

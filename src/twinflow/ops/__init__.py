@@ -175,6 +175,7 @@ from twinflow.ops._generator import randn_like as randn_like
 from twinflow.ops._generator import randperm as randperm
 from twinflow.ops._generator import seed as seed
 from twinflow.ops._generator import set_rng_state as set_rng_state
+from twinflow.ops._interchange import from_dlpack as from_dlpack
 from twinflow.ops._math import abs as abs
 from twinflow.ops._math import acos as acos
 from twinflow.ops._math import acosh as acosh

@@ -25,6 +25,17 @@ _COMPLEX = ("complex64", "complex128")
 _REAL = ("float32", "float64")
 
 
+def _strict(fn: Any, types: tuple[str, str]) -> Any:
+    """`fn` without the conversions that NumPy makes: the shape rule names the wrong type."""
+
+    def run(x: Any, **params: Any) -> Any:
+        if x.dtype.name not in types:
+            raise TypeError(x.dtype.name)
+        return fn(x, **params)
+
+    return run
+
+
 def _fft_out(x: Aval, *, axis: int, inverse: bool) -> Aval:
     _need("fft", x, axis, _COMPLEX)
     return x
@@ -33,7 +44,10 @@ def _fft_out(x: Aval, *, axis: int, inverse: bool) -> Aval:
 fft: Primitive = Primitive(
     "fft",
     out=_fft_out,
-    ref=lambda x, *, axis, inverse: np.fft.ifft(x, axis=axis, norm="forward") if inverse else np.fft.fft(x, axis=axis),
+    ref=_strict(
+        lambda x, *, axis, inverse: np.fft.ifft(x, axis=axis, norm="forward") if inverse else np.fft.fft(x, axis=axis),
+        _COMPLEX,
+    ),
     vjp=(lambda g, _y, _x, *, axis, inverse: apply(fft, g, axis=axis, inverse=not inverse),),
     jvp="linear",
     batch=lambda args, axes, *, axis, inverse: (
@@ -80,7 +94,7 @@ def _rfft_vjp(g: Tensor, _y: Any, _x: Any, *, axis: int) -> Tensor:
 rfft: Primitive = Primitive(
     "rfft",
     out=_rfft_out,
-    ref=lambda x, *, axis: np.fft.rfft(x, axis=axis),
+    ref=_strict(lambda x, *, axis: np.fft.rfft(x, axis=axis), _REAL),
     vjp=(_rfft_vjp,),
     jvp="linear",
     batch=lambda args, axes, *, axis: (apply(rfft, to_front(args[0], axes[0]), axis=axis + 1), 0),
@@ -105,7 +119,7 @@ def _irfft_vjp(g: Tensor, _y: Any, _x: Any, *, axis: int, n: int) -> Tensor:
 irfft: Primitive = Primitive(
     "irfft",
     out=_irfft_out,
-    ref=lambda x, *, axis, n: np.fft.irfft(x, n, axis=axis, norm="forward"),
+    ref=_strict(lambda x, *, axis, n: np.fft.irfft(x, n, axis=axis, norm="forward"), _COMPLEX),
     vjp=(_irfft_vjp,),
     jvp="linear",
     batch=lambda args, axes, *, axis, n: (apply(irfft, to_front(args[0], axes[0]), axis=axis + 1, n=n), 0),
