@@ -14,7 +14,7 @@ from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
 from twinflow.nn._module import Module
 from twinflow.nn._parameter import Parameter
 from twinflow.nn.functional._linear import linear
-from twinflow.ops import empty, matmul, relu, sigmoid, tanh, zeros
+from twinflow.ops import cat, empty, matmul, relu, sigmoid, tanh, zeros
 from twinflow.ops._unstack import unstack
 from twinflow.tensor import Tensor, no_grad
 
@@ -22,11 +22,24 @@ State = tuple[Tensor, ...]
 
 
 class Weights(NamedTuple):
-    """What a step multiplies its state with; the biases it adds there, if any."""
+    """What a step multiplies its state with, and the one bias that cannot be added to the input's part beforehand."""
 
     hh: Tensor  # [G·H, H or P]
-    b_hh: Tensor | None  # [G·H]
+    b_n: Tensor | None = None  # [H]: a GRU's b_hn, which the reset gate multiplies
     hr: Tensor | None = None  # [P, H]: an LSTM's projection
+
+
+Step = Callable[[Tensor, State, Weights], State]
+
+
+def fold_biases(b_ih: Tensor | None, b_hh: Tensor | None, inside: bool) -> tuple[Tensor | None, Tensor | None]:
+    """(bias of the input's part, bias inside the step); `inside` says whether the last of three gates has one."""
+    if b_ih is None or b_hh is None:
+        return None, None
+    if not inside:
+        return b_ih + b_hh, None
+    size = b_hh.shape[0] // 3
+    return b_ih + cat([b_hh[: 2 * size], zeros(size, dtype=b_hh.dtype)]), b_hh[2 * size :]
 
 
 def _gates(x: Tensor, n: int) -> tuple[Tensor, ...]:
@@ -34,11 +47,11 @@ def _gates(x: Tensor, n: int) -> tuple[Tensor, ...]:
     return unstack(x.reshape(*x.shape[:-1], n, size), x.ndim - 1)
 
 
-def rnn_step(activation: Callable[[Tensor], Tensor]) -> Callable[[Tensor, State, Weights], State]:
-    """h' = activation(x-part + W_hh h + b_hh)."""
+def rnn_step(activation: Callable[[Tensor], Tensor]) -> Step:
+    """h' = activation(x-part + W_hh h)."""
 
     def step(x: Tensor, state: State, w: Weights) -> State:
-        return (activation(x + linear(state[0], w.hh, w.b_hh)),)
+        return (activation(x + matmul(state[0], w.hh.mT)),)
 
     return step
 
@@ -46,13 +59,13 @@ def rnn_step(activation: Callable[[Tensor], Tensor]) -> Callable[[Tensor, State,
 def lstm_step(x: Tensor, state: State, w: Weights) -> State:
     """i, f, g, o = gates; c' = σ(f)·c + σ(i)·tanh(g); h' = σ(o)·tanh(c'), and W_hr h' with a projection."""
     h, c = state
-    i, f, g, o = _gates(x + linear(h, w.hh, w.b_hh), 4)
+    i, f, g, o = _gates(x + matmul(h, w.hh.mT), 4)
     c = sigmoid(f) * c + sigmoid(i) * tanh(g)
     h = sigmoid(o) * tanh(c)
     return (h if w.hr is None else matmul(h, w.hr.mT)), c
 
 
-def gru_step(reset_after: bool, update_gate: str) -> Callable[[Tensor, State, Weights], State]:
+def gru_step(reset_after: bool, update_gate: str) -> Step:
     """r, z, n = gates; see `GRU` for the two choices."""
 
     def step(x: Tensor, state: State, w: Weights) -> State:
@@ -60,14 +73,12 @@ def gru_step(reset_after: bool, update_gate: str) -> Callable[[Tensor, State, We
         size = h.shape[-1]
         if reset_after:
             xr, xz, xn = _gates(x, 3)
-            hr, hz, hn = _gates(linear(h, w.hh, w.b_hh), 3)
+            hr, hz, hn = _gates(matmul(h, w.hh.mT), 3)
             r, z = sigmoid(xr + hr), sigmoid(xz + hz)
-            n = tanh(xn + r * hn)
+            n = tanh(xn + r * (hn if w.b_n is None else hn + w.b_n))
         else:
-            rows = w.hh[: 2 * size], None if w.b_hh is None else w.b_hh[: 2 * size]
-            r, z = _gates(sigmoid(x[..., : 2 * size] + linear(h, *rows)), 2)
-            rows = w.hh[2 * size :], None if w.b_hh is None else w.b_hh[2 * size :]
-            n = tanh(x[..., 2 * size :] + linear(r * h, *rows))
+            r, z = _gates(sigmoid(x[..., : 2 * size] + matmul(h, w.hh[: 2 * size].mT)), 2)
+            n = tanh(x[..., 2 * size :] + matmul(r * h, w.hh[2 * size :].mT))
         # a + z·(b - a): one product fewer than (1 - z)·a + z·b
         return (n + z * (h - n),) if update_gate == "keep" else (h + z * (n - h),)
 
@@ -156,7 +167,9 @@ class _Cell(Module):
         for p in self.parameters():
             fill_uniform(p, 1.0 / math.sqrt(self.hidden_size))
 
-    def _step(self, x: Tensor, state: State) -> State:
+    bias_inside: bool = False  # whether the step itself adds a bias
+
+    def _equations(self) -> Step:
         raise NotImplementedError
 
     def _run(self, input: Tensor, given: Any, n_states: int) -> State:
@@ -171,7 +184,8 @@ class _Cell(Module):
             given = (start,) * n_states
         for h in given:
             check_state(name, h, want, self.weight_hh)
-        return self._step(linear(input, self.weight_ih, self.bias_ih), tuple(given))
+        outside, inside = fold_biases(self.bias_ih, self.bias_hh, self.bias_inside)
+        return self._equations()(linear(input, self.weight_ih, outside), tuple(given), Weights(self.weight_hh, inside))
 
     def extra_repr(self) -> str:
         """The sizes."""
@@ -217,8 +231,8 @@ class RNNCell(_Cell):
         super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         self.nonlinearity = nonlinearity
 
-    def _step(self, x: Tensor, state: State) -> State:
-        return rnn_step(ACTIVATIONS[self.nonlinearity])(x, state, Weights(self.weight_hh, self.bias_hh))
+    def _equations(self) -> Step:
+        return rnn_step(ACTIVATIONS[self.nonlinearity])
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next h."""
@@ -248,8 +262,8 @@ class LSTMCell(_Cell):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, 4, device, dtype)
 
-    def _step(self, x: Tensor, state: State) -> State:
-        return lstm_step(x, state, Weights(self.weight_hh, self.bias_hh))
+    def _equations(self) -> Step:
+        return lstm_step
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """The next (h, c)."""
@@ -287,10 +301,10 @@ class GRUCell(_Cell):
     ) -> None:
         check_gru("GRUCell", update_gate)
         super().__init__(input_size, hidden_size, bias, 3, device, dtype)
-        self.reset_after, self.update_gate = reset_after, update_gate
+        self.reset_after, self.update_gate, self.bias_inside = reset_after, update_gate, reset_after
 
-    def _step(self, x: Tensor, state: State) -> State:
-        return gru_step(self.reset_after, self.update_gate)(x, state, Weights(self.weight_hh, self.bias_hh))
+    def _equations(self) -> Step:
+        return gru_step(self.reset_after, self.update_gate)
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next h."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 from twinflow.core.errors import ArgumentError, ShapeError
@@ -16,6 +15,7 @@ from twinflow.nn._module import Module
 from twinflow.nn._recurrent import (
     ACTIVATIONS,
     State,
+    Step,
     Weights,
     activation_named,
     check_features,
@@ -23,6 +23,7 @@ from twinflow.nn._recurrent import (
     check_sizes,
     check_state,
     fill_uniform,
+    fold_biases,
     gru_step,
     lstm_step,
     rnn_step,
@@ -33,8 +34,6 @@ from twinflow.nn.functional._attention import drop
 from twinflow.nn.functional._linear import linear
 from twinflow.ops import cat, scan, stack, where, zeros
 from twinflow.tensor import Tensor
-
-Step = Callable[[Tensor, State, Weights], State]
 
 
 def run_direction(
@@ -62,6 +61,7 @@ class RecurrentBase(Module):
 
     gates: int = 1
     n_states: int = 1
+    bias_inside: bool = False  # whether the step itself adds a bias
 
     def __init__(
         self,
@@ -150,10 +150,11 @@ class RecurrentBase(Module):
 
         w_ih, w_hh, b_ih, b_hh = (weight(k) for k in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
         assert w_ih is not None and w_hh is not None  # noqa: S101 - made by the constructor
-        if self.gates != 3 and b_ih is not None and b_hh is not None:
-            b_ih, b_hh = b_ih + b_hh, None  # added once outside the loop; a GRU multiplies a part of b_hh inside
-        gates = linear(x, w_ih, b_ih)
-        return run_direction(self.step(), gates, state, Weights(w_hh, b_hh, weight("weight_hr")), mask, direction == 1)
+        outside, inside = fold_biases(b_ih, b_hh, self.bias_inside)
+        gates = linear(x, w_ih, outside)
+        return run_direction(
+            self.step(), gates, state, Weights(w_hh, inside, weight("weight_hr")), mask, direction == 1
+        )
 
     def _run(self, x: Tensor, states: State, mask: Tensor | None) -> tuple[Tensor, State]:
         """All layers over [T, N, features]; states are [layers · directions, N, ·]."""
@@ -381,7 +382,7 @@ class GRU(RecurrentBase):
         super().__init__(
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, 0, device, dtype
         )
-        self.reset_after, self.update_gate = reset_after, update_gate
+        self.reset_after, self.update_gate, self.bias_inside = reset_after, update_gate, reset_after
 
     def step(self) -> Step:
         """The layer's equations for one step."""
