@@ -10,8 +10,10 @@ from twinflow import data as data
 from twinflow import fft as fft
 from twinflow import func as func
 from twinflow import linalg as linalg
+from twinflow import metrics as metrics
 from twinflow import nn as nn
 from twinflow import optim as optim
+from twinflow import train as train
 from twinflow import utils as utils
 from twinflow.autodiff import vmap as vmap
 from twinflow.core import DType as DType

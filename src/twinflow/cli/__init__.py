@@ -1,0 +1,3 @@
+"""The command `twinflow`."""
+
+from twinflow.cli._main import main as main
