@@ -238,3 +238,9 @@ def test_functional_call_and_stacked_models():
         F.functional_call(models[0], ({"w": x}, {"w": x}), x)
     with pytest.raises(ArgumentError, match="one class"):
         F.stack_module_state([models[0], 3])
+
+
+def test_third_derivative_and_compile_inside_grad():
+    inner = tf.compile(lambda x: x**4)
+    close(F.grad(F.grad(F.grad(inner)))(tf.tensor(2.0, dtype=tf.float64)), 48.0)
+    close(tf.compile(F.grad(F.grad(F.grad(inner))))(tf.tensor(2.0, dtype=tf.float64)), 48.0)

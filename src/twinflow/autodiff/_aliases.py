@@ -4,13 +4,26 @@ themselves must be differentiable."""
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from twinflow.core import tree_flatten, tree_unflatten
 from twinflow.core.errors import ArgumentError, DTypeError
 from twinflow.ops import call
-from twinflow.tensor import MODE, Tensor, edge_to, innermost_level, is_inexact, lifted, payload, wrap
+from twinflow.tensor import (
+    MODE,
+    Tensor,
+    edge_to,
+    enable_grad,
+    enter_special,
+    exit_special,
+    innermost_level,
+    is_inexact,
+    lifted,
+    payload,
+    wrap,
+)
 
 # stand-ins whose derivative has been taken, by id: a tape that ends at one of them is no reason to record
 _RETIRED: weakref.WeakValueDictionary[int, Tensor] = weakref.WeakValueDictionary()
@@ -81,6 +94,18 @@ def _reaches_other(roots: Iterable[Tensor], own: set[int]) -> bool:
         else:
             stack += [e for e in target.edges if e is not None]
     return False
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Within it a functional derivative runs its function: operations are recorded, and compiled functions are gone through
+    operation by operation, because derivatives of any order may follow."""
+    enter_special()
+    try:
+        with enable_grad():
+            yield
+    finally:
+        exit_special()
 
 
 def without_tape(tree: Any) -> Any:

@@ -9,14 +9,14 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from twinflow.autodiff._aliases import aliases_of, must_record, tensors_of, without_tape
+from twinflow.autodiff._aliases import aliases_of, must_record, recording, tensors_of, without_tape
 from twinflow.autodiff._vmap import vmap
 from twinflow.core import tree_flatten, tree_unflatten
 from twinflow.core.errors import ArgumentError, GradientError, ShapeError
 from twinflow.graph import Node
 from twinflow.ops import call, eye, ones_like, zeros_like
 from twinflow.ops._body import Body, constant_nodes, replay
-from twinflow.tensor import MODE, Tensor, enable_grad, is_inexact, jvp_call, run_backward
+from twinflow.tensor import MODE, Tensor, is_inexact, jvp_call, run_backward
 
 Fn = Callable[..., Any]
 
@@ -50,7 +50,7 @@ def value_and_grad(func: Fn, argnums: int | tuple[int, ...] = 0, has_aux: bool =
     (tensor([2., 4.]), tensor(5.))
     """
 
-    @functools.wraps(func)
+    @functools.wraps(func, updated=())
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         places = _places("grad", argnums, len(args))
         record = MODE.grad
@@ -60,7 +60,7 @@ def value_and_grad(func: Fn, argnums: int | tuple[int, ...] = 0, has_aux: bool =
         full = list(args)
         for k, (leaves, tree) in zip(places, flat):
             full[k] = tree_unflatten([next(stand_in).tensor for _ in leaves], tree)
-        with enable_grad():
+        with recording():
             value, aux = _split_aux("grad", func(*full, **kwargs), has_aux)
         if not isinstance(value, Tensor) or value._data.size != 1:
             what = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
@@ -98,7 +98,7 @@ def grad(func: Fn, argnums: int | tuple[int, ...] = 0, has_aux: bool = False) ->
     """
     both = value_and_grad(func, argnums, has_aux)
 
-    @functools.wraps(func)
+    @functools.wraps(func, updated=())
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         gradient, value = both(*args, **kwargs)
         return (gradient, value[1]) if has_aux else gradient
@@ -117,7 +117,7 @@ def vjp(func: Fn, *primals: Any, has_aux: bool = False) -> tuple[Any, ...]:
     record = MODE.grad
     leaves, tree = tree_flatten(primals)
     aliases = aliases_of("vjp", leaves, record)
-    with enable_grad():
+    with recording():
         out, aux = _split_aux("vjp", func(*tree_unflatten([a.tensor for a in aliases], tree)), has_aux)
     outs, out_tree = tensors_of("vjp", out)
     create = must_record(outs, aliases, record)
@@ -269,7 +269,7 @@ def jacrev(func: Fn, argnums: int | tuple[int, ...] = 0, *, has_aux: bool = Fals
             [0., 4.]])
     """
 
-    @functools.wraps(func)
+    @functools.wraps(func, updated=())
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         places = _places("jacrev", argnums, len(args))
         picked = tuple(args[k] for k in places)
@@ -314,7 +314,7 @@ def jacfwd(
             [0., 4.]])
     """
 
-    @functools.wraps(func)
+    @functools.wraps(func, updated=())
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         places = _places("jacfwd", argnums, len(args))
         picked = tuple(args[k] for k in places)

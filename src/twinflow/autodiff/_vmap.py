@@ -58,7 +58,7 @@ def vmap(
     if chunk_size is not None and chunk_size < 1:
         raise ArgumentError(f"vmap: chunk_size must be at least 1, not {chunk_size}")
 
-    @functools.wraps(func)
+    @functools.wraps(func, updated=())
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         dims = _spread("vmap", "in_dims", in_dims, args) if args else []
         leaves, tree = tree_flatten((args, kwargs))

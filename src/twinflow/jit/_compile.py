@@ -16,6 +16,7 @@ import numpy as np
 from twinflow.core import TreeDef, log, log_enabled, tree_flatten, tree_unflatten
 from twinflow.core.errors import ArgumentError, TraceError
 from twinflow.graph import Graph, aval_of, interpret
+from twinflow.jit._differentiable import WayBack, record_call, runner, way_back
 from twinflow.ops import from_numpy
 from twinflow.tensor import MODE, SPECIAL, Tensor, Tracer, meta_of, wrap
 
@@ -56,6 +57,8 @@ class Program:
         backend: Callable[[Graph], Executor],
     ) -> None:
         tensors = [x for x in leaves if isinstance(x, Tensor)]
+        self.name = name
+        self._backend = backend
         with Tracer(name) as tracer:
             for k, t in enumerate(tensors):
                 if id(t) not in tracer.values:
@@ -75,8 +78,11 @@ class Program:
                 else:
                     self.out_static.append(x)
             self.n_out = len(graph.outputs)
+            self.way = way_back(tracer, [x for x in out_leaves if isinstance(x, Tensor)], tensors)
             self._collect_grads(tracer, tensors)
             self._n_results = len(graph.outputs)
+            if self.way is not None:
+                self._keep_residuals(self.way, tracer, tensors)
             self._collect_writes(tracer, tensors)
         self.graph = graph
         self.guards = tracer.guards + self._grad_guards
@@ -93,6 +99,31 @@ class Program:
         self.written_args = [i for i in self.writes if i < self.n_args]
         self._lock = threading.Lock()
         self.execute = backend(graph)
+
+    def _keep_residuals(self, way: WayBack, tracer: Tracer, tensors: list[Tensor]) -> None:
+        """What the way back reads: inputs are kept as they are, other values become outputs."""
+        graph = tracer.graph
+        at = {node: i for i, node in enumerate(graph.inputs)}
+        overwritten = {tracer.graph.inputs[k] for k, t in enumerate(tensors) if id(t) in tracer.written}
+        overwritten |= {node for t, node in tracer.captured if id(t) in tracer.written}
+        self._residuals: list[tuple[str, int]] = []
+        for node in way.residuals:
+            if node in at and node not in overwritten:
+                self._residuals.append(("input", at[node]))
+            else:
+                self._residuals.append(("output", len(graph.outputs)))
+                graph.outputs.append(node)
+        self._sources = [at[node] for node in way.inputs]
+        way.compiled = Compiled(runner(way.graph), self._backend)
+
+    def _record(self, way: WayBack, tensors: Sequence[Tensor], values: list[Any], results: list[Tensor]) -> None:
+        owners = {i: t for t, i in self.state}
+
+        def given(i: int) -> Tensor:
+            return tensors[i] if i < self.n_args else owners[i]
+
+        kept = [given(i) if kind == "input" else wrap(values[i]) for kind, i in self._residuals]
+        record_call(self.name, way, [given(i) for i in self._sources], kept, results)
 
     def _collect_grads(self, tracer: Tracer, tensors: list[Tensor]) -> None:
         """Gradients that the function leaves in `.grad` become outputs, set anew by each call."""
@@ -146,10 +177,13 @@ class Program:
                 arrays[k] = None  # nothing is kept alive between calls
         for effect in self.after_call:
             effect()
-        if self.out_tree.kind is None and self.out_is_tensor[0]:
+        if self.out_tree.kind is None and self.out_is_tensor[0] and self.way is None:
             return wrap(values[0])
-        found = iter(values)
-        leaves = [wrap(next(found)) if is_t else static for is_t, static in zip(self.out_is_tensor, self.out_static)]
+        results = [wrap(v) for v in values[: self.n_out]]
+        if self.way is not None:
+            self._record(self.way, tensors, values, results)
+        found = iter(results)
+        leaves = [next(found) if is_t else static for is_t, static in zip(self.out_is_tensor, self.out_static)]
         return tree_unflatten(leaves, self.out_tree)
 
     def _checked_state(self, t: Tensor, i: int) -> Any:
@@ -199,7 +233,7 @@ class Compiled:
         self._backend = backend
         self._programs: dict[Any, list[Program]] = {}
         self._last: tuple[Program, tuple[Any, ...], bool] | None = None  # the latest call with tensors alone
-        functools.update_wrapper(self, fn)
+        functools.update_wrapper(self, fn, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if SPECIAL.count:  # inside another trace or transformation: part of it

@@ -55,6 +55,7 @@ from twinflow.ops._arranging import unfold as unfold
 from twinflow.ops._arranging import vander as vander
 from twinflow.ops._arranging import vsplit as vsplit
 from twinflow.ops._arranging import vstack as vstack
+from twinflow.ops._body import replay as replay
 from twinflow.ops._contractions import addbmm as addbmm
 from twinflow.ops._contractions import addmv as addmv
 from twinflow.ops._contractions import addr as addr

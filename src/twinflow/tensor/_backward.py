@@ -75,7 +75,8 @@ def node_vjp(node: GradNode, g: Any) -> list[Any]:
 class _Goal:
     """The inputs whose gradients are asked for, and what was found for them."""
 
-    def __init__(self, inputs: Sequence[Tensor]) -> None:
+    def __init__(self, inputs: Sequence[Tensor], stop: bool) -> None:
+        self.stop = stop
         self.leaves: dict[int, int] = {}  # id of a leaf -> its place among the inputs
         self.results: dict[tuple[int, int], list[int]] = {}  # (id of a node, index of its result) -> places
         for k, t in enumerate(inputs):
@@ -149,10 +150,11 @@ def run_backward(
     retain_graph: bool = False,
     create_graph: bool = False,
     accumulate: bool = True,
+    stop_at_inputs: bool = False,
 ) -> list[Tensor | None]:
     """Walk back from `roots`. With `inputs`, returns their gradients (or accumulates into only them); else fills
-    the `.grad` of every leaf."""
-    goal = None if inputs is None else _Goal(inputs)
+    the `.grad` of every leaf. With `stop_at_inputs`, does not go on behind inputs that operations made."""
+    goal = None if inputs is None else _Goal(inputs, stop_at_inputs)
     before, MODE.grad = MODE.grad, create_graph
     try:
         _walk(roots, grads, goal, retain_graph, create_graph)
@@ -219,7 +221,7 @@ def _walk(
                     entry[i + 1] = _through(list(listeners), entry[i + 1], shared)
         if goal is not None:
             goal.reach_node(node, entry)
-            if id(node) not in goal.on_the_way:
+            if id(node) not in goal.on_the_way or (goal.stop and id(node) in goal.ends):
                 targets = values = ()  # type: ignore[assignment] # nothing beyond this node is wanted
                 continue
         values = node_vjp(node, entry[1] if node.prim.n_out == 1 else tuple(entry[1:]))

@@ -1,0 +1,112 @@
+"""Gradients through compiled functions, taken outside them."""
+
+import numpy as np
+import pytest
+
+import twinflow as tf
+from twinflow import func as F
+from twinflow.core.errors import GradientError
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape):
+    return tf.tensor(RNG.normal(size=shape))
+
+
+def test_backward_through_a_compiled_model_reaches_arguments_and_parameters():
+    w, b, x = normal(3, 2).requires_grad_(), normal(2).requires_grad_(), normal(4, 3).requires_grad_()
+
+    def model(x, scale):
+        h = tf.tanh(x @ w + b) * scale
+        return {"h": h, "norm": (h * h).sum(), "count": h.shape[0]}
+
+    grads = []
+    for run in (model, tf.compile(model)):
+        for _ in range(2):
+            for t in (w, b, x):
+                t.grad = None
+            pre = x * 2  # not a leaf: the way back goes on behind the compiled part
+            out = run(pre, 1.5)
+            (out["h"].sum() + out["norm"]).backward()
+            grads.append([t.grad.numpy() for t in (w, b, x)])
+    for other in grads[1:]:
+        for a, c in zip(grads[0], other):
+            np.testing.assert_allclose(a, c, rtol=1e-9)
+
+
+def test_a_closure_that_operations_made():
+    x = normal(3).requires_grad_()
+    y = x.sin()
+
+    def fn(z):
+        return (y * z * x).sum()
+
+    results = []
+    for run in (fn, tf.compile(fn)):
+        results.append(tf.autograd.grad(run(x), x, retain_graph=True)[0].numpy())
+    np.testing.assert_allclose(results[0], results[1])
+
+
+def test_what_needs_no_gradient_is_not_recorded():
+    w = normal(3).requires_grad_()
+    model = tf.compile(lambda x: (x * w).sum())
+    with tf.no_grad():
+        assert not model(normal(3)).requires_grad
+    assert model(normal(3)).requires_grad
+    step = tf.compile(lambda x: tf.autograd.grad((x * w).sum(), w)[0])
+    assert not step(normal(3)).requires_grad
+    assert not tf.compile(lambda x: x * 2)(normal(3)).requires_grad
+
+
+def test_a_step_that_goes_back_itself_returns_plain_tensors():
+    w = normal(3).requires_grad_()
+
+    @tf.compile
+    def step(x):
+        loss = (x * w).sum()
+        loss.backward()
+        return loss
+
+    assert not step(normal(3)).requires_grad and w.grad is not None
+
+
+def test_random_numbers_and_written_state_are_those_of_the_call():
+    w, seen = normal(3).requires_grad_(), tf.zeros(3, dtype=tf.float64)
+
+    @tf.compile
+    def model(x):
+        noise = tf.rand(3, dtype=tf.float64)
+        with tf.no_grad():
+            seen.add_(noise)
+        return (x * w * noise).sum()
+
+    x = normal(3)
+    y = model(x)
+    noise = seen.numpy().copy()
+    model(x)
+    y.backward()
+    np.testing.assert_allclose(w.grad.numpy(), x.numpy() * noise)
+
+
+def test_errors():
+    w = normal(3).requires_grad_()
+    model = tf.compile(lambda x: (x * w * w).sum())
+    y = model(normal(3))
+    with tf.no_grad():
+        w.mul_(2)
+    with pytest.raises(GradientError, match="overwritten in place before"):
+        y.backward()
+    with pytest.raises(GradientError, match="take the derivatives inside it"):
+        tf.autograd.grad(model(normal(3)), w, create_graph=True)
+    y = model(normal(3))
+    y.backward()
+    with pytest.raises(GradientError, match="second time"):
+        y.backward()
+
+
+def test_functional_derivatives_go_through():
+    x = normal(3)
+    fn = tf.compile(lambda x: (x**3).sum())
+    np.testing.assert_allclose(F.grad(fn)(x).numpy(), 3 * x.numpy() ** 2)
+    np.testing.assert_allclose(F.hessian(fn)(x).numpy(), np.diag(6 * x.numpy()))
