@@ -187,6 +187,34 @@ def test_pow(run: Callable, level: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_signbit_and_nextafter(run: Callable, level: str, dtype: str) -> None:
+    x, y = np.array([(a, b) for a in SPECIAL for b in SPECIAL], dtype).T.copy()
+    np.testing.assert_array_equal(compute(run, level, "signbit", x), np.signbit(x))
+    with np.errstate(all="ignore"):
+        want = np.nextafter(x, y)
+    np.testing.assert_array_equal(compute(run, level, "nextafter", x, y), want)
+
+
+def test_order_sorts_like_the_values(run: Callable, level: str) -> None:
+    x = np.array([-np.inf, -1e300, -2.0, -5e-324, -0.0, 0.0, 5e-324, 1.0, np.inf, np.nan, -np.nan])
+    key = compute(run, level, "order", x)
+    assert np.all(key[:-1] <= key[1:])
+    assert [i for i in range(len(x) - 1) if key[i] == key[i + 1]] == [4, 9]  # the zeros, and NaN of either sign
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64", "uint32"])
+def test_gcd_and_integer_powers(run: Callable, level: str, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 120, (2, 200)).astype(dtype)
+    x[:3], y[:3] = (0, 0, 7), (0, 5, 0)
+    if dtype.startswith("int"):
+        x[50:100] *= -1
+    np.testing.assert_array_equal(compute(run, level, "gcd", x, y), np.gcd(x, y))
+    n = (y % 9).astype(dtype)
+    np.testing.assert_array_equal(compute(run, level, "pow", x, n), np.power(x, n))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_atan2(run: Callable, level: str, dtype: str) -> None:
     pairs = [(a, b) for a in SPECIAL for b in SPECIAL] + list(np.random.default_rng(0).normal(size=(200, 2)))
     y, x = np.array(pairs, dtype).T.copy()
@@ -317,7 +345,8 @@ def philox(key: int, stream: int, element: int) -> int:
 
 
 def test_every_function_is_tested_here() -> None:
-    apart = {"erfinv", "digamma", "pow", "atan2", "and", "or", "xor", "not", "shift_left", "shift_right", "cast"}
+    apart = {"signbit", "nextafter", "order", "gcd"}
+    apart |= {"erfinv", "digamma", "pow", "atan2", "and", "or", "xor", "not", "shift_left", "shift_right", "cast"}
     apart |= {"isnan", "isinf", "isfinite", "eq", "ne", "lt", "le", "gt", "ge", "random_bits", "select"}
     assert set(FUNCTIONS) == set(UNARY) | set(C_LIBRARY) | set(BINARY) | apart
 

@@ -1,1 +1,4 @@
 """The CPU compiler: kernel descriptions in, LLVM functions out. It knows no graphs and no tensors."""
+
+from twinflow.compiler._builder import ITEMSIZE as ITEMSIZE
+from twinflow.compiler._sorting import emit_sort as emit_sort

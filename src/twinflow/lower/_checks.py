@@ -1,4 +1,5 @@
-"""Index checks: a compiled step never reads outside a tensor, and says so when an index would have."""
+"""Checks while a compiled step runs: of indices (it never touches memory outside a tensor, and says so when an index would
+have) and of integer exponents."""
 
 from __future__ import annotations
 
@@ -6,22 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinflow.core import format_location
-from twinflow.core.errors import IndexOutOfRange
+from twinflow.core.errors import DTypeError, IndexOutOfRange, TwinflowError
 from twinflow.graph import Graph, Node, find_primitive, rebuild
 
-CHECKED = ("take", "gather", "put_add", "scatter", "scatter_add")
+CHECKED = ("take", "gather", "put_add", "scatter", "scatter_add", "scatter_fold")
 
 
 @dataclass
 class Check:
-    """An output of the graph that is true if `op` met an index outside its axis."""
+    """An output of the graph that is true if `op` met an index outside its axis, or pow a negative integer exponent."""
 
     op: str
     extent: int
     line: tuple[str, int, str] | None
 
-    def error(self) -> IndexOutOfRange:
+    def error(self) -> TwinflowError:
         """The error to raise, at the user's line."""
+        if self.op == "pow":
+            return DTypeError(
+                "pow: integers to negative integer powers are not whole; convert to a floating type",
+                line=format_location(self.line),
+            )
         return IndexOutOfRange(
             f"{self.op}: an index is outside [0, {self.extent - 1}]; elements outside were not touched, but what the step "
             "wrote may be wrong",
@@ -35,7 +41,16 @@ def add_index_checks(graph: Graph) -> tuple[Graph, list[Check]]:
     flags: list[Node] = []
     seen: set[tuple[Any, int]] = set()
 
+    def flag(new: Graph, node: Node, outside: Node, extent: int) -> None:
+        axes = tuple(range(outside.aval.ndim))
+        flags.append(new.add(find_primitive("amax"), (outside,), {"axes": axes, "keepdim": False}, line=node.line))
+        checks.append(Check(node.op, extent, node.line))
+
     def replace(new: Graph, node: Node, inputs: tuple[Any, ...]) -> None:
+        if node.op == "pow" and isinstance(inputs[1], Node) and inputs[1].aval.dtype.name.startswith("int"):
+            if inputs[1].aval.size:
+                flag(new, node, new.add(find_primitive("lt"), (inputs[1], 0), {}, line=node.line), 0)
+            return
         if node.op not in CHECKED or node.inputs[0].aval.ndim == 0:
             return
         index, n = inputs[1], node.inputs[0].aval.shape[node.params["axis"]]
@@ -46,9 +61,7 @@ def add_index_checks(graph: Graph) -> tuple[Graph, list[Check]]:
         def add(op: str, *operands: Any, **params: Any) -> Node:
             return new.add(find_primitive(op), operands, params, line=node.line)
 
-        outside = add("bitwise_or", add("lt", index, 0), add("ge", index, n))
-        flags.append(add("amax", outside, axes=tuple(range(index.aval.ndim)), keepdim=False))
-        checks.append(Check(node.op, n, node.line))
+        flag(new, node, add("bitwise_or", add("lt", index, 0), add("ge", index, n)), n)
 
     made = rebuild(graph, replace)
     made.outputs += flags

@@ -62,6 +62,25 @@ class Plan:
     group_of: dict[Node, Group]
 
 
+LOOPED = frozenset(
+    [
+        "put_add",
+        "scatter",
+        "scatter_add",
+        "scatter_fold",
+        "cumsum",
+        "cumprod",
+        "cummax",
+        "cummin",
+        "max_pool",
+        "max_pool_input",
+        "window_sum",
+        "sort",
+        "searchsorted",
+        "matmul",
+    ]
+)
+"""Operations with loop kernels of their own, which read operands through free nodes (matmul: for unusual types)."""
 PRODUCT_DTYPES = ("float32", "float64", "bfloat16", "float16")  # what the contraction kernel takes
 
 
@@ -117,6 +136,10 @@ class Fuser:
             self._require(r)
         for node in self.nodes:
             if node in self.opaque:
+                if node.op in LOOPED and not (node.op == "matmul" and node.aval.dtype.name in PRODUCT_DTYPES):
+                    for x in self._units_below(node):
+                        self._require(x)
+                    continue
                 for x in node.inputs:
                     base = strip_views(x)
                     walkable = node.op == "matmul" and node.aval.dtype.name in PRODUCT_DTYPES and self._strided(x)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+from twinflow.compiler import ITEMSIZE
 from twinflow.compiler.contraction import SLOT, MatmulSpec
 from twinflow.compiler.loops import Axis, Buffer, Kernel, Store
 from twinflow.graph import Node
 from twinflow.lower._fuse import PRODUCT_DTYPES, Group
 from twinflow.lower._index import ZERO, along, as_index, linear, matching_axes, row_major
-from twinflow.lower._launch import WORKSPACE, Argument, Launch, ProductSource
+from twinflow.lower._launch import WORKSPACE, Argument, Launch, ProductSource, Scratch
 from twinflow.lower._values import REDUCTIONS, Body, reduced_axes
 
 
@@ -31,7 +32,7 @@ def loop_call(group: Group, stored: set[Node], name: str) -> LoopCall:
     inner_axes = tuple(a for k, a in enumerate(axes) if k in inner)
     members = set(group.members)
     reduced = {m: _folded(m, axes, inner) for m in group.members if m.op in REDUCTIONS}
-    buffers = _Buffers(stored, members)
+    buffers = KernelBuffers(stored, members)
     body = Body(buffers, reduced)
     stores = []
     order: list[Node] = []
@@ -48,7 +49,7 @@ def loop_call(group: Group, stored: set[Node], name: str) -> LoopCall:
         stores.append(Store(target, as_index(linear(at, row_major(shape))), value, inner_axes if full else ()))
         order.append(m)
     kernel = Kernel(name, outer_axes, tuple(stores))
-    return LoopCall(kernel, [buffers.node_of(b) for b in kernel.buffers], order)
+    return LoopCall(kernel, [n for b in kernel.buffers if isinstance(n := buffers.node_of(b), Node)], order)
 
 
 def _folded(node: Node, axes: list[Axis], inner: set[int]) -> dict[int, Axis]:
@@ -66,7 +67,7 @@ def _folded(node: Node, axes: list[Axis], inner: set[int]) -> dict[int, Axis]:
     return out
 
 
-class _Buffers:
+class KernelBuffers:
     """The buffers of a kernel, made when first asked for. The group's own members are computed, not loaded."""
 
     def __init__(self, stored: set[Node], members: set[Node]) -> None:
@@ -74,28 +75,39 @@ class _Buffers:
         self._members = members
         self._in: dict[Node, Buffer] = {}
         self._out: dict[Node, Buffer] = {}
+        self._of: dict[Buffer, Node | Scratch] = {}
 
     def get(self, node: Node) -> Buffer | None:
         """The buffer that a node is loaded from, or None if it is computed here."""
         if node in self._members or not (node.prim is None or node in self._stored):
             return None
         if node not in self._in:
-            self._in[node] = Buffer(f"x{len(self._in)}", node.aval.dtype.name)
+            self._in[node] = self._made(f"x{len(self._in)}", node.aval.dtype.name, node)
         return self._in[node]
 
     def output(self, node: Node) -> Buffer:
         """The buffer that a member is stored to."""
         if node not in self._out:
-            self._out[node] = Buffer(f"o{len(self._out)}", node.aval.dtype.name)
+            self._out[node] = self._made(f"o{len(self._out)}", node.aval.dtype.name, node)
         return self._out[node]
 
-    def node_of(self, buffer: Buffer) -> Node:
-        """The node whose memory a buffer is."""
-        for table in (self._in, self._out):
-            for node, b in table.items():
-                if b is buffer:
-                    return node
-        raise KeyError(buffer.name)
+    def scratch(self, count: int, dtype: str) -> Buffer:
+        """A buffer for so many values that nobody else sees."""
+        return self._made(f"s{len(self._of)}", dtype, Scratch(count * ITEMSIZE[dtype]))
+
+    def _made(self, name: str, dtype: str, of: Node | Scratch) -> Buffer:
+        buffer = Buffer(name, dtype)
+        self._of[buffer] = of
+        return buffer
+
+    def node_of(self, buffer: Buffer) -> Node | Scratch:
+        """Whose memory a buffer is."""
+        return self._of[buffer]
+
+    @property
+    def read(self) -> list[Node]:
+        """The nodes that are loaded."""
+        return list(self._in)
 
 
 # -- matrix products --------------------------------------------------------------------------------------------

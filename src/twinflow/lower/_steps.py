@@ -10,8 +10,9 @@ from twinflow.compiler.loops import Buffer, split_reductions
 from twinflow.graph import Aval, Graph, Node
 from twinflow.lower._control import CONTROL, ControlCall, control_call
 from twinflow.lower._fuse import Group, Plan
-from twinflow.lower._kernels import LoopCall, loop_call, matmul_call, product_launch
+from twinflow.lower._kernels import KernelBuffers, LoopCall, loop_call, matmul_call, product_launch
 from twinflow.lower._launch import Launch, Scratch, loop_launch
+from twinflow.lower._named import named_launches
 
 
 @dataclass
@@ -89,7 +90,14 @@ def _node_step(graph: Graph, node: Node, plan: Plan, lower: Callable[[Graph], An
     if node.op in CONTROL:
         control = control_call(node, outs, lower)
         return Step(reads, [*outs, *control.scratch], [], [node], node.op, control=control)
-    return Step(reads, outs, [], [node], node.op)
+    buffers = KernelBuffers(plan.stored, set())
+    wanted = [r if r.prim is not None else None for r in outs]  # results nobody picks stand for themselves
+    launches = named_launches(node, wanted, buffers)
+    if launches is None:
+        return Step(reads, outs, [], [node], node.op)
+    if not launches:
+        return None
+    return Step(buffers.read, [r for r in wanted if r is not None], launches, [node], node.op)
 
 
 def _picks(graph: Graph, node: Node) -> list[Node]:

@@ -84,6 +84,8 @@ def is_inlinable(node: Node) -> bool:
         return False
     if callable(name) or name == "copy":
         return True
+    if node.op == "pow" and node.aval.dtype.name.startswith("int") and not isinstance(node.inputs[1], Node):
+        return bool(node.inputs[1] >= 0)  # the reference raises the error
     operands = [x for x in node.inputs if isinstance(x, Node)]
     kinds = FUNCTIONS[name].dtypes
     checked = operands[1:] if node.op == "where" else operands
@@ -226,8 +228,8 @@ class Body:
         k = node.params["offset"]
         return self.value(node.inputs[0], (*at[:-1], at[-1].plus(max(-k, 0)), at[-1].plus(max(k, 0))), mask=mask)
 
-    def _inside(self, at: Positions, low: Any, n: Any, step: Any) -> tuple[Positions, Expr | None]:
-        """Positions inside a strided window, and the condition that they are in it."""
+    def inside(self, at: Positions, low: Any, n: Any, step: Any) -> tuple[Positions, Expr | None]:
+        """Positions inside a strided window, and the condition that they are in it (None: always)."""
         inner: list[Position] = []
         holds: Expr | None = None
 
@@ -251,7 +253,8 @@ class Body:
                 also(Apply("le", whole, Const((count - 1) * s, "int64")))
         return tuple(inner), holds
 
-    def _guarded(self, x: Node, at: Positions, holds: Expr | None, mask: Expr | None, other: Expr) -> Expr:
+    def guarded(self, x: Node, at: Positions, holds: Expr | None, mask: Expr | None, other: Expr) -> Expr:
+        """The element at a position where a condition holds, else another value."""
         if holds is None:
             return self.value(x, at, mask=mask)
         both = holds if mask is None else Apply("and", mask, holds)
@@ -263,8 +266,8 @@ class Body:
         other = Const(p["value"], value_dtype(node.aval.dtype.name))
         if x.aval.size == 0:
             return other
-        inner, holds = self._inside(at, p["low"], x.aval.shape, tuple(i + 1 for i in p["interior"]))
-        return self._guarded(x, inner, holds, mask, other)
+        inner, holds = self.inside(at, p["low"], x.aval.shape, tuple(i + 1 for i in p["interior"]))
+        return self.guarded(x, inner, holds, mask, other)
 
     def _slice_update(self, node: Node, at: Positions, mask: Expr | None) -> Expr:
         x, v = node.inputs
@@ -275,9 +278,9 @@ class Body:
         backwards = [i for i, s in enumerate(steps) if s < 0]
         for i in backwards:
             low[i], steps[i] = low[i] + steps[i] * (n[i] - 1), -steps[i]
-        inner, holds = self._inside(at, low, n, steps)
+        inner, holds = self.inside(at, low, n, steps)
         inner = tuple(q.scaled(-1).plus(n[i] - 1) if i in backwards else q for i, q in enumerate(inner))
-        return self._guarded(v, inner, holds, mask, self.value(x, at, mask=mask))
+        return self.guarded(v, inner, holds, mask, self.value(x, at, mask=mask))
 
     def _concat(self, node: Node, at: Positions, mask: Expr | None) -> Expr:
         axis = node.params["axis"]
@@ -325,23 +328,29 @@ class Body:
 
     # -- indexed -----------------------------------------------------------------------------------------------
 
-    def _found(self, index: Expr, n: int, mask: Expr | None) -> tuple[Position, Expr]:
-        """An index operand as a position, and the condition that it lies in range: memory outside is never read."""
-        wide = index if index.dtype == "int64" else Apply("cast", index, to="int64")
-        good = Apply("lt", Apply("cast", wide, to="uint64"), Const(n, "uint64"))
-        return Position((), 0, ((wide, 1),)), good if mask is None else Apply("and", mask, good)
-
     def _take(self, node: Node, at: Positions, mask: Expr | None) -> Expr:
         x, index = node.inputs
         axis, k = node.params["axis"], index.aval.ndim
-        p, good = self._found(self.value(index, at[axis : axis + k], mask=mask), x.aval.shape[axis], mask)
+        p, good = found_place(self.value(index, at[axis : axis + k], mask=mask), x.aval.shape[axis], mask)
         return self.value(x, (*at[:axis], p, *at[axis + k :]), mask=good)
 
     def _gather(self, node: Node, at: Positions, mask: Expr | None) -> Expr:
         x, index = node.inputs
         axis = node.params["axis"]
-        p, good = self._found(self.value(index, at, mask=mask), x.aval.shape[axis], mask)
+        p, good = found_place(self.value(index, at, mask=mask), x.aval.shape[axis], mask)
         return self.value(x, (*at[:axis], p, *at[axis + 1 :]), mask=good)
+
+
+def found_place(index: Expr, n: int, mask: Expr | None) -> tuple[Position, Expr]:
+    """An index operand as a position, and the condition that it lies in range: memory outside is never touched."""
+    wide = index if index.dtype == "int64" else Apply("cast", index, to="int64")
+    good = Apply("lt", Apply("cast", wide, to="uint64"), Const(n, "uint64"))
+    return Position((), 0, ((wide, 1),)), good if mask is None else Apply("and", mask, good)
+
+
+def combined(how: str, x: Expr, y: Expr) -> Expr:
+    """Two values as one: by sum, prod, max or min."""
+    return Apply({"sum": "add", "prod": "mul"}.get(how, how), x, y)
 
 
 def reduced_axes(node: Node) -> tuple[int, ...]:

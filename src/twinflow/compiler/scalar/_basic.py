@@ -340,3 +340,64 @@ def _shift_fits(b: Builder, x: Value, y: Value) -> Value:
 def select(b: Builder, condition: Value, x: Value, y: Value) -> Value:
     """x where the condition holds, else y."""
     return b.select(condition, x, y)
+
+
+def signbit(b: Builder, x: Value) -> Value:
+    """Whether the sign bit is set, also of zeros and NaN."""
+    bits = b.convert("bitcast", x, BITS_OF[x.dtype])
+    return b.icmp("slt", bits, b.like(0, bits))
+
+
+def nextafter(b: Builder, x: Value, y: Value) -> Value:
+    """The next representable number after x towards y; y where they are equal, NaN if either is."""
+    bits = b.convert("bitcast", x, BITS_OF[x.dtype])
+    one = b.like(1, bits)
+    away = b.icmp("eq", b.fcmp("olt", x, y), b.fcmp("ogt", x, b.like(0, x)))  # the magnitude grows
+    moved = b.convert("bitcast", b.select(away, b.add(bits, one), b.sub(bits, one)), x.dtype)
+    least = b.copysign(b.convert("bitcast", one, x.dtype), y)
+    moved = b.select(b.fcmp("oeq", x, b.like(0, x)), least, moved)
+    moved = b.select(b.fcmp("oeq", x, y), y, moved)
+    return b.select(b.fcmp("uno", x, y), b.fadd(x, y), moved)
+
+
+def order(b: Builder, x: Value) -> Value:
+    """A uint64 in the order of float64 values: zeros are equal, and NaN, of which all are equal, comes last."""
+    bits = b.convert("bitcast", b.fadd(x, b.like(0, x)), "int64")
+    key = b.select(b.icmp("slt", bits, b.like(0, bits)), b.not_(bits), b.xor(bits, b.like(-(1 << 63), bits)))
+    return Value(b.select(b.fcmp("uno", x, x), b.like(-1, bits), key).text, "uint64", x.lanes)
+
+
+def power(b: Builder, x: Value, n: Value) -> Value:
+    """x to the n-th power of integers, n >= 0, modulo 2^bits: by repeated squaring."""
+    result, square = b.like(1, x), x
+    bits = 8 * ITEMSIZE[x.dtype]
+    known = None if "%" in n.text else int(n.text.rstrip(")").split()[-1])
+    for k in range(bits if known is None else known.bit_length()):
+        if known is None:
+            odd = b.icmp("ne", b.and_(n, b.like(1 << k if k < bits - 1 else -(1 << k), n)), b.like(0, n))
+            result = b.select(odd, b.mul(result, square), result)
+        elif known >> k & 1:
+            result = b.mul(result, square)
+        square = b.mul(square, square)
+    return result
+
+
+def gcd(b: Builder, x: Value, y: Value) -> Value:
+    """The greatest common divisor of |x| and |y|, by Euclid's algorithm."""
+    x, y = abs_(b, x), abs_(b, y)
+    name, before = b.fresh("gcd"), b.block
+    some = b.any(b.icmp("ne", y, b.like(0, y)))
+    b.branch(some, name, f"{name}.done")
+    b.label(name)
+    u, v = Value(f"%{name}.u", x.dtype, x.lanes), Value(f"%{name}.v", x.dtype, x.lanes)
+    at = len(b.lines)
+    b.lines.extend(["", ""])
+    zero = b.icmp("eq", v, b.like(0, v))
+    rest = b.binary("urem", u, b.select(zero, b.like(1, v), v))
+    u_next, v_next = b.select(zero, u, v), b.select(zero, v, rest)
+    again = b.any(b.icmp("ne", v_next, b.like(0, v)))
+    b.lines[at] = f"  {u.text} = phi {u.type} [{x.text}, %{before}], [{u_next.text}, %{name}]"
+    b.lines[at + 1] = f"  {v.text} = phi {v.type} [{y.text}, %{before}], [{v_next.text}, %{name}]"
+    b.branch(again, name, f"{name}.done")
+    b.label(f"{name}.done")
+    return b.emit(f"phi {x.type} [{x.text}, %{before}], [{u_next.text}, %{name}]", x.dtype, x.lanes)

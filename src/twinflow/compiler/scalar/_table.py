@@ -36,6 +36,10 @@ def _heavy(emit: Callable[..., Value], arity: int = 1) -> Function:
     return Function(arity, FLOATS, emit, heavy=True)
 
 
+def _pow(b: Builder, x: Value, y: Value) -> Value:
+    return _exp_log.pow_(b, x, y) if x.dtype in FLOATS else _basic.power(b, x, y)
+
+
 FUNCTIONS: dict[str, Function] = {
     "add": Function(2, ANY, _basic.add),
     "sub": Function(2, NUMBERS, _basic.sub),
@@ -65,6 +69,10 @@ FUNCTIONS: dict[str, Function] = {
     "isnan": Function(1, NUMBERS, _basic.isnan, "bool"),
     "isinf": Function(1, NUMBERS, _basic.isinf, "bool"),
     "isfinite": Function(1, NUMBERS, _basic.isfinite, "bool"),
+    "signbit": Function(1, FLOATS, _basic.signbit, "bool"),
+    "nextafter": Function(2, FLOATS, _basic.nextafter),
+    "order": Function(1, ("float64",), _basic.order, "uint64"),
+    "gcd": Function(2, INTEGERS, _basic.gcd, heavy=True),
     "exp": _heavy(_exp_log.exp),
     "exp2": _heavy(_exp_log.exp2),
     "expm1": _heavy(_exp_log.expm1),
@@ -79,7 +87,7 @@ FUNCTIONS: dict[str, Function] = {
     "asinh": _heavy(_exp_log.asinh),
     "acosh": _heavy(_exp_log.acosh),
     "atanh": _heavy(_exp_log.atanh),
-    "pow": _heavy(_exp_log.pow_, 2),
+    "pow": Function(2, NUMBERS, _pow, heavy=True),
     "sin": _heavy(_trig.sin),
     "cos": _heavy(_trig.cos),
     "tan": _heavy(_trig.tan),
