@@ -33,7 +33,8 @@ def call(name: str, *args: Any, **params: Any) -> Any:
 def conjugate(x: Any) -> Any:
     """The complex conjugate; real tensors and numbers are their own."""
     if isinstance(x, Tensor):
-        return call("conj", x) if x._data.dtype.kind == "c" else x
+        d = x._data.dtype
+        return x if d is F32 or d.kind != "c" else call("conj", x)
     return x.conjugate() if isinstance(x, complex) else x
 
 

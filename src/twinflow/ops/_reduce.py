@@ -12,7 +12,7 @@ from twinflow.graph import Aval, Primitive, Sample
 from twinflow.graph.lowering import Cumulative, Reduction
 from twinflow.ops._declare import call, calls
 from twinflow.ops._shape import expand, flip_axes, reshape, to_front
-from twinflow.tensor import Tensor, apply
+from twinflow.tensor import Tensor, apply, is_plain, wrap
 
 Axes = tuple[int, ...]
 
@@ -42,6 +42,8 @@ def spread(g: Tensor, shape: tuple[int, ...], axes: Axes, keepdim: bool) -> Tens
     """A reduced value repeated along the axes it was reduced over: the transpose of `sum`."""
     if not keepdim and axes != tuple(range(len(axes))):  # axes in front come back by broadcasting
         g = apply(reshape, g, shape=tuple(1 if i in axes else s for i, s in enumerate(shape)))
+    if is_plain(g):
+        return wrap(expand.run(g._data, shape=shape))
     return apply(expand, g, shape=tuple(shape))
 
 

@@ -11,7 +11,7 @@ from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
 from twinflow.graph import Aval, Primitive, Sample
 from twinflow.graph.lowering import IndexMap, Named
 from twinflow.ops._declare import F32, F64, call, calls, want
-from twinflow.tensor import PICK, Tensor, apply
+from twinflow.tensor import PICK, Tensor, apply, is_plain, wrap
 
 Params = dict[str, Any]
 Axes = tuple[Any, ...]
@@ -93,11 +93,15 @@ def _reshape_out(x: Aval, *, shape: tuple[int, ...]) -> Aval:
     return Aval(tuple(shape), x.dtype)
 
 
+def _reshape_vjp(g: Tensor, _y: Any, _x: Any, *, shape: tuple[int, ...]) -> Tensor:
+    return wrap(g._data.reshape(_x.shape)) if is_plain(g) else apply(reshape, g, shape=tuple(_x.shape))
+
+
 reshape: Primitive = Primitive(
     "reshape",
     out=_reshape_out,
     ref=lambda x, *, shape: x.reshape(shape),
-    vjp=(lambda g, _y, _x, *, shape: apply(reshape, g, shape=tuple(_x.shape)),),
+    vjp=(_reshape_vjp,),
     jvp="linear",
     batch=lambda args, axes, *, shape: (apply(reshape, x := _one(args, axes), shape=(x._data.shape[0], *shape)), 0),
     lower=IndexMap("reshape"),
@@ -112,7 +116,9 @@ reshape: Primitive = Primitive(
 
 
 def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.argsort(axes))
+    if axes == (1, 0):
+        return axes
+    return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
 def _permute_out(x: Aval, *, axes: tuple[int, ...]) -> Aval:
@@ -121,11 +127,16 @@ def _permute_out(x: Aval, *, axes: tuple[int, ...]) -> Aval:
     return Aval(tuple(x.shape[a] for a in axes), x.dtype)
 
 
+def _permute_vjp(g: Tensor, _y: Any, _x: Any, *, axes: tuple[int, ...]) -> Tensor:
+    inverse = _inverse(axes)
+    return wrap(g._data.transpose(inverse)) if is_plain(g) else apply(permute, g, axes=inverse)
+
+
 permute: Primitive = Primitive(
     "permute",
     out=_permute_out,
     ref=lambda x, *, axes: x.transpose(axes),
-    vjp=(lambda g, _y, _x, *, axes: apply(permute, g, axes=_inverse(axes)),),
+    vjp=(_permute_vjp,),
     jvp="linear",
     batch=lambda args, axs, *, axes: (apply(permute, _one(args, axs), axes=(0, *(a + 1 for a in axes))), 0),
     lower=IndexMap("permute"),

@@ -68,15 +68,19 @@ def result_of(prim: Primitive, x: Tensor, out: Any, params: dict[str, Any]) -> A
 
 
 def view_of(prim: Any, x: Tensor, out: np.ndarray[Any, Any], params: Any) -> Tensor | None:
-    """The same for a view. `prim` may be a function of (x, params) that names the steps (see `Tie`).
-
-    None if gradients are wanted: then the steps have to be applied one by one.
+    """The same for a view. `prim` may be a function of (x, params) that names the steps (see `Tie`); then the result is
+    None if gradients are wanted, and the steps have to be applied one by one.
     """
     m = x._info
-    if m is not None and m.requires_grad and MODE.grad:
-        return None
     t: Tensor = _new(Tensor)
     t._data = out
+    t._info = None
+    if m is not None and m.requires_grad and MODE.grad:
+        if not isinstance(prim, Primitive):
+            return None
+        record_unary(prim, x, params, t)
+        _tie_view(prim, x, params, t)
+        return t
     t._info = tie = Tie()
     tie.base = x
     tie.prim = prim

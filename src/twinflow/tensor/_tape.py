@@ -104,10 +104,13 @@ Edge = Any
 
 def edge_to(t: Any) -> Edge:
     """Where the gradient with respect to `t` goes."""
-    if not isinstance(t, Tensor) or t._meta is None or not t._meta.requires_grad:
+    m = t._meta if isinstance(t, Tensor) else None
+    if m is None:
         return None
-    fn = current_grad_fn(t)
-    return (t, -1) if fn is None else (fn, t._meta.index)
+    fn = current_grad_fn(t)  # first, because a view learns here that its base requires gradients by now
+    if not m.requires_grad:
+        return None
+    return (t, -1) if fn is None else (fn, m.index)
 
 
 def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], result: Any, level: int = 0) -> None:

@@ -17,7 +17,7 @@ from twinflow.nn.functional._loss_checks import (
     reduce,
     same_shape,
 )
-from twinflow.ops import amax, call, clamp, exp, log, mean, sum, where
+from twinflow.ops import amax, call, clamp, exp, log, mean, square, sum, where
 from twinflow.tensor import SPECIAL, Tensor
 
 
@@ -33,8 +33,7 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Ten
     Raises: ShapeError if the shapes differ: (n, 1) against (n,) would give n² differences.
     """
     same_shape("mse_loss", input, target)
-    d = input - target
-    return _weighted("mse_loss", d * d, weight, reduction)
+    return _weighted("mse_loss", square(input - target), weight, reduction)
 
 
 def _weighted(op: str, loss: Tensor, weight: Tensor | None, reduction: str) -> Tensor:
