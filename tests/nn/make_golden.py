@@ -21,7 +21,7 @@ def write(name: str, cases: list[str]) -> None:
         case = golden_env.Case(text, torch.nn, torch.nn.functional, torch.from_numpy)
         total = case.total(torch.from_numpy)
         leaves = case.leaves()
-        grads = torch.autograd.grad(total, leaves, allow_unused=True) if leaves and total.requires_grad else []
+        grads = torch.autograd.grad(total, leaves, allow_unused=True) if total.requires_grad else [None] * len(leaves)
         golden["cases"][text] = case.condense(total.item(), [None if g is None else g.numpy() for g in grads])
     (HERE / name).write_text(json.dumps(golden, indent=0) + "\n")
     print(len(cases), "cases from torch", torch.__version__)  # noqa: T201
