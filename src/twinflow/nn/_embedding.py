@@ -87,7 +87,7 @@ class Embedding(_Table):
         """A layer around a given table, which is not trained unless `freeze` is False."""
         if embeddings.ndim != 2:
             raise ShapeError(f"Embedding.from_pretrained: a matrix is needed, not shape {tuple(embeddings.shape)}")
-        return cls(*embeddings.shape, _weight=embeddings, _freeze=freeze, **options)
+        return cls(embeddings.shape[0], embeddings.shape[1], _weight=embeddings, _freeze=freeze, **options)
 
     def extra_repr(self) -> str:
         """The sizes and options."""
@@ -144,7 +144,7 @@ class EmbeddingBag(_Table):
     @classmethod
     def from_pretrained(cls, embeddings: Tensor, freeze: bool = True, **options: Any) -> EmbeddingBag:
         """A layer around a given table, which is not trained unless `freeze` is False."""
-        made = cls(*embeddings.shape, _weight=embeddings, **options)
+        made = cls(embeddings.shape[0], embeddings.shape[1], _weight=embeddings, **options)
         made.weight.requires_grad_(not freeze)
         return made
 

@@ -74,7 +74,7 @@ def _alpha(op: str, input: Tensor, p: float, training: bool, inplace: bool, shap
             return x * 0.0
         a = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * _SATURATED**2))
         kept = _kept(shape, p).expand(tuple(x.shape))
-        return where(kept, x * a, _SATURATED * a) - a * p * _SATURATED  # type: ignore[no-any-return]
+        return where(kept, x * a, _SATURATED * a) - a * p * _SATURATED
 
     return finish(input, inplace, op, fn)
 

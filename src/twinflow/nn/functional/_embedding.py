@@ -26,7 +26,7 @@ def one_hot(input: Tensor, num_classes: int = -1) -> Tensor:
         == call("iota", n=num_classes, dtype=full((), 0, dtype="int64").dtype)
     ).long()
     try:
-        return call("take", eye, input.long(), axis=0)  # type: ignore[no-any-return]
+        return call("take", eye, input.long(), axis=0)
     except IndexOutOfRange as error:
         raise IndexOutOfRange(f"one_hot: labels must lie in [0, {num_classes - 1}]: {error}", line="") from error
 
@@ -38,7 +38,7 @@ def _look_up(op: str, weight: Tensor, index: Tensor) -> Tensor:
         raise ShapeError(f"{op}: weight must be [entries, features], but its shape is {tuple(weight.shape)}")
     index = index if index.dtype.name in ("int64", "int32") else index.long()
     try:
-        return call("take", weight, index, axis=0)  # type: ignore[no-any-return]
+        return call("take", weight, index, axis=0)
     except IndexOutOfRange as error:
         low, high = int(index.min()), int(index.max())
         raise IndexOutOfRange(
@@ -162,9 +162,9 @@ def embedding_bag(
         rows = rows * share.unsqueeze(1)
     total = call("put_add", full((bags, weight.shape[1]), 0, dtype=weight.dtype), bag, rows, axis=0)
     if mode == "sum":
-        return total  # type: ignore[no-any-return]
+        return total
     size = call("put_add", full((bags,), 0, dtype=weight.dtype), bag, share, axis=0)
-    return total / size.clamp(1.0).unsqueeze(1)  # type: ignore[no-any-return]
+    return total / size.clamp(1.0).unsqueeze(1)
 
 
 def _bag_max(rows: Tensor, bag: Tensor, bags: int, counts: Tensor | None) -> Tensor:
@@ -173,6 +173,6 @@ def _bag_max(rows: Tensor, bag: Tensor, bags: int, counts: Tensor | None) -> Ten
     if counts is not None:
         member = member & counts.unsqueeze(0)
     if rows.shape[0] == 0:
-        return sum(rows, 0).expand(bags, rows.shape[1])  # type: ignore[no-any-return]
+        return sum(rows, 0).expand(bags, rows.shape[1])
     top = amax(where(member.unsqueeze(2), rows.unsqueeze(0), float("-inf")), 1)
-    return where(member.any(1).unsqueeze(1), top, 0.0)  # type: ignore[no-any-return]
+    return where(member.any(1).unsqueeze(1), top, 0.0)

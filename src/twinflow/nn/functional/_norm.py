@@ -211,4 +211,4 @@ def local_response_norm(input: Tensor, size: int, alpha: float = 1e-4, beta: flo
         padding=((size // 2, (size - 1) // 2), *none),
         dilation=(1, *one),
     )
-    return input / (total * (alpha / size) + k) ** beta  # type: ignore[no-any-return]
+    return input / (total * (alpha / size) + k) ** beta

@@ -121,7 +121,7 @@ def _avg_pool(
     if divisor is not None:
         if divisor == 0:
             raise ArgumentError(f"{op}: divisor_override must not be 0")
-        return drop_batch(total * (1.0 / divisor), added)  # type: ignore[no-any-return]
+        return drop_batch(total * (1.0 / divisor), added)
     counts = []
     for m, k, s, (low, _high), p, c in zip(extents, w.kernel, w.stride, w.padding, w.given, total.shape[2:]):
         start = np.arange(c) * s - low
@@ -134,7 +134,7 @@ def _avg_pool(
         for axis, c in enumerate(counts):
             size = size * c.reshape([-1 if i == axis else 1 for i in range(n)])
         y = total / tensor(size, dtype=x.dtype)
-    return drop_batch(y, added)  # type: ignore[no-any-return]
+    return drop_batch(y, added)
 
 
 def avg_pool1d(
@@ -193,7 +193,7 @@ def _lp_pool(op: str, n: int, x: Tensor, p: float, kernel: Any, stride: Any, cei
     if ceil_mode:  # the mean over elements that exist, times the size of a whole window
         mean = _avg_pool(op, n, x**p, kernel, stride, 0, True, True, None) * float(prod(w.kernel))
         y = (sign(mean) * mean.abs().relu()) ** (1.0 / p)
-    return drop_batch(y, added)  # type: ignore[no-any-return]
+    return drop_batch(y, added)
 
 
 def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
@@ -238,13 +238,13 @@ def _adaptive_avg(op: str, n: int, x: Tensor, output_size: Any) -> Tensor:
     sizes = _adaptive_size(op, output_size, extents)
     if all(m % s == 0 for m, s in zip(extents, sizes)):
         kernel = tuple(m // s for m, s in zip(extents, sizes))
-        return drop_batch(_avg_pool(op, n, x, kernel, kernel, 0, False, True, None), added)  # type: ignore[no-any-return]
+        return drop_batch(_avg_pool(op, n, x, kernel, kernel, 0, False, True, None), added)
     for axis, (m, s) in enumerate(zip(extents, sizes), 2):  # the mean over windows is a matrix along each axis
         start, end = _spans(m, s)
         place = np.arange(m)[:, None]
         means = ((place >= start) & (place < end)) / (end - start)
         x = matmul(x.transpose(axis, -1), tensor(means, dtype=x.dtype)).transpose(axis, -1)
-    return drop_batch(x, added)  # type: ignore[no-any-return]
+    return drop_batch(x, added)
 
 
 def adaptive_avg_pool1d(input: Tensor, output_size: Any) -> Tensor:
@@ -409,7 +409,7 @@ def _unpool(
     zeros = full((*lead, prod(shape)), 0, dtype=x.dtype)
     windows = prod(x.shape[2:])
     y = call("scatter", zeros, index.reshape(*lead, windows).long(), x.reshape(*lead, windows), axis=2)
-    return drop_batch(y.reshape(*lead, *shape), added)  # type: ignore[no-any-return]
+    return drop_batch(y.reshape(*lead, *shape), added)
 
 
 def max_unpool1d(

@@ -128,7 +128,7 @@ def _resample(x: Tensor, axis: int, index: list[Any], weights: list[Any]) -> Ten
     for i, w in zip(index, weights):
         part = call("take", x, tensor(i, dtype="int64"), axis=axis) * tensor(w.reshape(shape), dtype=x.dtype)
         total = part if total is None else total + part
-    return total  # type: ignore[no-any-return]
+    return total
 
 
 def upsample(
@@ -148,7 +148,7 @@ def pixel_shuffle(input: Tensor, upscale_factor: int) -> Tensor:
     x = input.reshape(*lead, c // (r * r), r, r, h, w)
     k = len(lead)
     x = x.permute(*range(k), k, k + 3, k + 1, k + 4, k + 2)
-    return x.reshape(*lead, c // (r * r), h * r, w * r)  # type: ignore[no-any-return]
+    return x.reshape(*lead, c // (r * r), h * r, w * r)
 
 
 def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
@@ -163,7 +163,7 @@ def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Tensor:
     x = input.reshape(*lead, c, h // r, r, w // r, r)
     k = len(lead)
     x = x.permute(*range(k), k, k + 2, k + 4, k + 1, k + 3)
-    return x.reshape(*lead, c * r * r, h // r, w // r)  # type: ignore[no-any-return]
+    return x.reshape(*lead, c * r * r, h // r, w // r)
 
 
 def channel_shuffle(input: Tensor, groups: int) -> Tensor:
@@ -174,7 +174,7 @@ def channel_shuffle(input: Tensor, groups: int) -> Tensor:
             f"channel_shuffle: {groups} groups do not divide the channels of an input of shape {tuple(input.shape)}"
         )
     n, c, *space = input.shape
-    return input.reshape(n, groups, c // groups, *space).transpose(1, 2).reshape(n, c, *space)  # type: ignore[no-any-return]
+    return input.reshape(n, groups, c // groups, *space).transpose(1, 2).reshape(n, c, *space)
 
 
 def _patch_table(space: Ints, kernel: Ints, dilation: Ints, padding: Ints, stride: Ints) -> tuple[Any, Ints]:
@@ -203,7 +203,7 @@ def unfold(input: Tensor, kernel_size: Any, dilation: Any = 1, padding: Any = 0,
     sides = (*zeros[:-2], *p)
     x = call("pad", input, low=sides, high=sides, interior=zeros, value=0) if any(p) else input
     x = call("take", x.reshape(*lead, c, prod(padded)), tensor(table, dtype="int64"), axis=input.ndim - 2)
-    return x.reshape(*lead, c * prod(k), table.shape[1])  # type: ignore[no-any-return]
+    return x.reshape(*lead, c * prod(k), table.shape[1])
 
 
 def fold(
@@ -229,7 +229,7 @@ def fold(
     plane = full((*lead, c, prod(padded)), 0, dtype=input.dtype)
     y = call("put_add", plane, tensor(table, dtype="int64"), columns, axis=len(lead) + 1)
     y = y.reshape(*lead, c, *padded)
-    return y[..., p[0] : p[0] + size[0], p[1] : p[1] + size[1]]  # type: ignore[no-any-return]
+    return y[..., p[0] : p[0] + size[0], p[1] : p[1] + size[1]]
 
 
 def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> Tensor:
@@ -252,7 +252,7 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
         axes.append(line if m > 1 or not align_corners else np.zeros(1))
     grids = np.meshgrid(*axes, indexing="ij")[::-1]  # the last axis, x, comes first
     base = np.stack([*grids, np.ones(space)], -1).reshape(-1, k + 1)
-    return (tensor(base, dtype=theta.dtype) @ theta.transpose(1, 2)).reshape(n, *space, k)  # type: ignore[no-any-return]
+    return (tensor(base, dtype=theta.dtype) @ theta.transpose(1, 2)).reshape(n, *space, k)
 
 
 def grid_sample(
@@ -318,7 +318,7 @@ def grid_sample(
         mask = inside.to(dtype=input.dtype)
         value = value * (mask if weight is None else weight * mask).unsqueeze(1)
         result = value if result is None else result + value
-    return result  # type: ignore[no-any-return]
+    return result
 
 
 def _reflect(x: Tensor, m: int, align_corners: bool) -> Tensor:
@@ -330,4 +330,4 @@ def _reflect(x: Tensor, m: int, align_corners: bool) -> Tensor:
     flips = floor(t * (1.0 / span))
     rest = t - flips * span
     even = call("eq", flips % 2.0, 0.0)
-    return call("where", even, rest + low, (span - rest) + low)  # type: ignore[no-any-return]
+    return call("where", even, rest + low, (span - rest) + low)
