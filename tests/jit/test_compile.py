@@ -115,3 +115,61 @@ def test_views_of_arguments_written_in_place_write_the_argument():
 
 def test_arrays_are_arguments_too():
     assert tf.compile(lambda x: x + 1)(np.zeros(2, np.float32)).tolist() == [1.0, 1.0]
+
+
+def mlp_step():
+    rng = np.random.default_rng(0)
+    weights = [tf.tensor(rng.normal(size=s) * 0.3, dtype=tf.float32, requires_grad=True) for s in ((6, 8), (8, 3))]
+
+    def step(x, y):
+        for w in weights:
+            w.grad = None
+        loss = -(tf.log_softmax(tf.relu(x @ weights[0]) @ weights[1], 1) * y).sum(1).mean() + x.var() * 0.1
+        loss.backward()
+        with tf.no_grad():
+            for w in weights:
+                w.sub_(w.grad * 0.1)
+        return loss
+
+    return step, weights
+
+
+def test_many_batch_sizes_cost_at_most_two_compilations():
+    from twinflow.runtime import engine
+
+    rng = np.random.default_rng(1)
+    batches = [
+        (tf.tensor(rng.normal(size=(n, 6)), dtype=tf.float32), tf.tensor(rng.uniform(size=(n, 3)), dtype=tf.float32))
+        for n in (32, 17, 64, 5, 100, 33, 2, 48)
+    ]
+    eager, eager_weights = mlp_step()
+    step, weights = mlp_step()
+    compiled = tf.compile(step)
+    counts = []
+    for x, y in batches:
+        before = engine().stats.compiled + engine().stats.from_disk
+        np.testing.assert_allclose(compiled(x, y).item(), eager(x, y).item(), rtol=1e-4)
+        counts.append(engine().stats.compiled + engine().stats.from_disk - before)
+    for a, b in zip(weights, eager_weights):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-3, atol=1e-5)
+    assert not any(counts[2:]), counts
+
+
+def test_sizes_that_change_apart_are_apart():
+    f = tf.compile(lambda a, b: (a.sum() + b.sum(), a.mean() * b.mean()))
+    for n, m in ((3, 5), (4, 5), (4, 6), (7, 7), (2, 9)):
+        total, product = f(tf.full((n,), 2.0), tf.full((m,), 3.0))
+        assert total.item() == 2 * n + 3 * m
+        assert product.item() == 6.0
+
+
+def test_an_argument_of_changing_size_may_be_written_in_place():
+    def f(x):
+        x[1:] += 1.0
+        return x.sum()
+
+    compiled = tf.compile(f)
+    for n in (3, 5, 4):
+        x = tf.zeros(n)
+        assert compiled(x).item() == n - 1
+        assert x.tolist() == [0.0] + [1.0] * (n - 1)

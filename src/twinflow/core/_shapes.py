@@ -19,6 +19,8 @@ def numel(shape: Sequence[int]) -> int:
 
 def as_int(value: Any, what: str) -> int:
     """`value` as a Python int; an error that names `what` if it is not a whole number."""
+    if isinstance(value, int):
+        return value  # a Dim stays one
     try:
         return operator.index(value)
     except TypeError:

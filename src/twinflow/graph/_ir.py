@@ -84,6 +84,7 @@ class Graph:
         self.inputs: list[Node] = []
         self.outputs: list[Operand] = []
         self.writes: dict[Node, Operand] = {}
+        self.sizes: dict[str, int] = {}  # the present values of the named dimensions (`Dim`) in its shapes
         self._count = 0
 
     def next_id(self) -> int:
@@ -156,6 +157,7 @@ def rebuild(graph: Graph, replace: Any) -> Graph:
     inherits the line of the one it replaces. Every pass is written with this.
     """
     new = Graph(graph.name)
+    new.sizes = graph.sizes
     table: dict[Node, Operand] = {}
     for node in graph.inputs:
         table[node] = new.add_input(node.aval, node.name)

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import TreeDef, log, log_enabled, tree_flatten, tree_unflatten
+from twinflow.core import Dim, TreeDef, log, log_enabled, tree_flatten, tree_unflatten
 from twinflow.core.errors import ArgumentError, TraceError
 from twinflow.graph import Graph, aval_of, interpret
 from twinflow.jit._differentiable import WayBack, record_call, runner, way_back
 from twinflow.ops import from_numpy
-from twinflow.tensor import MODE, SPECIAL, Tensor, Tracer, meta_of, wrap
+from twinflow.tensor import MODE, SPECIAL, Tensor, Tracer, meta_of, payload, wrap
 
 Executor = Callable[[list[Any]], list[Any]]
 
@@ -55,17 +55,15 @@ class Program:
         leaves: list[Any],
         treedef: TreeDef,
         backend: Callable[[Graph], Executor],
+        named: dict[tuple[int, int], str],
     ) -> None:
         tensors = [x for x in leaves if isinstance(x, Tensor)]
         self.name = name
         self._backend = backend
         with Tracer(name) as tracer:
-            for k, t in enumerate(tensors):
-                if id(t) not in tracer.values:
-                    tracer.add_input(t, f"arg{k}")
-                else:
-                    tracer.graph.add_input(tracer.values[id(t)].aval, f"arg{k}")
-            args, kwargs = tree_unflatten(leaves, treedef)
+            stand_ins = self._add_arguments(tracer, tensors, named)
+            given = iter(stand_ins)
+            args, kwargs = tree_unflatten([next(given) if isinstance(x, Tensor) else x for x in leaves], treedef)
             result = fn(*args, **kwargs)
             out_leaves, self.out_tree = tree_flatten(result)
             self.out_static: list[Any] = []
@@ -82,8 +80,8 @@ class Program:
             self._collect_grads(tracer, tensors)
             self._n_results = len(graph.outputs)
             if self.way is not None:
-                self._keep_residuals(self.way, tracer, tensors)
-            self._collect_writes(tracer, tensors)
+                self._keep_residuals(self.way, tracer, tensors, stand_ins)
+            self._collect_writes(tracer, tensors, stand_ins)
         self.graph = graph
         self.guards = tracer.guards + self._grad_guards
         self.after_call = tracer.after_call
@@ -100,12 +98,17 @@ class Program:
         self._lock = threading.Lock()
         self.execute = backend(graph)
 
-    def _keep_residuals(self, way: WayBack, tracer: Tracer, tensors: list[Tensor]) -> None:
+    def _keep_residuals(self, way: WayBack, tracer: Tracer, tensors: list[Tensor], stand_ins: list[Tensor]) -> None:
         """What the way back reads: inputs are kept as they are, other values become outputs."""
         graph = tracer.graph
         at = {node: i for i, node in enumerate(graph.inputs)}
         overwritten = {tracer.graph.inputs[k] for k, t in enumerate(tensors) if id(t) in tracer.written}
         overwritten |= {node for t, node in tracer.captured if id(t) in tracer.written}
+        overwritten |= {
+            graph.inputs[k]
+            for k, (t, s) in enumerate(zip(tensors, stand_ins))
+            if s is not t and payload(s) is not graph.inputs[k]
+        }
         self._residuals: list[tuple[str, int]] = []
         for node in way.residuals:
             if node in at and node not in overwritten:
@@ -125,6 +128,23 @@ class Program:
         kept = [given(i) if kind == "input" else wrap(values[i]) for kind, i in self._residuals]
         record_call(self.name, way, [given(i) for i in self._sources], kept, results)
 
+    def _add_arguments(self, tracer: Tracer, tensors: list[Tensor], named: dict[tuple[int, int], str]) -> list[Tensor]:
+        """Inputs for the arguments, and what the function receives for them: the tensors themselves, or, where a size
+        has a name, a stand-in whose shape says so."""
+        stand_ins = []
+        for k, t in enumerate(tensors):
+            shape = tuple(Dim(n, named[k, i]) if (k, i) in named else n for i, n in enumerate(t._data.shape))
+            sizes = [n for n in shape if isinstance(n, Dim)]
+            tracer.graph.sizes.update({n.name: int(n) for n in sizes})
+            tracer.dims |= bool(sizes)
+            if id(t) in tracer.values:
+                tracer.graph.add_input(tracer.values[id(t)].aval, f"arg{k}")
+                stand_ins.append(t)
+                continue
+            node = tracer.add_input(t, f"arg{k}", shape)
+            stand_ins.append(wrap(node) if sizes and not t.requires_grad and type(t) is Tensor else t)
+        return stand_ins
+
     def _collect_grads(self, tracer: Tracer, tensors: list[Tensor]) -> None:
         """Gradients that the function leaves in `.grad` become outputs, set anew by each call."""
         positions = {id(t): k for k, t in enumerate(tensors)}
@@ -140,8 +160,11 @@ class Program:
                 tracer.graph.outputs.append(tracer.node_of(after))
             self.grad_sets.append((positions.get(id(t), t), after is not None))
 
-    def _collect_writes(self, tracer: Tracer, tensors: list[Tensor]) -> None:
+    def _collect_writes(self, tracer: Tracer, tensors: list[Tensor], stand_ins: list[Tensor]) -> None:
         graph = tracer.graph
+        for k, (t, s) in enumerate(zip(tensors, stand_ins)):
+            if s is not t and payload(s) is not graph.inputs[k]:
+                graph.writes[graph.inputs[k]] = tracer.node_of(s)
         inputs = {id(t): graph.inputs[k] for k, t in enumerate(tensors)}
         inputs.update({id(t): node for t, node in tracer.captured})
         for key in tracer.written:
@@ -225,6 +248,40 @@ def _static_key(x: Any) -> Any:
     return (type(x), x)
 
 
+class Dimensions:
+    """Which sizes of a function's arguments change from call to call, for one kind of arguments (their number of axes, types
+    and static values).
+
+    A size that is seen with a second value gets a name; sizes that changed alike share it. From then on kernels are
+    written for the name, and a trace for a further value finds them compiled.
+    """
+
+    def __init__(self) -> None:
+        self._first: tuple[tuple[int, ...], ...] | None = None
+        self._changed: set[tuple[int, int]] = set()
+        self._sizes: dict[tuple[int, int], list[int]] = {}
+
+    def see(self, shapes: tuple[tuple[int, ...], ...]) -> dict[tuple[int, int], str]:
+        """The names of (argument, axis) to trace these shapes with. Sizes 0 and 1 are always their own case."""
+        for k, shape in enumerate(shapes):
+            for i, n in enumerate(shape):
+                self._sizes.setdefault((k, i), []).append(n)
+        if self._first is None:
+            self._first = shapes
+            return {}
+        for k, (now, first) in enumerate(zip(shapes, self._first)):
+            self._changed |= {(k, i) for i, (a, b) in enumerate(zip(now, first)) if a != b}
+        groups: dict[tuple[int, ...], str] = {}
+        named = {}
+        for at in sorted(self._changed):
+            if self._sizes[at][-1] > 1:
+                named[at] = groups.setdefault(tuple(self._sizes[at]), f"n{len(groups)}")
+        return named
+
+
+_KEPT = 64  # programs of one function: each has an arena of its own
+
+
 class Compiled:
     """A function that is traced once per signature; calls with a known signature run its graph."""
 
@@ -232,6 +289,7 @@ class Compiled:
         self._fn = fn
         self._backend = backend
         self._programs: dict[Any, list[Program]] = {}
+        self._dimensions: dict[Any, Dimensions] = {}
         self._last: tuple[Program, tuple[Any, ...], bool] | None = None  # the latest call with tensors alone
         functools.update_wrapper(self, fn, updated=())
 
@@ -262,17 +320,21 @@ class Compiled:
         return self if instance is None else functools.partial(self, instance)
 
     def _find(self, leaves: list[Any], treedef: TreeDef) -> Program:
-        key = (
+        tensors = [x for x in leaves if isinstance(x, Tensor)]
+        kind = (
             treedef,
             MODE.grad,
             tuple(
                 [
-                    (x._data.shape, x._data.dtype, x.requires_grad) if isinstance(x, Tensor) else _static_key(x)
+                    (len(x._data.shape), x._data.dtype, x.requires_grad) if isinstance(x, Tensor) else _static_key(x)
                     for x in leaves
                 ]
             ),
         )
-        known = self._programs.setdefault(key, [])
+        shapes = tuple([x._data.shape for x in tensors])
+        key = (kind, shapes)
+        known = self._programs.pop(key, [])
+        self._programs[key] = known  # the latest used stand last
         reasons = []
         for program in known:
             reason = program.holds()
@@ -282,10 +344,13 @@ class Compiled:
         name = getattr(self._fn, "__name__", "function")
         if log_enabled("compile"):
             count = sum(map(len, self._programs.values()))
-            why = "; ".join(reasons) if reasons else "first call" if not count else "new signature " + repr(key[2])
+            why = "; ".join(reasons) if reasons else "first call" if not count else f"new signature {shapes} {kind[2]}"
             log("compile", f"{name}: tracing number {count + 1}: {why}")
-        program = Program(self._fn, name, leaves, treedef, self._backend)
+        named = self._dimensions.setdefault(kind, Dimensions()).see(shapes)
+        program = Program(self._fn, name, leaves, treedef, self._backend, named)
         known.append(program)
+        while len(self._programs) > _KEPT:
+            del self._programs[next(iter(self._programs))]
         return program
 
     @property

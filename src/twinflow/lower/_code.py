@@ -89,10 +89,10 @@ class Code:
         """Where a kernel's function lies."""
         return self._where[symbol].address(symbol)
 
-    def chunks(self, symbol: str) -> int:
-        """How many chunks a loop kernel has."""
+    def chunks(self, symbol: str, arguments: int) -> int:
+        """How many chunks a loop kernel has, given the address of its argument block."""
         count = self._where[symbol].function(f"{symbol}.nchunks", ctypes.c_void_p, restype=ctypes.c_int64)
-        return int(count(None))
+        return int(count(arguments))
 
     def workspace_nbytes(self, symbol: str, workers: int) -> int:
         """Bytes that a kernel wants to work in when so many threads take part."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
+from twinflow.core import Dim
 from twinflow.graph import Graph, Node
 from twinflow.lower._index import matching_axes, split_needed
 from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_inlinable, reduced_axes
@@ -48,7 +49,7 @@ class Group:
         if not self.inner:
             return False
         n = len(self.dims)
-        if len(self.inner) == n and prod(self.dims) > _ONE_ROW:
+        if len(self.inner) == n and (prod(self.dims) > _ONE_ROW or any(isinstance(d, Dim) for d in self.dims)):
             return True  # one row of everything would run on one core
         return self.inner != tuple(range(n - len(self.inner), n))
 

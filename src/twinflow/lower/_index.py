@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from twinflow.compiler.loops import Apply, Axis, Const, Coordinate, Expr, Index
+from twinflow.compiler.loops import Apply, Axis, Const, Coordinate, Expr, Index, Sym
+from twinflow.core import Dim
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,14 @@ def linear(positions: tuple[Position, ...], strides: tuple[int, ...], offset: in
     return total
 
 
+def symbol(n: int) -> int | Sym:
+    """An extent or step as the loop IR has it: a named dimension becomes a symbol."""
+    return Sym(n.name, n.scale) if isinstance(n, Dim) else n
+
+
 def as_index(p: Position) -> Index:
     """A position in memory as the loop IR's index."""
-    return Index(p.terms, p.offset, p.computed)
+    return Index(tuple((a, symbol(s)) for a, s in p.terms), int(p.offset), p.computed)
 
 
 def matching_axes(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from twinflow.compiler.loops import Apply, Axis, Const, Coordinate, Kernel, Load, Store
 from twinflow.graph import Node
-from twinflow.lower._index import ZERO, Position, along, as_index, linear, row_major
+from twinflow.lower._index import ZERO, Position, along, as_index, linear, row_major, symbol
 from twinflow.lower._kernels import KernelBuffers
 from twinflow.lower._launch import Launch, loop_launch
 from twinflow.lower._values import NARROW, Body, Positions, combined, found_place
@@ -25,7 +25,7 @@ def space(shape: tuple[int, ...], stem: str = "i") -> tuple[list[Axis], Position
         if n == 1:
             at.append(ZERO)
             continue
-        axes.append(Axis(f"{stem}{len(axes)}", n))
+        axes.append(Axis(f"{stem}{len(axes)}", symbol(n)))
         at.append(along(axes[-1]))
     return axes, tuple(at)
 

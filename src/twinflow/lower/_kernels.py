@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from twinflow.compiler import ITEMSIZE
 from twinflow.compiler.contraction import SLOT, MatmulSpec
 from twinflow.compiler.loops import Axis, Buffer, Kernel, Store
+from twinflow.core import Dim
 from twinflow.graph import Node
 from twinflow.lower._fuse import PRODUCT_DTYPES, Group
-from twinflow.lower._index import ZERO, along, as_index, linear, matching_axes, row_major
+from twinflow.lower._index import ZERO, along, as_index, linear, matching_axes, row_major, symbol
 from twinflow.lower._launch import WORKSPACE, Argument, Launch, ProductSource, Scratch
 from twinflow.lower._values import REDUCTIONS, Body, reduced_axes
 
@@ -27,7 +29,7 @@ class LoopCall:
 def loop_call(group: Group, stored: set[Node], name: str) -> LoopCall:
     """The loop kernel of a group: stores of the members that need memory."""
     inner = set(group.inner or ())
-    axes = [Axis(f"i{k}", n) for k, n in enumerate(group.dims)]
+    axes = [Axis(f"i{k}", symbol(n)) for k, n in enumerate(group.dims)]
     outer_axes = tuple(a for k, a in enumerate(axes) if k not in inner)
     inner_axes = tuple(a for k, a in enumerate(axes) if k in inner)
     members = set(group.members)
@@ -211,14 +213,22 @@ def matmul_call(node: Node, stored: set[Node]) -> MatmulCall | None:
 
 
 def product_launch(call: MatmulCall) -> Launch:
-    """The launch of a matrix product."""
+    """The launch of a matrix product. Extents that are named dimensions stay open: their values are arguments."""
     size = call.node.aval.dtype.itemsize
+    spec = call.spec
+    opened: dict[str, Any] = {k: None for k in ("m", "n", "k") if isinstance(getattr(spec, k), Dim)}
+    extents = [Argument(SLOT[k], int(getattr(spec, k))) for k in opened]
+    if spec.batch and isinstance(spec.batch[0], Dim):
+        opened["batch"] = (None, *spec.batch[1:])
+        extents.append(Argument(SLOT["batch"], int(spec.batch[0])))
+    spec = replace(spec, **opened)
     arguments = [
         Argument(SLOT["a"], call.a.base, call.a.offset * size),
         Argument(SLOT["b"], call.b.base, call.b.offset * size),
         Argument(SLOT["c"], call.node),
+        *extents,
     ]
-    return Launch(ProductSource(call.spec), arguments, WORKSPACE)
+    return Launch(ProductSource(spec), arguments, WORKSPACE)
 
 
 def _batch_steps(x: Strided, batch: tuple[int, ...]) -> tuple[int, ...]:

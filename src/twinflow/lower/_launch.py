@@ -6,6 +6,7 @@ itself into the modules of a program. A *launch* is a source with the nodes, or 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -88,10 +89,10 @@ class Scratch:
 
 @dataclass(frozen=True)
 class Argument:
-    """An address in an argument block: the memory of a node, or scratch, from a byte on."""
+    """An entry of an argument block: the address of a node's memory, or of scratch, from a byte on; or a number."""
 
     slot: int
-    of: Node | Scratch
+    of: Node | Scratch | int
     offset: int = 0
 
 
@@ -109,9 +110,11 @@ class Launch:
         return 1 + max([*(a.slot for a in self.arguments), self.workspace or 0, 0])
 
 
-def loop_launch(kernel: Kernel, arguments: list[Node | Scratch]) -> Launch:
-    """A loop kernel on these buffers, in the order of the kernel's."""
-    return Launch(LoopSource(kernel), [Argument(k, of) for k, of in enumerate(arguments)])
+def loop_launch(kernel: Kernel, arguments: Sequence[Node | Scratch]) -> Launch:
+    """A loop kernel on these buffers, in the order of the kernel's; its symbols have the values of the graph's sizes."""
+    sizes = next((a.graph.sizes for a in arguments if isinstance(a, Node)), {})
+    values: list[Node | Scratch | int] = [*arguments, *(sizes[s] for s in kernel.symbols)]
+    return Launch(LoopSource(kernel), [Argument(k, of) for k, of in enumerate(values)])
 
 
 WORKSPACE = SLOT["workspace"]

@@ -161,7 +161,10 @@ class NativeGraph:
         records, patches = [], []
         base = address_of(self.arena)
 
-        def fill(block: np.ndarray[Any, Any], slot: int, of: Node | Scratch, offset: int = 0) -> None:
+        def fill(block: np.ndarray[Any, Any], slot: int, of: Node | Scratch | int, offset: int = 0) -> None:
+            if isinstance(of, int):
+                block[slot] = of
+                return
             if isinstance(of, Scratch):
                 block[slot] = base + self.offsets[of] + offset
                 return
@@ -181,7 +184,9 @@ class NativeGraph:
                     fill(block, a.slot, a.of, a.offset)
                 if launch.workspace is not None:
                     block[launch.workspace] = base + self.offsets[id(launch)]
-                kind, count = (CHUNKED, self.code.chunks(symbol)) if launch.source.chunked else (WHOLE, 0)
+                kind, count = (
+                    (CHUNKED, self.code.chunks(symbol, address_of(block))) if launch.source.chunked else (WHOLE, 0)
+                )
                 records.append((kind, self.code.address(symbol), address_of(block), count))
                 self._keep.append(block)
                 self.record_steps.append(step)

@@ -52,28 +52,27 @@ def build_steps(graph: Graph, plan: Plan, lower: Callable[[Graph], Any]) -> list
     """The steps of a graph in order; `lower` makes native graphs of nested ones."""
     steps: list[Step] = []
     for item in plan.order:
-        step = _group_step(item, plan) if isinstance(item, Group) else _node_step(graph, item, plan, lower)
+        step = _group_step(graph, item, plan) if isinstance(item, Group) else _node_step(graph, item, plan, lower)
         if step is not None:
             steps.append(step)
     return steps
 
 
-def _group_step(group: Group, plan: Plan) -> Step | None:
+def _group_step(graph: Graph, group: Group, plan: Plan) -> Step | None:
     stored = [m for m in group.members if m in plan.stored]
     if not stored or all(m.aval.size == 0 for m in stored):
         return None
     group.members.sort(key=lambda n: n.id)
-    return _loop_step(loop_call(group, plan.stored, "k"), list(group.members))
+    return _loop_step(loop_call(group, plan.stored, "k"), list(group.members), graph.sizes)
 
 
-def _loop_step(call: LoopCall, nodes: list[Node]) -> Step:
+def _loop_step(call: LoopCall, nodes: list[Node], sizes: dict[str, int]) -> Step:
     """A loop kernel, its large reductions split among threads."""
     split = split_reductions(call.kernel)
     where: dict[Buffer, Node | Scratch] = dict(zip(call.kernel.buffers, call.arguments))
     for buffer, count in split.partial.items():
-        if not isinstance(count, int):
-            raise TypeError(f"lower: {buffer.name} has an open size")
-        where[buffer] = Scratch(count * 8)
+        total = count if isinstance(count, int) else count.value(sizes)
+        where[buffer] = Scratch(total * 8)
     launches = [loop_launch(k, [where[b] for b in k.buffers]) for k in split.kernels]
     outs = set(call.nodes)
     return Step([a for a in call.arguments if a not in outs], call.nodes, launches, nodes, "loop", call)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import DType, as_dtype, get_default_dtype, python_dtype, result_dtype
+from twinflow.core import DType, as_dtype, get_default_dtype, is_symbolic, python_dtype, result_dtype
 from twinflow.core.errors import DTypeError
 from twinflow.ops._declare import F32 as F32
 from twinflow.ops._declare import F64 as F64
@@ -46,6 +46,8 @@ def as_inexact(x: Any, op: str) -> Tensor:
 
 def _number(x: Any, dtype: DType) -> Any:
     """A Python number as the literal that stands beside tensors of `dtype`."""
+    if is_symbolic(x):
+        return x * 1.0 if dtype.is_floating_point else x
     if isinstance(x, np.generic):
         x = x.item()
     if dtype.is_floating_point:

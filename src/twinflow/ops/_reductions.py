@@ -106,7 +106,7 @@ def var(
     centred = x - mean(x, axes, True)
     square = centred * centred if x._data.dtype.kind != "c" else call("real", centred * call("conj", centred))
     total = apply(R.sum_, square, axes=axes, keepdim=keepdim)
-    return call("div", total, float(max0(n - correction)))
+    return call("div", total, max0(n - correction) * 1.0)
 
 
 def max0(n: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from twinflow.core import is_symbolic
 from twinflow.core.errors import TraceError
 from twinflow.graph import Aval, Graph, Node, Primitive
 from twinflow.tensor._mode import MODE, enter_special, exit_special, next_level
@@ -43,6 +44,8 @@ class Tracer:
         self.scalars: list[HostScalar] = []
         self.after_call: list[Callable[[], None]] = []  # Python effects that each call repeats, e.g. schedule steps
         self.guards: list[tuple[Callable[[], Any], Any, str]] = []  # (read, value at trace time, what)
+        self.dims = False  # whether an input has a named dimension
+        self._dim_inputs: dict[Any, Node] = {}
         self._alive: list[Tensor] = []  # keeps ids unique
         self._with_grad = MODE.grad
         self._tape_before: list[tuple[Any, bool, Any, int]] = []  # of written tensors, to be put back
@@ -65,9 +68,10 @@ class Tracer:
 
     # -- values ------------------------------------------------------------------------------------------------
 
-    def add_input(self, t: Tensor, name: str) -> Node:
-        """Make a received tensor an input: from here on `t` stands for it."""
-        node = self.graph.add_input(_aval(t), name)
+    def add_input(self, t: Tensor, name: str, shape: tuple[int, ...] | None = None) -> Node:
+        """Make a received tensor an input: from here on `t` stands for it. `shape` may name its dimensions."""
+        aval = _aval(t)
+        node = self.graph.add_input(aval if shape is None else Aval(shape, aval.dtype), name)
         self.values[id(t)] = node
         self._alive.append(t)
         return node
@@ -118,7 +122,10 @@ class Tracer:
 
     def record(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
         """One operation as a node; the result is a tensor (or a tuple of them) that holds it."""
-        node = self.graph.add(prim, tuple([self.node_of(a) for a in args]), params)
+        operands = [self.node_of(a) for a in args]
+        if self.dims:
+            operands = [self._dim_operand(a, operands) if is_symbolic(a) else a for a in operands]
+        node = self.graph.add(prim, tuple(operands), params)
         if self.body and self._with_grad and not MODE.grad:
             return self._without_gradient(node)
         if prim.n_out == 1:
@@ -135,6 +142,15 @@ class Tracer:
             return wrap(self.graph.add(stop, (node,), {}, line=node.line))
         parts = [self.graph.add(pick, (node,), {"index": i}, aval=a, line=node.line) for i, a in enumerate(node.aval)]
         return tuple([wrap(self.graph.add(stop, (p,), {}, line=node.line)) for p in parts])
+
+    def _dim_operand(self, value: Any, operands: list[Any]) -> Node:
+        """A number that follows a dimension, as a runtime input: a literal would be frozen into the code."""
+        dtype = next(x.aval.dtype for x in reversed(operands) if isinstance(x, Node))
+        key = (float(value), dtype)
+        if key not in self._dim_inputs:
+            number = float(value) if dtype.category >= 2 else int(value)
+            self._dim_inputs[key] = self.scalar(lambda: number, dtype, "size")._data
+        return self._dim_inputs[key]
 
     def write(self, t: Tensor, value: Tensor) -> None:
         """An in-place write to a tensor from outside: from here on `t` stands for `value`."""

@@ -360,7 +360,7 @@ def multi_margin_loss(
     gap = gap * gap if p == 2 else gap
     classes = call("iota", n=n, dtype=target.dtype)
     others = where(classes == target.unsqueeze(axis), 0.0, gap)
-    loss = sum(others, axis) / float(n)
+    loss = sum(others, axis) / (n * 1.0)
     if weight is not None:
         loss = loss * call("take", weight, target.long(), axis=0)
     return reduce(op, loss, reduction)
@@ -386,7 +386,7 @@ def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean
     at = call("gather", x, where(valid == 1, t, 0).long(), axis=1)  # [N, J]
     gap = (1.0 - at.unsqueeze(2) + x.unsqueeze(1)).relu()  # [N, J, C]
     counts = (valid.unsqueeze(2) == 1) & ~is_label.unsqueeze(1)
-    loss = sum(where(counts, gap, 0.0), (1, 2)) / float(n)
+    loss = sum(where(counts, gap, 0.0), (1, 2)) / (n * 1.0)
     return reduce(op, loss.squeeze(0) if single else loss, reduction)
 
 
