@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -72,7 +73,8 @@ class ModelCheckpoint(Callback):
         monitor: the metric by which the best is chosen; None saves only the last.
         mode: "min" if smaller is better, or "max".
         save_top_k: how many of the best to keep.
-        filename: of the best, with fields in braces: "{epoch}-{val_loss:.3f}"; one file "best" by default.
+        filename: of the best, with fields in braces: "{epoch}-{val_loss:.3f}" gives "epoch=3-val_loss=0.125"; "best" by
+            default if only one is kept.
         save_last: write `last.safetensors` at the end of each epoch.
         every_n_steps: also write it after every so many batches, so that less is lost when the run is killed.
     """
@@ -124,7 +126,9 @@ class ModelCheckpoint(Callback):
                 self.best[-1][0] if len(self.best) >= self.save_top_k else math.inf if self.mode == "min" else -math.inf
             )
             if better(self.mode, value, worst):
-                name = self.filename.format(epoch=trainer.current_epoch, step=trainer.global_step, **trainer.metrics)
+                name = re.sub(r"\{(\w+)", r"\1={\1", self.filename).format(
+                    epoch=trainer.current_epoch, step=trainer.global_step, **trainer.metrics
+                )
                 path = str(self.dirpath / f"{name}.safetensors")
                 dropped = [p for _, p in self.best[self.save_top_k - 1 :] if p != path]
                 kept = [(v, p) for v, p in self.best[: self.save_top_k - 1] if p != path]

@@ -363,6 +363,7 @@ class Trainer:
                 "checkpoint to see which operation gave it first"
             )
         default_generator.set_state(kept)
+        module.zero_grad()  # the step that is looked at must not start from the gradients it has spoilt
 
         def again(batch: Any) -> Any:
             found = self._loss_of(module.training_step(batch, self._index()))
