@@ -28,6 +28,7 @@ from twinflow.nn.functional._activation import softsign as softsign
 from twinflow.nn.functional._activation import tanh as tanh
 from twinflow.nn.functional._activation import tanhshrink as tanhshrink
 from twinflow.nn.functional._activation import threshold as threshold
+from twinflow.nn.functional._attention import SIMILARITIES as SIMILARITIES
 from twinflow.nn.functional._attention import scaled_dot_product_attention as scaled_dot_product_attention
 from twinflow.nn.functional._attention import similarity_attention as similarity_attention
 from twinflow.nn.functional._conv import conv1d as conv1d
