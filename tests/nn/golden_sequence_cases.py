@@ -31,4 +31,14 @@ ATTENTION = [
     "nn.MultiheadAttention(6, 2) | f(3, 2, 6), f(4, 2, 6), f(4, 2, 6), attn_mask=f(4, 3, 4)",
 ]  # fmt: skip
 
-CASES = [*RECURRENT, *PACKED, *ATTENTION]
+TRANSFORMER = [
+    "nn.TransformerEncoderLayer(6, 2, 8, dropout=0.0) | f(4, 2, 6)",
+    "nn.TransformerEncoderLayer(6, 3, 8, dropout=0.0, activation='gelu', batch_first=True, norm_first=True, bias=False) | f(2, 4, 6), src_key_padding_mask=a(0, 0, 1, 1, 0, 0, 0, 0).reshape(2, 4).bool()",
+    "nn.TransformerDecoderLayer(6, 2, 8, dropout=0.0) | f(3, 2, 6), f(4, 2, 6), nn.Transformer.generate_square_subsequent_mask(3)",
+    "nn.TransformerDecoderLayer(6, 2, 8, dropout=0.0, norm_first=True, activation=F.silu) | f(3, 6), f(4, 6), memory_key_padding_mask=a(0, 0, 1, 0).bool()",
+    "nn.TransformerEncoder(nn.TransformerEncoderLayer(6, 2, 8, dropout=0.0), 2, nn.LayerNorm(6)) | f(4, 2, 6)",
+    "nn.Transformer(6, 2, 1, 2, 8, dropout=0.0) | f(4, 2, 6), f(3, 2, 6), tgt_mask=nn.Transformer.generate_square_subsequent_mask(3)",
+    "nn.Transformer(6, 2, 1, 1, 8, dropout=0.0, batch_first=True, norm_first=True) | f(2, 4, 6), f(2, 3, 6)",
+]  # fmt: skip
+
+CASES = [*RECURRENT, *PACKED, *ATTENTION, *TRANSFORMER]

@@ -158,3 +158,8 @@ from twinflow.nn._reshape import UpsamplingNearest2d as UpsamplingNearest2d
 from twinflow.nn._reshape import ZeroPad1d as ZeroPad1d
 from twinflow.nn._reshape import ZeroPad2d as ZeroPad2d
 from twinflow.nn._reshape import ZeroPad3d as ZeroPad3d
+from twinflow.nn._transformer import Transformer as Transformer
+from twinflow.nn._transformer import TransformerDecoder as TransformerDecoder
+from twinflow.nn._transformer import TransformerDecoderLayer as TransformerDecoderLayer
+from twinflow.nn._transformer import TransformerEncoder as TransformerEncoder
+from twinflow.nn._transformer import TransformerEncoderLayer as TransformerEncoderLayer

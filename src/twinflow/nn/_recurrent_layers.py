@@ -30,7 +30,7 @@ from twinflow.nn._recurrent import (
     uniform_parameter,
 )
 from twinflow.nn._recurrent_packed import PackedSequence, pack_steps, pad_steps, step_mask
-from twinflow.nn.functional._attention import drop
+from twinflow.nn.functional._dropout import dropout
 from twinflow.nn.functional._linear import linear
 from twinflow.ops import cat, scan, stack, where, zeros
 from twinflow.tensor import Tensor
@@ -160,8 +160,8 @@ class RecurrentBase(Module):
         """All layers over [T, N, features]; states are [layers · directions, N, ·]."""
         finals: list[State] = []
         for layer in range(self.num_layers):
-            if layer and self.training:
-                x = drop(x, self.dropout, type(self).__name__)
+            if layer:
+                x = dropout(x, self.dropout, self.training)
             ys = []
             for direction in range(self.n_directions):
                 k = layer * self.n_directions + direction

@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
-from twinflow.ops import arange, bernoulli, full_like, logical_or, matmul, softmax, sqrt, where
+from twinflow.nn.functional._dropout import dropout
+from twinflow.ops import arange, logical_or, matmul, softmax, sqrt, where
 from twinflow.tensor import Tensor
 
 NEVER = float("-inf")  # the score of a key that a query must not see
@@ -62,17 +63,6 @@ def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
         some = mask.detach().amax(-1, keepdim=True) != NEVER
         scores = scores + where(some, mask, 0.0)
     return where(some, softmax(scores, -1), 0.0)
-
-
-def drop(x: Tensor, p: float, op: str) -> Tensor:
-    """Zero each element with probability p, and scale the others by 1 / (1 - p)."""
-    if not 0.0 <= p <= 1.0:
-        raise ArgumentError(f"{op}: a dropout probability lies in [0, 1], but {p} was given")
-    if p == 0.0:
-        return x
-    if p == 1.0:
-        return x * 0.0
-    return x * (bernoulli(full_like(x, 1.0 - p)) * (1.0 / (1.0 - p)))
 
 
 def repeat_heads(query: Tensor, x: Tensor, op: str, name: str) -> Tensor:
@@ -147,7 +137,7 @@ def scaled_dot_product_attention(
     if enable_gqa:
         key, value = repeat_heads(query, key, op, "key"), repeat_heads(query, value, op, "value")
     weights = attention_weights(query, key, attn_mask, is_causal, scale, op)
-    return matmul(drop(weights, dropout_p, op), value)
+    return matmul(dropout(weights, dropout_p), value)
 
 
 # -- similarities -----------------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
-from twinflow.nn.functional._attention import NEVER, causal_mask, drop, masked_softmax
+from twinflow.nn.functional._attention import NEVER, causal_mask, masked_softmax
+from twinflow.nn.functional._dropout import dropout
 from twinflow.nn.functional._linear import linear
 from twinflow.ops import cat, logical_and, matmul, where, zeros
 from twinflow.tensor import Tensor
@@ -65,8 +66,7 @@ def multi_head_attention_forward(
         k, v, mask = _append(k, none), _append(v, none), _allow_one_more(mask)
     q, k, v = (_split_heads(x, num_heads) for x in (q, k, v))
     weights = masked_softmax(matmul(q * float(q.shape[-1]) ** -0.5, k.mT), mask)
-    if training:
-        weights = drop(weights, dropout_p, OP)
+    weights = dropout(weights, dropout_p, training)
     joined = matmul(weights, v).transpose(1, 2).reshape(n, n_query, embed_dim_to_check)
     y = linear(joined, out_proj_weight, out_proj_bias)
     y = y.transpose(0, 1) if batched else y.squeeze(0)
