@@ -52,6 +52,7 @@ from twinflow.linalg._toplevel import pinverse as pinverse
 from twinflow.linalg._toplevel import qr as qr
 from twinflow.linalg._toplevel import slogdet as slogdet
 from twinflow.linalg._toplevel import svd as svd
+from twinflow.nn._summary import summary as summary
 from twinflow.ops import *  # noqa: F403 - the functions of `ops` are the top level
 from twinflow.ops import Device as Device
 from twinflow.runtime import get_num_threads as get_num_threads
