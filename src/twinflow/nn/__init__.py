@@ -58,6 +58,8 @@ from twinflow.nn._dropout import FeatureAlphaDropout as FeatureAlphaDropout
 from twinflow.nn._embedding import Embedding as Embedding
 from twinflow.nn._embedding import EmbeddingBag as EmbeddingBag
 from twinflow.nn._hooks import Hook as Hook
+from twinflow.nn._hooks import register_module_forward_hook as register_module_forward_hook
+from twinflow.nn._hooks import register_module_forward_pre_hook as register_module_forward_pre_hook
 from twinflow.nn._linear import Bilinear as Bilinear
 from twinflow.nn._linear import Identity as Identity
 from twinflow.nn._linear import LazyLinear as LazyLinear

@@ -131,6 +131,8 @@ class Module:
                     args = changed if isinstance(changed, tuple) else (changed,)
         backward = None
         pre, full = self._hooks("_backward_pre_hooks"), self._hooks("_backward_hooks")
+        if MODE.tracer is None and not any(self.__dict__.get(kind) for kind in _HOOK_KINDS):
+            self.__dict__["_hooked"] = False  # all were removed
         if pre or full:
             backward = BackwardPass(self, pre, full)
             args = backward.watch_inputs(args)
@@ -171,10 +173,12 @@ class Module:
         elif isinstance(value, Module):
             if "_modules" not in d:
                 raise _not_started(self)
-            self._forget(name)
+            if name not in self._modules:  # a replacement keeps its place in the order
+                self._forget(name)
             self._modules[name] = value
         elif isinstance(value, Buffer):
-            self._forget(name)
+            if name not in self.__dict__.get("_buffers", ()):
+                self._forget(name)
             self.register_buffer(name, value, value.persistent)
         elif "_parameters" not in d:
             object.__setattr__(self, name, value)

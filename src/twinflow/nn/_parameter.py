@@ -63,9 +63,6 @@ class Parameter(_Owned):
         self.requires_grad_(requires_grad)
         return self
 
-    def __repr__(self) -> str:
-        return f"{type(self).__name__} containing:\n{super().__repr__()}"
-
 
 class Buffer(_Owned):
     """A tensor that belongs to a module's state without being trained, such as running statistics.
