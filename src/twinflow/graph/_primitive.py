@@ -68,7 +68,6 @@ class Primitive:
     """
 
     __slots__ = (
-        "_needs",
         "bad",
         "batch",
         "doc",
@@ -125,8 +124,6 @@ class Primitive:
         self.why = why
         if vjp is None and not why:
             raise ArgumentError(f"primitive {name}: without a derivative it must say why")
-        rules = [r for r in vjp if r is not None] if isinstance(vjp, tuple) else [vjp] if vjp is not None else []
-        self._needs = {id(rule): _what_a_rule_needs(rule) for rule in rules}
         self.kept: dict[int, tuple[tuple[bool, ...], bool]] = {}
         if name in PRIMITIVES:
             raise ArgumentError(f"primitive {name} is declared twice")
@@ -149,7 +146,7 @@ class Primitive:
         flags = [False] * n
         result = False
         for rule in rules:
-            operands, every, y = self._needs[id(rule)]
+            operands, every, y = _what_a_rule_needs(rule)
             result |= y
             for i in range(n):
                 flags[i] |= operands[i] if i < len(operands) else every
