@@ -3,18 +3,17 @@
 The names at this level are PyTorch's: `import twinflow as torch` is the migration guide.
 """
 
-from twinflow import array_api as array_api
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING as _TYPE_CHECKING
+from typing import Any as _Any
+
 from twinflow import autodiff as autodiff
 from twinflow import autograd as autograd
-from twinflow import data as data
 from twinflow import fft as fft
 from twinflow import func as func
 from twinflow import linalg as linalg
-from twinflow import metrics as metrics
 from twinflow import nn as nn
 from twinflow import optim as optim
-from twinflow import train as train
-from twinflow import utils as utils
 from twinflow.autodiff import vmap as vmap
 from twinflow.core import DType as DType
 from twinflow.core import finfo as finfo
@@ -65,8 +64,33 @@ from twinflow.tensor import is_grad_enabled as is_grad_enabled
 from twinflow.tensor import is_inference_mode_enabled as is_inference_mode_enabled
 from twinflow.tensor import no_grad as no_grad
 from twinflow.tensor import set_grad_enabled as set_grad_enabled
-from twinflow.utils import load as load
-from twinflow.utils import save as save
+
+if _TYPE_CHECKING:
+    from twinflow import array_api as array_api
+    from twinflow import data as data
+    from twinflow import metrics as metrics
+    from twinflow import train as train
+    from twinflow import utils as utils
+    from twinflow.utils import load as load
+    from twinflow.utils import save as save
+
+# What a program that only computes does not need is loaded when it is first asked for: `import twinflow` stays quick.
+_LATER = {name: f"twinflow.{name}" for name in ("array_api", "data", "metrics", "train", "utils")}
+_LATER |= {"load": "twinflow.utils", "save": "twinflow.utils"}
+
+
+def __getattr__(name: str) -> _Any:
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module 'twinflow' has no attribute {name!r}")
+    found = _import_module(module)
+    value = globals()[name] = found if module == f"twinflow.{name}" else getattr(found, name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
+
 
 # PyTorch's other names for them
 dtype = DType

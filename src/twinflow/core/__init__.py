@@ -2,7 +2,6 @@
 
 from twinflow.core._config import log as log
 from twinflow.core._config import log_enabled as log_enabled
-from twinflow.core._config import logger as logger
 from twinflow.core._config import topics as topics
 from twinflow.core._dims import Dim as Dim
 from twinflow.core._dims import DimFloat as DimFloat

@@ -6,11 +6,8 @@ printed before and after.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-
-logger = logging.getLogger("twinflow")
 
 
 def topics(variable: str) -> frozenset[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,7 +53,9 @@ def _named(keys: list[str], others: list[str]) -> str:
     """The names as a list, each with the nearest of `others`."""
     rows = []
     for k in keys[:20]:
-        near = difflib.get_close_matches(k, others, 1, 0.75)
+        from difflib import get_close_matches  # only a mismatch needs it
+
+        near = get_close_matches(k, others, 1, 0.75)
         rows.append(f"\n    {k}" + (f"  (similar: {near[0]})" if near else ""))
     return "".join(rows) + (f"\n    ... and {len(keys) - 20} more" if len(keys) > 20 else "")
 

@@ -38,7 +38,9 @@ def _number_array(x: float, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     found = known.get(x)
     if found is None:
         found = np.array(x, dtype)
-        if x and len(known) < 256:  # 0.0 and -0.0 are one key
+        if x:  # 0.0 and -0.0 are one key
+            if len(known) >= 256:
+                known.clear()
             known[x] = found
     return found
 

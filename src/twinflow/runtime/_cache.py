@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
 import sys
 import threading
 import time
 from pathlib import Path
 
-logger = logging.getLogger("twinflow.cache")
-
 _MAGIC = b"twinflow kernel 2\n"
 _DIGEST_NBYTES = hashlib.sha256().digest_size
 _SUFFIX = ".kernel"
 _STALE_TEMPORARY_S = 3600.0  # a temporary file this old belongs to a process that died while writing
 _TOUCH_AFTER_S = 3600.0  # a use is noted at most this often: least-recently-used need not be exact
+
+
+def _warn(message: str, *args: object) -> None:
+    import logging  # costs every start more than all of this file
+
+    logging.getLogger("twinflow.cache").warning(message, *args)
 
 
 def default_cache_dir() -> Path | None:
@@ -81,7 +84,7 @@ class KernelCache:
         head = len(_MAGIC) + _DIGEST_NBYTES
         content = data[head:]
         if data[:head] != _MAGIC + hashlib.sha256(content).digest():
-            logger.warning("kernel cache: %s is damaged; it is ignored and made again", path)
+            _warn("kernel cache: %s is damaged; it is ignored and made again", path)
             return None
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime > _TOUCH_AFTER_S:
@@ -153,7 +156,7 @@ class KernelCache:
     def _warn(self, message: str) -> None:
         if not self._warned:
             self._warned = True
-            logger.warning("kernel cache: %s (TWINFLOW_CACHE names another folder, or off)", message)
+            _warn("kernel cache: %s (TWINFLOW_CACHE names another folder, or off)", message)
 
     def _files(self) -> list[tuple[float, int, str]]:
         """All files as (time of last use, bytes, path), oldest first."""
