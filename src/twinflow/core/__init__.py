@@ -22,6 +22,7 @@ from twinflow.core._shapes import as_int as as_int
 from twinflow.core._shapes import as_shape as as_shape
 from twinflow.core._shapes import broadcast_shapes as broadcast_shapes
 from twinflow.core._shapes import infer_reshape as infer_reshape
+from twinflow.core._shapes import matching_axes as matching_axes
 from twinflow.core._shapes import normalize_axes as normalize_axes
 from twinflow.core._shapes import normalize_axis as normalize_axis
 from twinflow.core._shapes import numel as numel

@@ -108,3 +108,28 @@ def infer_reshape(old: Shape, new: Sequence[Any], op: str = "reshape") -> Shape:
     if prod(target) != total:
         raise ShapeError(f"{op}: shape {old} has {total} elements, but {tuple(target)} needs {prod(target)}")
     return tuple(target)
+
+
+def matching_axes(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]] | None:
+    """Runs of axes of two shapes with equal products, in order: [(axes of old, axes of new), ...]. None for empty arrays."""
+    if prod(old) == 0:
+        return None
+    runs = []
+    i = j = 0
+    while i < len(old) or j < len(new):
+        a, b = (
+            ([i], [j]) if i < len(old) and j < len(new) else ([i] if i < len(old) else [], [j] if j < len(new) else [])
+        )
+        i, j = i + len(a), j + len(b)
+        left, right = prod(old[k] for k in a), prod(new[k] for k in b)
+        while left != right:
+            if left < right:
+                left *= old[i]
+                a.append(i)
+                i += 1
+            else:
+                right *= new[j]
+                b.append(j)
+                j += 1
+        runs.append((a, b))
+    return runs

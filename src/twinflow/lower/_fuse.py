@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from twinflow.core import Dim
+from twinflow.core import Dim, matching_axes
 from twinflow.graph import Graph, Node
-from twinflow.lower._index import matching_axes, split_needed
+from twinflow.lower._conv import CONVOLUTIONS
+from twinflow.lower._index import split_needed
 from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_inlinable, reduced_axes
 
 FREE = STRUCTURAL - {"random_bits", "take", "gather", "slice_update"}
@@ -85,10 +86,16 @@ LOOPED = frozenset(
 PRODUCT_DTYPES = ("float32", "float64", "bfloat16", "float16")  # what the contraction kernel takes
 
 
-def strip_views(x: Any) -> Any:
-    """The node below a chain of structural nodes that only rearrange one operand."""
+def _walkable(x: Any) -> Any:
+    """The node that must have memory for `x`, a chain of views, to be walked with strides: reshapes that mix axes need their
+    operand in order."""
     while isinstance(x, Node) and x.op in ("reshape", "permute", "expand", "slice"):
-        x = x.inputs[0]
+        y = x.inputs[0]
+        if x.op == "reshape" and isinstance(y, Node) and y.op in ("permute", "expand", "slice"):
+            old, new = y.aval.shape, x.aval.shape
+            if matching_axes(old, new) is not None and (split_needed(old, new) or split_needed(new, old)):
+                return y
+        x = y
     return x
 
 
@@ -141,25 +148,16 @@ class Fuser:
                     for x in self._units_below(node):
                         self._require(x)
                     continue
+                product = node.op == "matmul" and node.aval.dtype.name in PRODUCT_DTYPES
                 for x in node.inputs:
-                    base = strip_views(x)
-                    walkable = node.op == "matmul" and node.aval.dtype.name in PRODUCT_DTYPES and self._strided(x)
-                    self._require(base if walkable else x)
+                    if product:
+                        self._require(_walkable(x))
+                    else:  # contiguous, under any shape
+                        self._require(below_reshapes(x) if node.op in CONVOLUTIONS else x)
             elif node.op in ("take", "gather"):
                 self._require(node.inputs[0])
             elif node.op == "reshape" and split_needed(node.inputs[0].aval.shape, node.aval.shape):
-                self._require(_below_reshapes(node.inputs[0]))
-
-    def _strided(self, x: Any) -> bool:
-        """Whether a chain of views of a buffer can be walked with strides (no reshape that mixes axes)."""
-        while isinstance(x, Node) and x.op in ("reshape", "permute", "expand", "slice"):
-            if x.op == "reshape" and isinstance(x.inputs[0], Node):
-                y = x.inputs[0]
-                if y.op in ("permute", "expand", "slice") and matching_axes(y.aval.shape, x.aval.shape) is not None:
-                    if split_needed(y.aval.shape, x.aval.shape) or split_needed(x.aval.shape, y.aval.shape):
-                        return False
-            x = x.inputs[0]
-        return True
+                self._require(below_reshapes(node.inputs[0]))
 
     def _is_free(self, node: Node) -> bool:
         return node.op in FREE and node not in self.must and node not in self.opaque
@@ -418,7 +416,8 @@ class Fuser:
         return order
 
 
-def _below_reshapes(x: Any) -> Any:
+def below_reshapes(x: Any) -> Any:
+    """The node whose elements, in the same order, these are."""
     while isinstance(x, Node) and x.op == "reshape":
         x = x.inputs[0]
     return x

@@ -7,10 +7,9 @@ loop axes. Structural primitives only rearrange positions, so they cost nothing 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
 
 from twinflow.compiler.loops import Apply, Axis, Const, Coordinate, Expr, Index, Sym
-from twinflow.core import Dim
+from twinflow.core import Dim, matching_axes
 
 
 @dataclass(frozen=True)
@@ -88,31 +87,6 @@ def symbol(n: int) -> int | Sym:
 def as_index(p: Position) -> Index:
     """A position in memory as the loop IR's index."""
     return Index(tuple((a, symbol(s)) for a, s in p.terms), int(p.offset), p.computed)
-
-
-def matching_axes(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]] | None:
-    """Runs of axes of two shapes with equal products, in order: [(axes of old, axes of new), ...]. None for empty arrays."""
-    if prod(old) == 0:
-        return None
-    runs = []
-    i = j = 0
-    while i < len(old) or j < len(new):
-        a, b = (
-            ([i], [j]) if i < len(old) and j < len(new) else ([i] if i < len(old) else [], [j] if j < len(new) else [])
-        )
-        i, j = i + len(a), j + len(b)
-        left, right = prod(old[k] for k in a), prod(new[k] for k in b)
-        while left != right:
-            if left < right:
-                left *= old[i]
-                a.append(i)
-                i += 1
-            else:
-                right *= new[j]
-                b.append(j)
-                j += 1
-        runs.append((a, b))
-    return runs
 
 
 def split_needed(old: tuple[int, ...], new: tuple[int, ...]) -> bool:

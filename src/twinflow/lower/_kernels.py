@@ -9,10 +9,10 @@ from typing import Any
 from twinflow.compiler import ITEMSIZE
 from twinflow.compiler.contraction import SLOT, MatmulSpec
 from twinflow.compiler.loops import Axis, Buffer, Kernel, Store
-from twinflow.core import Dim
+from twinflow.core import Dim, matching_axes
 from twinflow.graph import Node
 from twinflow.lower._fuse import PRODUCT_DTYPES, Group
-from twinflow.lower._index import ZERO, along, as_index, linear, matching_axes, row_major, symbol
+from twinflow.lower._index import ZERO, along, as_index, linear, row_major, symbol
 from twinflow.lower._launch import WORKSPACE, Argument, Launch, ProductSource, Scratch
 from twinflow.lower._values import REDUCTIONS, Body, reduced_axes
 

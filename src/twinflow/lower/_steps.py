@@ -9,7 +9,8 @@ from typing import Any
 from twinflow.compiler.loops import Buffer, split_reductions
 from twinflow.graph import Aval, Graph, Node
 from twinflow.lower._control import CONTROL, ControlCall, control_call
-from twinflow.lower._fuse import Group, Plan
+from twinflow.lower._conv import CONVOLUTIONS, conv_launch
+from twinflow.lower._fuse import Group, Plan, below_reshapes
 from twinflow.lower._kernels import KernelBuffers, LoopCall, loop_call, matmul_call, product_launch
 from twinflow.lower._launch import Launch, Scratch, loop_launch
 from twinflow.lower._named import named_launches
@@ -84,6 +85,9 @@ def _node_step(graph: Graph, node: Node, plan: Plan, lower: Callable[[Graph], An
     product = matmul_call(node, plan.stored) if node.op == "matmul" else None
     if product is not None:
         return Step([product.a.base, product.b.base], [node], [product_launch(product)], [node], "matmul")
+    if node.op in CONVOLUTIONS and node.aval.size:
+        a, b = (below_reshapes(x) for x in node.inputs)
+        return Step([a, b], [node], [conv_launch(node, a, b)], [node], "conv")
     reads = [x for x in node.inputs if isinstance(x, Node)]
     outs = [node] if isinstance(node.aval, Aval) else _picks(graph, node)
     if node.op in CONTROL:

@@ -5,6 +5,7 @@ and arguments in the other modules. `_methods` makes them methods of Tensor.
 """
 
 from twinflow.ops import _conv as _conv
+from twinflow.ops import _conv_last as _conv_last
 from twinflow.ops import _factor as _factor
 from twinflow.ops import _fourier as _fourier
 from twinflow.ops import _method_table as _method_table

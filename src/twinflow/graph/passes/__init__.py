@@ -14,11 +14,16 @@ from twinflow.graph.passes._fold import fold_constants as fold_constants
 from twinflow.graph.passes._fold import splat as splat
 from twinflow.graph.passes._indexing import gather_of_one as gather_of_one
 from twinflow.graph.passes._indexing import scatter_of_one as scatter_of_one
+from twinflow.graph.passes._layout import choose_layouts as choose_layouts
 from twinflow.graph.passes._simplify import RULES as RULES
 from twinflow.graph.passes._simplify import simplify as simplify
+from twinflow.graph.passes._windows import expand_windows as expand_windows
 
 Pass = Callable[[Graph], Graph]
-PASSES: list[Pass] = [fold_constants, simplify, merge_common, fold_constants, simplify, merge_common, drop_dead]
+PASSES: list[Pass] = [
+    fold_constants, simplify, merge_common, fold_constants, simplify, merge_common,
+    expand_windows, choose_layouts, fold_constants, simplify, merge_common, drop_dead,
+]  # fmt: skip
 
 
 def optimize(graph: Graph, passes: list[Pass] | None = None, *, verify: bool = False) -> Graph:

@@ -103,6 +103,14 @@ def reshape_reshape(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Oper
 
 
 @rule("permute")
+def permute_of_ones(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
+    """permute(x), where only axes of extent 1 pass others  →  reshape(x)."""
+    x = inputs[0]
+    wide = [a for a in node.params["axes"] if node_extent(x, a) != 1]
+    return _or_same(new, node, "reshape", x, shape=node.aval.shape) if wide == sorted(wide) else None
+
+
+@rule("permute")
 def permute_permute(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
     """permute(permute(x))  →  permute(x)."""
     x = inputs[0]

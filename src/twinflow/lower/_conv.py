@@ -1,0 +1,64 @@
+"""Convolutions with the channels last on the contraction kernel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from twinflow.compiler.contraction import SLOT, ConvSpec, emit_conv
+from twinflow.core import Dim
+from twinflow.graph import Node
+from twinflow.lower._launch import WORKSPACE, Argument, Launch, Modules
+
+_KINDS: dict[str, Literal["forward", "data", "weight"]] = {
+    "conv_last": "forward",
+    "conv_input_last": "data",
+    "conv_weight_last": "weight",
+}
+CONVOLUTIONS = frozenset(_KINDS)
+
+
+@dataclass(frozen=True)
+class ConvSource:
+    """A convolution or a derivative of one."""
+
+    spec: ConvSpec
+    chunked = False
+
+    @property
+    def key(self) -> str:
+        """Its specification."""
+        return repr(self.spec)
+
+    def write(self, modules: Modules, symbol: str) -> None:
+        """Emit it into the module of contractions, and note the memory it works in."""
+        made = emit_conv(modules.products, modules.machine, self.spec, name=symbol)
+        modules.workspace[symbol] = (made.shared_nbytes, made.worker_nbytes)
+
+
+def conv_spec(node: Node) -> ConvSpec:
+    """What the kernel of a convolution node computes."""
+    a, b = (x.aval for x in node.inputs)
+    y = node.aval
+    kind = _KINDS[node.op]
+    p: dict[str, Any] = node.params
+    image, kernel = {
+        "forward": (a.shape, b.shape[:-2]),
+        "data": (y.shape, b.shape[:-2]),
+        "weight": (a.shape, y.shape[:-2]),
+    }[kind]
+    return ConvSpec(
+        kind, image[0], image[1:-1], kernel, image[-1], y.shape[-1] if kind != "data" else a.shape[-1],
+        p["stride"], p["padding"], p["dilation"], p["groups"], y.dtype.name,
+    )  # fmt: skip
+
+
+def conv_launch(node: Node, a: Node, b: Node) -> Launch:
+    """The launch of a convolution node on operands in the memory of these nodes. A batch that is a named dimension stays
+    open: its value is an argument."""
+    spec = conv_spec(node)
+    arguments = [Argument(SLOT["a"], a), Argument(SLOT["b"], b), Argument(SLOT["c"], node)]
+    if isinstance(spec.batch, Dim):
+        arguments.append(Argument(SLOT["batch"], int(spec.batch)))
+        spec = replace(spec, batch=None)
+    return Launch(ConvSource(spec), arguments, WORKSPACE)
