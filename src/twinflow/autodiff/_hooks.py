@@ -27,6 +27,8 @@ class saved_tensors_hooks:
         self.unpack_hook = unpack_hook
 
     def __enter__(self) -> None:
+        if MODE.no_saved_hooks:
+            raise GradientError(MODE.no_saved_hooks)
         MODE.saved_hooks = (*MODE.saved_hooks, (self.pack_hook, self.unpack_hook))
         enter_special()
 
@@ -36,18 +38,20 @@ class saved_tensors_hooks:
 
 
 class disable_saved_tensors_hooks:
-    """Within it, entering `saved_tensors_hooks` has no effect on what is kept: no hook is called."""
+    """Within it, `saved_tensors_hooks` is an error with this message."""
 
     def __init__(self, error_message: str) -> None:
         self.error_message = error_message
+        self._before: list[str] = []
 
     def __enter__(self) -> None:
         if MODE.saved_hooks:
             raise GradientError(self.error_message)
-        enter_special()
+        self._before.append(MODE.no_saved_hooks)
+        MODE.no_saved_hooks = self.error_message
 
     def __exit__(self, *exc: object) -> None:
-        exit_special()
+        MODE.no_saved_hooks = self._before.pop()
 
 
 class set_detect_anomaly:
