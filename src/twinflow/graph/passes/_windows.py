@@ -14,7 +14,7 @@ from twinflow.graph._ir import Graph, Node, Operand, rebuild
 from twinflow.graph._primitive import find_primitive
 from twinflow.graph.passes._simplify import rule
 
-_MOST_TAPS = 64  # of windows larger than this, the code would be too long
+_MOST_TAPS = 16  # larger windows have loop kernels of their own
 _NO_TAP = 255
 _MOST_STEPS = 8  # elementwise operations computed anew for each tap, rather than stored before
 
