@@ -37,6 +37,8 @@ from twinflow.core._dtypes import uint16 as uint16
 from twinflow.core._dtypes import uint32 as uint32
 from twinflow.core._dtypes import uint64 as uint64
 from twinflow.jit import compile as compile
+from twinflow.jit import debug as debug
+from twinflow.jit import profile as profile
 from twinflow.linalg._toplevel import cholesky as cholesky
 from twinflow.linalg._toplevel import cholesky_inverse as cholesky_inverse
 from twinflow.linalg._toplevel import cholesky_solve as cholesky_solve

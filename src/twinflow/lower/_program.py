@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from sys import getrefcount
-from typing import Any
+from time import perf_counter_ns
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from twinflow.lower._fuse import Fuser, Plan
 from twinflow.lower._kernels import LoopCall
 from twinflow.lower._launch import Scratch
 from twinflow.lower._memory import Request, plan_memory
-from twinflow.lower._reference import reference_call
+from twinflow.lower._reference import array_at, reference_call
 from twinflow.lower._steps import Step, build_steps
 from twinflow.runtime import address_of, aligned_empty, get_num_threads
 from twinflow.runtime._driver import CHUNKED, COPY, PATCH, RECORD, WHOLE, NativeProgram
@@ -34,6 +35,23 @@ class Place:
     kind: str  # "arena", "io" or "own"
     at: int = 0  # offset in the arena, or number in the io table
     array: np.ndarray[Any, Any] | None = None
+
+
+class Observer(Protocol):
+    """Watches native programs run: see `OBSERVERS`."""
+
+    def begin(self, graph: NativeGraph, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
+        """A run begins."""
+
+    def record(self, graph: NativeGraph, k: int, step: Step | None, start_ns: int, end_ns: int) -> None:
+        """Record k has run; it belongs to a step, or is a copy of a result (None)."""
+
+    def end(self, graph: NativeGraph) -> None:
+        """All records have run."""
+
+
+OBSERVERS: list[Observer] = []
+"""While there is an observer, programs run record by record; each run costs some microseconds more per kernel."""
 
 
 class NativeGraph:
@@ -283,7 +301,10 @@ class NativeGraph:
                     self._spare[number].append((array, address))
             io[number] = address
             results.append(array)
-        program.run()
+        if OBSERVERS:
+            self._run_observed(arrays)
+        else:
+            program.run()
         if self._errors:
             error = self._errors.pop()
             self._errors.clear()
@@ -299,6 +320,31 @@ class NativeGraph:
                 original[...] = bound[i]
             bound[i] = None
         return results
+
+    def _run_observed(self, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
+        """Record by record, so that observers see the time of each and the values it made."""
+        observers = list(OBSERVERS)
+        for o in observers:
+            o.begin(self, arrays)
+        for k in range(len(self.program.records)):
+            start = perf_counter_ns()
+            self.program.run_record(k)
+            end = perf_counter_ns()
+            step = self.record_steps[k] if k < len(self.record_steps) else None
+            for o in observers:
+                o.record(self, k, step, start, end)
+        for o in observers:
+            o.end(self)
+
+    def memory_of(self, node: Node) -> np.ndarray[Any, Any] | None:
+        """The memory of a node during a run, as an array; None for nodes that are never stored."""
+        place = self.places.get(node)
+        if place is None or not isinstance(node.aval, Aval):
+            return None
+        if place.array is not None:
+            return place.array.reshape(node.aval.shape)
+        address = int(self.program.io[place.at]) if place.kind == "io" else address_of(self.arena) + place.at
+        return array_at(address, node.aval.shape, node.aval.dtype.np)
 
     def describe(self) -> str:
         """One line a kernel: what it computes and how."""

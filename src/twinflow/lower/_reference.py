@@ -33,12 +33,12 @@ def reference_call(
             return
         try:
             addresses = block.tolist()
-            arrays = iter([_array_at(a, s, d) for a, (s, d) in zip(addresses, views)])
+            arrays = iter([array_at(a, s, d) for a, (s, d) in zip(addresses, views)])
             operands = [next(arrays) if isinstance(x, Node) else x for x in node.inputs]
             result = ref(*operands, **node.params)
             results = (result,) if single else result
             for a, (s, d), value in zip(addresses[len(views) :], targets, results):
-                _array_at(a, s, d)[...] = value
+                array_at(a, s, d)[...] = value
         except BaseException as error:
             failed.append(error)
 
@@ -46,7 +46,7 @@ def reference_call(
     return callback, ctypes.cast(callback, ctypes.c_void_p).value or 0
 
 
-def _array_at(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+def array_at(address: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     n = int(np.prod(shape)) * dtype.itemsize
     if not n:
         return np.empty(shape, dtype)

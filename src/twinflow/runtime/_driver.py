@@ -278,6 +278,16 @@ class NativeProgram:
         """How often a nested run goes through the records."""
         self._repeat_field[0] = times
 
+    def run_record(self, k: int) -> None:
+        """Run one record alone; all records in order are one run. For profiles and for finding faults."""
+        self._pool_field[0] = pool().address
+        frame = self._frame[0]
+        frame["records"], frame["n_records"] = address_of(self.records) + k * RECORD.itemsize, 1
+        try:
+            self._call(self._address, 0)
+        finally:
+            frame["records"], frame["n_records"] = address_of(self.records), len(self.records)
+
     def run(self, repeat: int = 1) -> None:
         """Run all records in order, `repeat` times."""
         self._pool_field[0] = pool().address
