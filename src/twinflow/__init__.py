@@ -14,6 +14,8 @@ from twinflow import func as func
 from twinflow import linalg as linalg
 from twinflow import nn as nn
 from twinflow import optim as optim
+from twinflow import special as special
+from twinflow import utils as utils
 from twinflow.autodiff import vmap as vmap
 from twinflow.core import DType as DType
 from twinflow.core import finfo as finfo
@@ -58,6 +60,11 @@ from twinflow.ops import *  # noqa: F403 - the functions of `ops` are the top le
 from twinflow.ops import Device as Device
 from twinflow.runtime import get_num_threads as get_num_threads
 from twinflow.runtime import set_num_threads as set_num_threads
+from twinflow.special import gammainc as gammainc
+from twinflow.special import gammaincc as gammaincc
+from twinflow.special import i0 as i0
+from twinflow.special import polygamma as polygamma
+from twinflow.special._gamma import mvlgamma as mvlgamma
 from twinflow.tensor import Size as Size
 from twinflow.tensor import Tensor as Tensor
 from twinflow.tensor import enable_grad as enable_grad
