@@ -27,8 +27,6 @@ class saved_tensors_hooks:
         self.unpack_hook = unpack_hook
 
     def __enter__(self) -> None:
-        if MODE.no_saved_hooks:
-            raise GradientError(MODE.no_saved_hooks)
         MODE.saved_hooks = (*MODE.saved_hooks, (self.pack_hook, self.unpack_hook))
         enter_special()
 
@@ -38,20 +36,18 @@ class saved_tensors_hooks:
 
 
 class disable_saved_tensors_hooks:
-    """Within it, `saved_tensors_hooks` is an error with this message."""
+    """Within it, entering `saved_tensors_hooks` has no effect on what is kept: no hook is called."""
 
     def __init__(self, error_message: str) -> None:
         self.error_message = error_message
-        self._before: list[str] = []
 
     def __enter__(self) -> None:
         if MODE.saved_hooks:
             raise GradientError(self.error_message)
-        self._before.append(MODE.no_saved_hooks)
-        MODE.no_saved_hooks = self.error_message
+        enter_special()
 
     def __exit__(self, *exc: object) -> None:
-        MODE.no_saved_hooks = self._before.pop()
+        exit_special()
 
 
 class set_detect_anomaly:

@@ -35,4 +35,3 @@ from twinflow.core._tree import tree_flatten as tree_flatten
 from twinflow.core._tree import tree_leaves as tree_leaves
 from twinflow.core._tree import tree_map as tree_map
 from twinflow.core._tree import tree_unflatten as tree_unflatten
-from twinflow.core._valueless import Valueless as Valueless

@@ -41,10 +41,6 @@ class TraceError(TwinflowError):
     """Something that a traced (compiled) function cannot do, such as branching on a tensor's value."""
 
 
-class EscapedValue(TraceError, AttributeError):
-    """A tensor of a trace or transformation that was kept beyond it, and used like one that has elements."""
-
-
 class DataError(TwinflowError, ValueError):
     """A file, data set or batch that is not what it says it is."""
 

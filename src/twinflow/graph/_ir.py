@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import Valueless, user_location
+from twinflow.core import user_location
 from twinflow.core.errors import TwinflowError
 from twinflow.graph._primitive import Aval, Primitive
 
 Operand = Any  # Node | bool | int | float | complex
 
 
-class Node(Valueless):
+class Node:
     """One value of a graph: the result of a primitive on other nodes (or Python numbers), with static parameters.
 
     Nodes without a primitive are inputs. A primitive with several results has one node, whose `aval` is a tuple, and

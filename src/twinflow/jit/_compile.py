@@ -7,7 +7,6 @@ values of everything else, and the grad mode. Tensors that the function touches 
 from __future__ import annotations
 
 import functools
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -82,8 +81,6 @@ class Program:
             self._n_results = len(graph.outputs)
             if self.way is not None:
                 self._keep_residuals(self.way, tracer, tensors, stand_ins)
-            self.prints = [(len(graph.outputs) + k, line) for k, (_, line) in enumerate(tracer.prints)]
-            graph.outputs += [node for node, _ in tracer.prints]
             self._collect_writes(tracer, tensors, stand_ins)
         self.graph = graph
         self.guards = tracer.guards + self._grad_guards
@@ -201,8 +198,6 @@ class Program:
                 self._set_grads(tensors, values)
             for k in range(self.n_args):
                 arrays[k] = None  # nothing is kept alive between calls
-        for i, line in self.prints:
-            sys.stdout.write(f"{line}  ->  {wrap(values[i])!r}\n")
         for effect in self.after_call:
             effect()
         if self.out_tree.kind is None and self.out_is_tensor[0] and self.way is None:

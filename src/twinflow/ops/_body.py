@@ -48,9 +48,6 @@ class Body:
         outer = MODE.tracer
         if outer is not None:
             outer.guards += tracer.guards
-        if tracer.prints and name != "scan":
-            raise TraceError(f"{name}: print inside a traced branch; return the value, and print it outside")
-        self.prints = tracer.prints
         self.graph = tracer.graph
         self.name = name
         self.n_in = len(avals)

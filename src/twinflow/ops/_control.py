@@ -132,7 +132,7 @@ def _scan_graph(
     graph = body.graph
     new, ys = graph.outputs[: len(carry)], graph.outputs[len(carry) :]
     _check_carry("scan", carry, new)
-    graph.outputs = [*new, *body.written_nodes, *ys, *(node for node, _ in body.prints)]
+    graph.outputs = [*new, *body.written_nodes, *ys]
     ins = body.inputs
     graph.inputs = [*body.captured_inputs, *ins[: len(carry)], *body.written_inputs, *ins[len(carry) :]]
     outs = apply(
@@ -140,11 +140,7 @@ def _scan_graph(
         body=graph, n_const=len(body.captured), n_carry=len(carry) + len(body.written), length=n, reverse=reverse,
     )  # fmt: skip
     write_back(body.written, outs[len(carry) : len(carry) + len(body.written)], "scan")
-    first = len(carry) + len(body.written)
-    if MODE.tracer is not None:
-        for value, (_, line) in zip(outs[first + n_y :], body.prints):
-            MODE.tracer.prints.append((MODE.tracer.node_of(value), f"every step of {line}"))
-    return list(outs[: len(carry)]), list(outs[first : first + n_y])
+    return list(outs[: len(carry)]), list(outs[len(outs) - n_y :]) if n_y else []
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:

@@ -15,7 +15,7 @@ from twinflow.ops import _shaping as P
 from twinflow.ops._create import CPU, Device, _full, at_level_of, tensor
 from twinflow.ops._declare import BF16, call
 from twinflow.ops._promote import convert, is_number, promote
-from twinflow.ops._repr import tensor_repr, tensor_str
+from twinflow.ops._repr import tensor_repr
 from twinflow.ops._shape import cast
 from twinflow.ops._unary import copy as copy_prim
 from twinflow.ops._unary import stop_gradient
@@ -159,7 +159,7 @@ def _to_array(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray[A
 _set(
     item=item, tolist=tolist, numpy=numpy, __bool__=_truth, __len__=_length, __iter__=_iterate, __contains__=_contains, __index__=_index_value,
     __float__=lambda self: float(item(self)), __int__=lambda self: int(item(self)), __complex__=lambda self: complex(item(self)),
-    __array__=_to_array, __array_priority__=1000, __repr__=tensor_repr, __str__=tensor_str, __format__=lambda self, spec: format(item(self), spec) if spec and self._data.size == 1 else str(self),
+    __array__=_to_array, __array_priority__=1000, __repr__=tensor_repr, __format__=lambda self, spec: format(item(self), spec) if spec and self._data.size == 1 else repr(self),
     __getitem__=_index.getitem, __setitem__=_index.setitem,
 )  # fmt: skip
 

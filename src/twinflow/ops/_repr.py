@@ -10,7 +10,7 @@ import numpy as np
 from twinflow.core import get_default_dtype
 from twinflow.graph import Node
 from twinflow.ops._declare import BF16
-from twinflow.tensor import MODE, Tensor, current_grad_fn
+from twinflow.tensor import Tensor, current_grad_fn
 
 _OPTIONS: dict[str, Any] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80}
 
@@ -65,15 +65,6 @@ def _corner(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         if n > 2 * e:
             data = np.take(data, [*range(e), *range(n - e, n)], axis)
     return data
-
-
-def tensor_str(self: Tensor) -> str:
-    """What `print` shows: the elements; while a function is traced, the promise that each run will print them."""
-    tracer = MODE.tracer
-    if tracer is None or getattr(self._data, "level", 0) > tracer.level:
-        return tensor_repr(self)
-    tracer.show(self)
-    return f"<{self.dtype.name}[{', '.join(map(str, self.shape))}], printed when the function runs>"
 
 
 def tensor_repr(self: Tensor) -> str:

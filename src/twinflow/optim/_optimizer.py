@@ -9,7 +9,7 @@ that many steps can run without Python. Both compute them in double precision, s
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -201,9 +201,7 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient. `closure`, if given, computes the loss anew and is returned."""
         loss = None
-        if self._pre_hooks:
-            for hook in list(self._pre_hooks.values()):
-                hook(self, (closure,), {})
+        self._run_hooks(self._pre_hooks, closure)
         if closure is not None:
             with enable_grad():
                 loss = closure()
@@ -218,10 +216,13 @@ class Optimizer:
             changes = self._changes
             tracer.guard(lambda: changes[0], "the number of changes to the optimizer's options and state")
         self._stepped = True
-        if self._post_hooks:
-            for hook in list(self._post_hooks.values()):
-                hook(self, (closure,), {})
+        self._run_hooks(self._post_hooks, closure)
         return loss
+
+    def _run_hooks(self, hooks: OrderedDict[int, Any], closure: Any) -> None:
+        if hooks:
+            for hook in list(hooks.values()):
+                hook(self, (closure,), {})
 
     def _step_group(self, group: ParamGroup) -> None:
         state = self.state
@@ -398,8 +399,3 @@ def zeros_like_state(p: Tensor) -> Tensor:
 def full_like_state(p: Tensor, value: float) -> Tensor:
     """A state tensor of one value in the shape and type of a parameter."""
     return wrap(np.full(p.shape, value, p.dtype.np))
-
-
-def flat_parameters(params: Iterable[Tensor]) -> list[Tensor]:
-    """The parameters as 1-dimensional tensors."""
-    return [p.detach().reshape(-1) for p in params]

@@ -8,7 +8,7 @@ import numpy as np
 
 from twinflow.core import broadcast_shapes
 from twinflow.core.errors import DTypeError, GradientError, ShapeError
-from twinflow.graph import Node, find_primitive
+from twinflow.graph import find_primitive
 from twinflow.tensor._apply import apply
 from twinflow.tensor._mode import MODE
 from twinflow.tensor._tape import next_sequence
@@ -134,8 +134,6 @@ def _replace(t: Tensor, value: Tensor) -> None:
     tracer = MODE.tracer
     if tracer is not None and tracer.level > max(level, new_level):
         tracer.write(t, value)
-    elif tracer is None and isinstance(value._data, Node):
-        value._data.refuse()
     elif new_level > level:
         raise GradientError(
             f"in-place: a value that belongs to {value._data.transform} cannot be written into a tensor from outside it; make the "

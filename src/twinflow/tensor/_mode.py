@@ -18,7 +18,6 @@ class _ThreadMode(threading.local):
     anomaly = False
     tracer: Any = None  # the innermost tracer of this thread
     saved_hooks: tuple[Any, ...] = ()  # (pack, unpack) for tensors kept for backward, innermost last
-    no_saved_hooks = ""  # why hooks on kept tensors are refused, if they are
     transforms: tuple[Any, ...] = ()  # the running transformations of this thread, outermost first
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import is_symbolic, user_line
+from twinflow.core import is_symbolic
 from twinflow.core.errors import TraceError
 from twinflow.graph import Aval, Graph, Node, Primitive
 from twinflow.tensor._mode import MODE, enter_special, exit_special, next_level
@@ -43,7 +43,6 @@ class Tracer:
         self.grads: dict[int, tuple[Tensor, Tensor | None, bool]] = {}  # touched .grad: (tensor, before, read first)
         self.scalars: list[HostScalar] = []
         self.after_call: list[Callable[[], None]] = []  # Python effects that each call repeats, e.g. schedule steps
-        self.prints: list[tuple[Node, str]] = []  # values that each call prints, and the user's line
         self.guards: list[tuple[Callable[[], Any], Any, str]] = []  # (read, value at trace time, what)
         self.dims = False  # whether an input has a named dimension
         self._dim_inputs: dict[Any, Node] = {}
@@ -180,10 +179,6 @@ class Tracer:
         node = self.graph.add_input(Aval((), dtype), name)
         self.scalars.append(HostScalar(read, node))
         return wrap(node)
-
-    def show(self, t: Tensor) -> None:
-        """Ask that every run prints the value of `t`, with the line that asked for it."""
-        self.prints.append((self.node_of(t), user_line()))
 
     def guard(self, read: Callable[[], Any], what: str) -> None:
         """Say that the trace holds only while `read()` gives what it gives now."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import FROM_NUMPY, Valueless
+from twinflow.core import FROM_NUMPY
 from twinflow.core.errors import GradientError, TraceError
 from twinflow.graph import Primitive, find_primitive
 from twinflow.tensor._apply import apply
@@ -52,7 +52,7 @@ class Level:
         return None
 
 
-class Value(Valueless):
+class Value:
     """A payload of a transformation: a tensor of the levels below, and what its level adds."""
 
     __slots__ = ("owner", "value")
@@ -70,11 +70,6 @@ class Value(Valueless):
     def transform(self) -> str:
         """The transformation's name, for messages."""
         return self.owner.name
-
-    @property
-    def made(self) -> str:
-        """Where the value belongs."""
-        return f"inside {self.transform}"
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from twinflow.core.errors import ArgumentError, CheckpointError, DataError, Grad
 from twinflow.jit import compile as compile_function
 from twinflow.metrics import Metric
 from twinflow.nn import Module
+from twinflow.nn.utils import clip_grad_norm_
 from twinflow.ops import default_generator, scalar_tensor
 from twinflow.optim import Optimizer
 from twinflow.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
@@ -219,7 +220,9 @@ class Trainer:
 
         def update() -> None:
             if self.gradient_clip_val is not None:
-                self._clip(self.gradient_clip_val)
+                clip_grad_norm_(
+                    [p for group in self.optimizers[0].param_groups for p in group["params"]], self.gradient_clip_val
+                )
             self.optimizers[0].step()
             for schedule, interval, _ in self._schedules:
                 if interval == "step" and not isinstance(schedule, ReduceLROnPlateau):
@@ -251,16 +254,6 @@ class Trainer:
                 f"training_step returned a loss of shape {tuple(loss.shape)}; reduce it to one number, for example with .mean()"
             )
         return loss
-
-    def _clip(self, largest: float) -> None:
-        grads = [p.grad for group in self.optimizers[0].param_groups for p in group["params"] if p.grad is not None]
-        with no_grad():
-            total: Any = 0.0
-            for g in grads:
-                total = total + (g * g).sum()
-            scale = (largest / (total.sqrt() + 1e-6)).clamp(max=1.0) if grads else 1.0
-            for g in grads:
-                g.mul_(scale)
 
     def _run_epoch(
         self, module: TrainModule, learn: Callable[..., Any], settle: Callable[..., Any], val_loader: Any
