@@ -110,3 +110,16 @@ def test_functional_derivatives_go_through():
     fn = tf.compile(lambda x: (x**3).sum())
     np.testing.assert_allclose(F.grad(fn)(x).numpy(), 3 * x.numpy() ** 2)
     np.testing.assert_allclose(F.hessian(fn)(x).numpy(), np.diag(6 * x.numpy()))
+
+
+def test_several_batch_sizes():
+    w = normal(3, 2).requires_grad_()
+
+    def model(x):
+        return ((x @ w).tanh() - x.mean(0)[:2]).mean()
+
+    compiled = tf.compile(model)
+    for n in (2, 5, 7, 4):
+        x = normal(n, 3)
+        want, got = (tf.autograd.grad(f(x), w)[0].numpy() for f in (model, compiled))
+        np.testing.assert_allclose(got, want, rtol=1e-9)

@@ -345,3 +345,22 @@ def test_vmap_and_forward_mode_of_cond(mapped_predicate):
 
     (slope,) = both(forward, tf.tensor(False), xs)
     np.testing.assert_allclose(slope, 2 * xs.numpy())
+
+
+def test_bodies_at_several_batch_sizes():
+    w = normal(3, 3).requires_grad_()
+
+    def program(xs):
+        def step(h, x):
+            h = tf.tanh(h @ w + x - x.mean(0) * x.shape[0])
+            return h, h.mean()
+
+        h, means = tf.scan(step, tf.zeros(xs.shape[1], 3, dtype=tf.float64), xs)
+        h = tf.cond(means.sum() > 0, lambda h: h * h.mean(), lambda h: h / h.shape[0], (h,))
+        return (*tf.autodiff.grad((h * h).mean() + means.mean(), w), means)
+
+    compiled = tf.compile(program)
+    for n in (2, 5, 7, 4):
+        xs = normal(4, n, 3)
+        for a, b in zip(program(xs), compiled(xs)):
+            np.testing.assert_allclose(a.detach(), b.detach(), rtol=1e-9, atol=1e-12)

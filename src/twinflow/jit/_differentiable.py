@@ -10,8 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twinflow.autodiff import record_rule
+from twinflow.core import is_symbolic
 from twinflow.core.errors import GradientError
-from twinflow.graph import Graph, Node
+from twinflow.graph import Aval, Graph, Node
 from twinflow.ops import call, replay
 from twinflow.tensor import MODE, GradNode, Tensor, Tracer, edge_to, payload, run_backward, wrap
 
@@ -19,13 +20,14 @@ from twinflow.tensor import MODE, GradNode, Tensor, Tracer, edge_to, payload, ru
 class WayBack:
     """How gradients of a program's results become gradients of its inputs."""
 
-    def __init__(self, graph: Graph, inputs: list[Node], residuals: list[Node], outputs: list[int]) -> None:
-        self.graph = graph
+    def __init__(
+        self, graph: Graph, inputs: list[Node], reached: list[int], residuals: list[Node], outputs: list[int]
+    ) -> None:
+        self.graph = _without_names(graph)
         self.inputs = inputs  # the forward graph's inputs that have gradients
         self.residuals = residuals  # nodes of the forward graph, in the order of the first inputs of `graph`
         self.outputs = outputs  # which tensor results have gradients
-        self.reached = [k for k, o in enumerate(graph.outputs) if o is not None]
-        graph.outputs = [graph.outputs[k] for k in self.reached]
+        self.reached = reached  # which of these inputs a gradient reaches, in the order of the results of `graph`
         self.compiled: Any = None  # runs `graph`
 
 
@@ -47,13 +49,37 @@ def way_back(tracer: Tracer, results: Sequence[Tensor], received: Sequence[Tenso
     with Tracer("backward") as back:
         cotangents = [wrap(back.graph.add_input(tracer.node_of(r).aval)) for r in roots]
         found = run_backward(roots, cotangents, inputs=[t for t, _ in pairs], accumulate=False, stop_at_inputs=True)
-        back.graph.outputs = [None if g is None else back.node_of(g) for g in found]
+        reached = [k for k, g in enumerate(found) if g is not None]
+        back.graph.outputs = [back.node_of(g) for g in found if g is not None]
     residuals = [tracer.node_of(t) for t, _ in back.captured]
     kept = [node for _, node in back.captured]
     back.graph.inputs = [*kept, *(n for n in back.graph.inputs if n not in set(kept))]
-    if all(o is None for o in back.graph.outputs):
+    if not reached:
         return None
-    return WayBack(back.graph, [n for _, n in pairs], residuals, outputs)
+    return WayBack(back.graph, [n for _, n in pairs], reached, residuals, outputs)
+
+
+def _without_names(graph: Graph) -> Graph:
+    """The graph with numbers in the place of named dimensions: it is compiled by itself, where the names mean nothing."""
+
+    def plain(value: Any) -> Any:
+        if is_symbolic(value):
+            return float(value) if isinstance(value, float) else int(value)
+        if type(value) is tuple:
+            return tuple(plain(v) for v in value)
+        return _without_names(value) if isinstance(value, Graph) else value
+
+    new = Graph(graph.name)
+    table: dict[Any, Any] = {}
+    for node in graph.inputs:
+        table[node] = new.add_input(Aval(plain(node.aval.shape), node.aval.dtype), node.name)
+    for node in graph.nodes:
+        params = {k: plain(v) for k, v in node.params.items()}
+        inputs = tuple(table[x] if isinstance(x, Node) else plain(x) for x in node.inputs)
+        if node.prim is not None:
+            table[node] = new.add(node.prim, inputs, params, line=node.line)
+    new.outputs = [table[x] if isinstance(x, Node) else x for x in graph.outputs]
+    return new
 
 
 def _is_freed(t: Tensor) -> bool:

@@ -54,6 +54,9 @@ class Tracer:
 
     def __enter__(self) -> Tracer:
         self.outer = MODE.tracer
+        if self.outer is not None:
+            self.graph.sizes = self.outer.graph.sizes  # the same dimensions have the same names inside
+            self.dims = self.outer.dims and self.body
         MODE.tracer = self
         enter_special()
         return self
