@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import DType
+from twinflow.core import FROM_NUMPY, DType
 from twinflow.graph import Primitive
 from twinflow.ops._declare import (
     BOOL,
@@ -24,6 +24,9 @@ from twinflow.ops._declare import (
 from twinflow.tensor import STOP_GRADIENT, Tensor, apply
 
 _STEP = "piecewise constant: the derivative is 0 wherever it exists"
+
+
+_ZEROS = {dtype: np.zeros((), dtype) for dtype in FROM_NUMPY}  # arrays combine faster than scalars
 
 
 def _zero(g: Tensor, _y: Any, _x: Any) -> Tensor:
@@ -333,7 +336,7 @@ sigmoid: Primitive = elementwise(
 )
 relu: Primitive = elementwise(
     "relu",
-    lambda x: np.maximum(x, x.dtype.type(0)),
+    lambda x: np.maximum(x, _ZEROS[x.dtype]),
     (lambda g, y, _x: call("where", y > 0, g, 0.0),),
     ranges=[(-3, 3)],
     kinds=FLOATS + INTS,
