@@ -262,7 +262,7 @@ def test_wrong_use_of_the_rest() -> None:
         F.interpolate(twinflow.ones(1, 1, 4, 4), 8, mode="bilinear", antialias=True)
     with pytest.raises(ShapeError, match="pixel_shuffle"):
         nn.PixelShuffle(2)(twinflow.ones(1, 3, 4, 4))
-    with pytest.raises(ShapeError, match="weight has 4 elements.*has 3 channels"):
+    with pytest.raises(ShapeError, match=r"weight has 4 elements.*has 3 channels"):
         nn.PReLU(4)(twinflow.ones(2, 3))
     with pytest.raises(ShapeError, match="halves"):
         nn.GLU()(twinflow.ones(2, 3))
