@@ -173,3 +173,42 @@ def test_an_argument_of_changing_size_may_be_written_in_place():
         x = tf.zeros(n)
         assert compiled(x).item() == n - 1
         assert x.tolist() == [0.0] + [1.0] * (n - 1)
+
+
+def test_a_signature_that_keeps_changing_is_warned_of_with_what_changed():
+    f = tf.compile(lambda x, k: x * k)
+    x = tf.ones(2)
+    for k in range(8):
+        f(x, k)
+    with pytest.warns(UserWarning, match="argument 1 changed from 7 to 8"):
+        f(x, 8)
+
+
+def test_further_sizes_are_no_reason_to_warn(recwarn):
+    f = tf.compile(lambda x: x * 2.0)
+    for n in range(2, 20):
+        f(tf.ones(n))
+    assert not recwarn.list
+
+
+def test_the_log_explains_every_trace(monkeypatch, capsys):
+    monkeypatch.setenv("TWINFLOW_LOG", "compile")
+    f = tf.compile(lambda x: x * 2.0)
+    f(tf.ones(2))
+    f(tf.ones(3))
+    f(tf.ones(3).double())
+    text = capsys.readouterr().err
+    assert "trace 1: first call" in text
+    assert "the shape of argument 0 changed from (2,) to (3,)" in text
+    assert "argument 0 changed from a tensor of 1 axes, float32 to a tensor of 1 axes, float64" in text
+
+
+def test_what_was_compiled_can_be_looked_at():
+    f = tf.compile(lambda x: tf.softmax(x @ x, 1))
+    with pytest.raises(TraceError, match="has not been called yet"):
+        f.kernels  # noqa: B018 - the access is the test
+    f(tf.ones(8, 8))
+    assert "matmul" in f.kernels
+    assert "define" in f.llvm_ir
+    assert f.memory_plan.startswith("arena ")
+    assert len(f.optimized_graph.nodes) <= len(f.graph.nodes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -248,6 +249,32 @@ def _static_key(x: Any) -> Any:
     return (type(x), x)
 
 
+def _difference(before: Any, now: Any) -> str:
+    """What changed between two signatures, in words."""
+    (tree, grad, kinds), shapes = before
+    (tree2, grad2, kinds2), shapes2 = now
+    if tree != tree2:
+        return "the structure of the arguments changed"
+    if grad != grad2:
+        return f"grad mode changed from {grad} to {grad2}"
+    tensor = 0
+    for k, (a, b) in enumerate(zip(kinds, kinds2)):
+        if a != b:
+            return f"argument {k} changed from {_kind_text(a)} to {_kind_text(b)}"
+        if len(a) == 3:
+            old, new = shapes[tensor], shapes2[tensor]
+            tensor += 1
+            if old != new:
+                return f"the shape of argument {k} changed from {tuple(old)} to {tuple(new)}"
+    return "a signature seen before was dropped"
+
+
+def _kind_text(kind: Any) -> str:
+    if len(kind) == 3:
+        return f"a tensor of {kind[0]} axes, {kind[1]}" + (", requiring gradients" if kind[2] else "")
+    return repr(kind[1])
+
+
 class Dimensions:
     """Which sizes of a function's arguments change from call to call, for one kind of arguments (their number of axes, types
     and static values).
@@ -279,6 +306,7 @@ class Dimensions:
         return named
 
 
+_WARN_AFTER = 8
 _KEPT = 64  # programs of one function: each has an arena of its own
 
 
@@ -290,6 +318,8 @@ class Compiled:
         self._backend = backend
         self._programs: dict[Any, list[Program]] = {}
         self._dimensions: dict[Any, Dimensions] = {}
+        self._traces = self._changes = 0
+        self._seen: Any = None
         self._last: tuple[Program, tuple[Any, ...], bool] | None = None  # the latest call with tensors alone
         functools.update_wrapper(self, fn, updated=())
 
@@ -342,10 +372,7 @@ class Compiled:
                 return program
             reasons.append(reason)
         name = getattr(self._fn, "__name__", "function")
-        if log_enabled("compile"):
-            count = sum(map(len, self._programs.values()))
-            why = "; ".join(reasons) if reasons else "first call" if not count else f"new signature {shapes} {kind[2]}"
-            log("compile", f"{name}: tracing number {count + 1}: {why}")
+        self._explain(name, kind, shapes, leaves, reasons)
         named = self._dimensions.setdefault(kind, Dimensions()).see(shapes)
         program = Program(self._fn, name, leaves, treedef, self._backend, named)
         known.append(program)
@@ -353,13 +380,59 @@ class Compiled:
             del self._programs[next(iter(self._programs))]
         return program
 
-    @property
-    def graph(self) -> Graph:
-        """The graph of the latest trace."""
+    def _explain(self, name: str, kind: Any, shapes: Any, leaves: list[Any], reasons: list[str]) -> None:
+        """Say why the function is traced once more: in the log, and as a warning when it keeps happening."""
+        self._traces += 1
+        why = "; ".join(reasons) or (_difference(self._seen, (kind, shapes)) if self._seen else "first call")
+        # a further size of a known dimension costs a trace and no compilation, so it is no reason to worry
+        if reasons or (self._seen and self._seen[0] != kind):
+            self._changes += 1
+        self._seen = (kind, shapes)
+        if log_enabled("compile"):
+            log("compile", f"{name}: trace {self._traces}: {why}")
+        if self._changes == _WARN_AFTER:
+            warnings.warn(
+                f"compile: {name} was traced anew {_WARN_AFTER} times for reasons other than sizes; the latest: {why}. Pass what changes "
+                "as a tensor, or keep it constant; TWINFLOW_LOG=compile explains every trace",
+                stacklevel=4,
+            )
+
+    def _latest(self, what: str) -> Program:
         programs = [p for ps in self._programs.values() for p in ps]
         if not programs:
-            raise TraceError("compile: the function has not been called yet, so there is no graph")
-        return programs[-1].graph
+            raise TraceError(f"compile: the function has not been called yet, so there is no {what}")
+        return programs[-1]
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of the latest trace, before passes."""
+        return self._latest("graph").graph
+
+    @property
+    def optimized_graph(self) -> Graph:
+        """The graph that the latest program runs, after passes."""
+        return self._native("optimized graph").graph
+
+    @property
+    def kernels(self) -> str:
+        """The kernels of the latest program, one line each: what it computes, and how."""
+        return self._native("kernels").describe()
+
+    @property
+    def llvm_ir(self) -> str:
+        """The kernels of the latest program as LLVM IR."""
+        return self._native("LLVM IR").code.text
+
+    @property
+    def memory_plan(self) -> str:
+        """What the latest program keeps in memory while it runs: the arena, and the place of each value in it."""
+        return self._native("memory plan").memory_plan()
+
+    def _native(self, what: str) -> Any:
+        program = self._latest(what).execute
+        if not hasattr(program, "describe"):
+            raise TraceError(f"compile: this function runs on the interpreter, which has no {what}")
+        return program
 
 
 def compile(fn: Any = None, *, backend: Callable[[Graph], Executor] = native) -> Any:

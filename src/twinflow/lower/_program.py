@@ -346,6 +346,18 @@ class NativeGraph:
         address = int(self.program.io[place.at]) if place.kind == "io" else address_of(self.arena) + place.at
         return array_at(address, node.aval.shape, node.aval.dtype.np)
 
+    def memory_plan(self) -> str:
+        """The arena and the values in it, by offset; and the memory of the program's own constants."""
+        rows = []
+        for node, place in self.places.items():
+            if place.kind == "arena" and isinstance(node.aval, Aval):
+                rows.append(
+                    (place.at, node.aval.size * node.aval.dtype.itemsize, f"{node!r} = {node.op} {node.aval!r}")
+                )
+        own = sum(p.array.nbytes for p in self.places.values() if p.array is not None)
+        head = f"arena {self.arena_nbytes} bytes, constants {own} bytes"
+        return "\n".join([head, *(f"{at:>12} +{n:<12} {what}" for at, n, what in sorted(rows))])
+
     def describe(self) -> str:
         """One line a kernel: what it computes and how."""
         rows = []
