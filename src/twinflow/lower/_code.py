@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import twinflow.compiler
@@ -42,6 +43,19 @@ def _compiler_version() -> str:
     return digest.hexdigest()
 
 
+def _joined(*modules: str) -> Iterator[str]:
+    """The lines of several modules as one; each function is declared once."""
+    declared: set[str] = set()
+    for text in modules:
+        for line in text.splitlines():
+            if line.startswith("declare "):
+                name = line[line.index("@") : line.index("(", line.index("@"))]
+                if name in declared:
+                    continue
+                declared.add(name)
+            yield line
+
+
 class Code:
     """The kernels of one program. Add sources, `load`, then ask for addresses by symbol."""
 
@@ -74,7 +88,7 @@ class Code:
             f"@{symbol}.workspace = constant [2 x i64] [i64 {shared}, i64 {each}]"
             for symbol, (shared, each) in modules.workspace.items()
         ]
-        return "\n".join([str(modules.loops), str(modules.products), *noted, ""])
+        return "\n".join([*_joined(str(modules.loops), str(modules.products)), *noted, ""])
 
     @property
     def text(self) -> str:

@@ -20,6 +20,7 @@ from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_inlinable, reduced
 
 FREE = STRUCTURAL - {"random_bits", "take", "gather", "slice_update"}
 _ONE_ROW = 1 << 14
+_LONG_EPILOGUE = 48  # nodes; more are a kernel of their own
 _MAX_STORES = 8  # more streams than this at once cost the prefetcher more than fusing saves
 
 
@@ -36,6 +37,7 @@ class Group:
     dims: tuple[int, ...]
     inner: tuple[int, ...] | None  # positions in dims that its reductions fold; None: no reduction yet
     members: list[Node] = field(default_factory=list)
+    product: Node | None = None  # the matrix product whose epilogue the other members are
     anc: int = 0  # bit sets of groups that must run before and after
     desc: int = 0
 
@@ -129,6 +131,7 @@ class Fuser:
         self._make_units()
         self._merge_vertically()
         self._merge_siblings()
+        self._merge_products()
         stored = self._stored()
         order = self._order()
         return Plan(order, stored, self.group)
@@ -354,6 +357,23 @@ class Fuser:
                     if how != "other" and producer not in self.opaque:
                         self._try(producer, node, how)
 
+    def _merge_products(self) -> None:
+        """An elementwise group that reads a product element by element becomes its epilogue."""
+        for node in self.nodes:
+            if node.op != "matmul" or node not in self.opaque or node.aval.dtype.name not in PRODUCT_DTYPES:
+                continue
+            own, dims = self.group[node], wide(node.aval.shape)
+            for user in self._unit_users(node):
+                g = self.group.get(user)
+                if g is None or user in self.opaque or g.inner is not None or g.dims != dims or g.product is not None:
+                    continue
+                if len(g.members) > _LONG_EPILOGUE or self._circle(own, g):
+                    continue
+                if dict(self._edges(user)).get(node) == "same":
+                    self._merge(g, own, (dims, None))
+                    g.product = node
+                    break
+
     def _merge_siblings(self) -> None:
         """Groups over one space that read the same values run together: they are read once."""
         readers: dict[Node, list[Node]] = {}
@@ -390,9 +410,12 @@ class Fuser:
     # -- the outcome -------------------------------------------------------------------------------------------
 
     def _stored(self) -> set[Node]:
-        stored = set(self.opaque) | self.must
+        products = {g.product for g in self.all if g.product is not None and g.members}
+        stored = (self.opaque - products) | self.must | (products & self.results)
         for node, g in self.group.items():
-            if node not in self.opaque and any(self.group.get(u) is not g for u in self._unit_users(node)):
+            if (node not in self.opaque or node in products) and any(
+                self.group.get(u) is not g for u in self._unit_users(node)
+            ):
                 stored.add(node)
         return stored
 
@@ -411,7 +434,7 @@ class Fuser:
                     continue
                 done |= 1 << g.index
                 only = g.members[0]
-                order.append(only if only in self.opaque else g)
+                order.append(only if only in self.opaque and g.product is None else g)
             waiting = rest
         return order
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
-from typing import Any
 
 from twinflow.compiler import ITEMSIZE
-from twinflow.compiler.contraction import SLOT, MatmulSpec
-from twinflow.compiler.loops import Axis, Buffer, Kernel, Store
+from twinflow.compiler.contraction import OPERANDS, SLOT, FusedEpilogue, MatmulSpec
+from twinflow.compiler.loops import Axis, Buffer, Kernel, Module, Store
 from twinflow.core import Dim, matching_axes
 from twinflow.graph import Node
 from twinflow.lower._fuse import PRODUCT_DTYPES, Group
@@ -213,7 +212,13 @@ def matmul_call(node: Node, stored: set[Node]) -> MatmulCall | None:
 
 
 def product_launch(call: MatmulCall) -> Launch:
-    """The launch of a matrix product. Extents that are named dimensions stay open: their values are arguments."""
+    """The launch of a matrix product."""
+    arguments, spec = _product_arguments(call)
+    return Launch(ProductSource(spec), arguments, WORKSPACE)
+
+
+def _product_arguments(call: MatmulCall) -> tuple[list[Argument], MatmulSpec]:
+    """What a product's kernel is given. Extents that are named dimensions stay open: their values are arguments."""
     size = call.node.aval.dtype.itemsize
     spec = call.spec
     opened: dict[str, Any] = {k: None for k in ("m", "n", "k") if isinstance(getattr(spec, k), Dim)}
@@ -228,7 +233,45 @@ def product_launch(call: MatmulCall) -> Launch:
         Argument(SLOT["c"], call.node),
         *extents,
     ]
-    return Launch(ProductSource(spec), arguments, WORKSPACE)
+    return arguments, spec
+
+
+def fused_launch(call: MatmulCall, loop: LoopCall, module: Module, kept: bool, states: set[Node]) -> Launch | None:
+    """The launch of a product with an elementwise kernel over its result as epilogue; None if that cannot be.
+
+    Args:
+        kept: whether the product itself is stored.
+        states: nodes that overwrite a state. C holds partial sums on the way, so no state may be C.
+    """
+    node = call.node
+    kernel, where = loop.kernel, dict(zip(loop.kernel.buffers, loop.arguments))
+    sums = next(b for b, n in where.items() if n is node)
+    if not kept:
+        sixty_four = node.aval.dtype.name == "float64"
+        mine = [
+            s
+            for s in kernel.stores
+            if s.buffer.dtype in PRODUCT_DTYPES
+            and (s.buffer.dtype == "float64") is sixty_four
+            and where[s.buffer] not in states
+        ]
+        if not mine:
+            return None
+        kernel = replace(kernel, stores=(mine[0], *(s for s in kernel.stores if s is not mine[0])))
+    axes = iter(kernel.axes)
+    of = [next(axes) if n != 1 else None for n in node.aval.shape]
+    batch, rest = [a for a in of[:-2] if a is not None], [a for a in of[-2:-1] if a is not None]
+    split = len(call.spec.batch)
+    rows, cols = (*batch[split:], *rest), tuple(a for a in of[-1:] if a is not None)
+    fused = FusedEpilogue(kernel, sums, rows, cols, tuple(batch[:split]), module, kept)
+    if not fused.fits():
+        return None
+    c = node if kept else where[kernel.stores[0].buffer]
+    plain, spec = _product_arguments(call)
+    spec = replace(spec, out_dtype=c.aval.dtype.name)
+    arguments = [Argument(a.slot, c) if a.slot == SLOT["c"] else a for a in plain]
+    arguments += [Argument(OPERANDS + k, where[b]) for k, b in enumerate(fused.operands)]
+    return Launch(ProductSource(spec, fused), arguments, WORKSPACE)
 
 
 def _batch_steps(x: Strided, batch: tuple[int, ...]) -> tuple[int, ...]:

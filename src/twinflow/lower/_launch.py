@@ -7,10 +7,10 @@ itself into the modules of a program. A *launch* is a source with the nodes, or 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from twinflow.compiler.contraction import SLOT, Machine, MatmulSpec, emit_matmul
+from twinflow.compiler.contraction import SLOT, FusedEpilogue, Machine, MatmulSpec, emit_matmul
 from twinflow.compiler.contraction import Module as ContractionModule
 from twinflow.compiler.loops import Kernel, Target, emit
 from twinflow.compiler.loops import Module as LoopModule
@@ -64,19 +64,25 @@ class LoopSource:
 
 @dataclass(frozen=True)
 class ProductSource:
-    """A matrix product."""
+    """A matrix product, with what is done to its sums while they are in registers."""
 
     spec: MatmulSpec
+    fused: FusedEpilogue | None = None
     chunked = False
 
     @property
     def key(self) -> str:
-        """Its specification."""
-        return repr(self.spec)
+        """Its specification, and its epilogue as a loop kernel."""
+        f = self.fused
+        if f is None:
+            return repr(self.spec)
+        axes = [[a.name for a in group] for group in (f.rows, f.cols, f.batch)]
+        return f"{self.spec!r}\n{f.kernel}\n{f.sums.name} {f.keep_sums} {axes}"
 
     def write(self, modules: Modules, symbol: str) -> None:
         """Emit it into the module of contractions, and note the memory it works in."""
-        made = emit_matmul(modules.products, modules.machine, self.spec, name=symbol)
+        fused = None if self.fused is None else replace(self.fused, module=modules.loops)
+        made = emit_matmul(modules.products, modules.machine, self.spec, name=symbol, epilogue=fused)
         modules.workspace[symbol] = (made.shared_nbytes, made.worker_nbytes)
 
 

@@ -10,14 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from twinflow.compiler.loops import Load, walk
 from twinflow.core import log, log_enabled
 from twinflow.graph import Aval, Graph, Node
 from twinflow.graph.passes import optimize
 from twinflow.lower._checks import Check, add_index_checks
 from twinflow.lower._code import Code
 from twinflow.lower._fuse import Fuser, Plan
-from twinflow.lower._kernels import LoopCall
 from twinflow.lower._launch import Scratch
 from twinflow.lower._memory import Request, plan_memory
 from twinflow.lower._reference import array_at, reference_call
@@ -103,7 +101,7 @@ class NativeGraph:
                 and value in made
                 and value not in self.places
                 and last.get(target, -1) <= made[value]
-                and self._reads_in_step(made[value], target, value)
+                and self.steps[made[value]].may_overwrite(target, value)
             )
             if direct:
                 self.places[value] = self.places[target]
@@ -150,8 +148,6 @@ class NativeGraph:
         """Results that take the memory of an operand which dies where they are made: {result: whose memory it is}."""
         owner: dict[Node, Node] = {}
         for i, step in enumerate(self.steps):
-            if step.loop is None:
-                continue
             dying = [x for x in step.reads if x in requests or x in owner]
             dying = [x for x in dying if requests[owner.get(x, x)].last == i]
             for node in step.writes:
@@ -159,19 +155,12 @@ class NativeGraph:
                     continue
                 for x in dying:
                     memory = requests[owner.get(x, x)]
-                    if memory.nbytes == requests[node].nbytes and _same_place_only(step.loop, x, node):
+                    if memory.nbytes == requests[node].nbytes and step.may_overwrite(x, node):
                         memory.last = requests.pop(node).last
                         owner[node] = owner.get(x, x)
                         dying.remove(x)
                         break
         return owner
-
-    def _reads_in_step(self, index: int, target: Node, value: Node) -> bool:
-        """Whether the step may overwrite `target` while computing `value`: it must read it only at the element written."""
-        step = self.steps[index]
-        if target not in step.reads:
-            return True
-        return step.loop is not None and _same_place_only(step.loop, target, value)
 
     # -- linking -----------------------------------------------------------------------------------------------
 
@@ -373,22 +362,6 @@ class NativeGraph:
 def has_own_kernel(node: Node) -> bool:
     """Whether a node is not part of a fused group."""
     return node.op in ("matmul", "constant")
-
-
-def _same_place_only(call: LoopCall, target: Node, value: Node) -> bool:
-    """Whether a kernel reads `target` only at the index where it stores `value`, and nothing stored later reads it."""
-    kernel = call.kernel
-    buffer = next(b for b, n in zip(kernel.buffers, call.arguments) if n is target)
-    store = next(s for s, n in zip(kernel.stores, call.nodes) if n is value)
-    index = (frozenset(store.index.terms), store.index.offset)
-    for s in kernel.stores:
-        for e in walk(s.operands):
-            if isinstance(e, Load) and e.buffer is buffer:
-                if e.index.gathered or (frozenset(e.index.terms), e.index.offset) != index or e.mask is not None:
-                    return False
-        if s.axes != store.axes and any(isinstance(e, Load) and e.buffer is buffer for e in walk(s.operands)):
-            return False
-    return True
 
 
 def compile_graph(graph: Graph) -> NativeGraph:

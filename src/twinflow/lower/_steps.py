@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from twinflow.compiler.loops import Buffer, split_reductions
+from twinflow.compiler.contraction import SLOT
+from twinflow.compiler.loops import Buffer, Load, Module, Target, split_reductions, walk
 from twinflow.graph import Aval, Graph, Node
 from twinflow.lower._control import CONTROL, ControlCall, control_call
 from twinflow.lower._conv import CONVOLUTIONS, conv_launch
 from twinflow.lower._fuse import Group, Plan, below_reshapes
-from twinflow.lower._kernels import KernelBuffers, LoopCall, loop_call, matmul_call, product_launch
+from twinflow.lower._kernels import KernelBuffers, LoopCall, fused_launch, loop_call, matmul_call, product_launch
 from twinflow.lower._launch import Launch, Scratch, loop_launch
 from twinflow.lower._named import named_launches
 
@@ -24,6 +25,8 @@ class Step:
         reads, writes: nodes whose memory it reads and writes.
         nodes: what it computes, those that are never stored included.
         control: nested programs, for scan, cond and while_loop.
+        operands: what a product multiplies; `writes` begins with its C.
+        epilogue: what a product does to its sums, as a loop nest.
         loop: the kernel as one loop nest, before its reductions were split; None for others.
     """
 
@@ -34,6 +37,8 @@ class Step:
     name: str
     loop: LoopCall | None = None
     control: ControlCall | None = None
+    epilogue: LoopCall | None = None
+    operands: tuple[Node, ...] = ()
     symbols: list[str] = field(default_factory=list)  # of the launches, once compiled
 
     @property
@@ -43,16 +48,46 @@ class Step:
             return any(s.interpreted for part in self.control.parts for s in part.steps)
         return not self.launches
 
+    def may_overwrite(self, old: Node, new: Node) -> bool:
+        """Whether `new` may be written where `old` lies: the step reads that only at the element it writes."""
+        if old not in self.reads:
+            return True
+        call = self.loop or self.epilogue
+        if call is None or old not in call.arguments:
+            return False
+        if self.epilogue is not None and (new is self.writes[0] or old in self.operands):
+            return False  # a product's C holds partial sums on the way
+        return _same_place_only(call, old, new)
+
     @property
     def scratch(self) -> list[Scratch]:
         """The memory it needs while it runs, but for what compiled kernels ask for."""
         return list(dict.fromkeys(a.of for k in self.launches for a in k.arguments if isinstance(a.of, Scratch)))
 
 
+def _same_place_only(call: LoopCall, target: Node, value: Node) -> bool:
+    """Whether a kernel reads `target` only at the index where it stores `value`, and nothing stored later reads it."""
+    kernel = call.kernel
+    buffer = next(b for b, n in zip(kernel.buffers, call.arguments) if n is target)
+    store = next(s for s, n in zip(kernel.stores, call.nodes) if n is value)
+    index = (frozenset(store.index.terms), store.index.offset)
+    for s in kernel.stores:
+        for e in walk(s.operands):
+            if isinstance(e, Load) and e.buffer is buffer:
+                if e.index.gathered or (frozenset(e.index.terms), e.index.offset) != index or e.mask is not None:
+                    return False
+        if s.axes != store.axes and any(isinstance(e, Load) and e.buffer is buffer for e in walk(s.operands)):
+            return False
+    return True
+
+
 def build_steps(graph: Graph, plan: Plan, lower: Callable[[Graph], Any]) -> list[Step]:
     """The steps of a graph in order; `lower` makes native graphs of nested ones."""
     steps: list[Step] = []
     for item in plan.order:
+        if isinstance(item, Group) and item.product is not None:
+            steps += _product_steps(graph, item, plan)
+            continue
         step = _group_step(graph, item, plan) if isinstance(item, Group) else _node_step(graph, item, plan, lower)
         if step is not None:
             steps.append(step)
@@ -65,6 +100,30 @@ def _group_step(graph: Graph, group: Group, plan: Plan) -> Step | None:
         return None
     group.members.sort(key=lambda n: n.id)
     return _loop_step(loop_call(group, plan.stored, "k"), list(group.members), graph.sizes)
+
+
+def _product_steps(graph: Graph, group: Group, plan: Plan) -> list[Step]:
+    """A product and the elementwise group that consumes it: one kernel, or two if the group cannot be its epilogue."""
+    node = group.product
+    if node is None:
+        raise TypeError("lower: a group without a product")
+    kept = node in plan.stored
+    plan.stored.add(node)  # for the group it is memory
+    members = sorted((m for m in group.members if m is not node), key=lambda n: n.id)
+    loop = loop_call(replace(group, members=members), plan.stored, "k")
+    product = matmul_call(node, plan.stored)
+    if product is None:
+        raise TypeError(f"lower: {node!r} was planned as a product of strided operands")
+    launch = fused_launch(product, loop, Module(Target()), kept, set(graph.writes.values()))
+    operands = (product.a.base, product.b.base)
+    if launch is None:
+        return [Step([*operands], [node], [product_launch(product)], [node], "matmul"), _loop_step(loop, members, graph.sizes)]
+    c = next(a.of for a in launch.arguments if a.slot == SLOT["c"])
+    made = [*([node] if kept else []), *(n for n in loop.nodes if n is c), *(n for n in loop.nodes if n is not c)]
+    if not kept:
+        plan.stored.discard(node)
+    reads = [a for a in loop.arguments if a not in made and a is not node]
+    return [Step([*operands, *reads], made, [launch], [node, *members], "matmul", epilogue=loop, operands=operands)]
 
 
 def _loop_step(call: LoopCall, nodes: list[Node], sizes: dict[str, int]) -> Step:

@@ -8,6 +8,7 @@
 
 from twinflow.compiler.contraction._conv import emit_conv as emit_conv
 from twinflow.compiler.contraction._conv_spec import ConvSpec as ConvSpec
+from twinflow.compiler.contraction._fused import FusedEpilogue as FusedEpilogue
 from twinflow.compiler.contraction._kernel import SLOT as SLOT
 from twinflow.compiler.contraction._kernel import Kernel as Kernel
 from twinflow.compiler.contraction._kernel import Phase as Phase

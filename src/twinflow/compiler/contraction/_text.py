@@ -80,8 +80,8 @@ class Function:
         self.name = name
         self.params = tuple(params)
         self._internal, self._quick = internal, quick
-        self._lines: list[str] = []
-        self._count = 0
+        self.lines: list[str] = []
+        self.taken = 0
         self.block = "entry"
         module.add(self)
 
@@ -91,25 +91,25 @@ class Function:
         head = "internal void" if self._internal else "void"
         tail = "noinline nounwind" if self._internal or self._quick else "nounwind"
         tail += " optnone" if self._quick else ""
-        body = "\n".join(self._lines)
+        body = "\n".join(self.lines)
         return f"define {head} @{self.name}({params}) {tail} {{\nentry:\n{body}\n ret void\n}}"
 
     # -- instructions
 
     def fresh(self) -> str:
         """A new SSA name."""
-        self._count += 1
-        return f"%v{self._count}"
+        self.taken += 1
+        return f"%v{self.taken}"
 
     def op(self, text: str) -> str:
         """Append an instruction and return the name of its result."""
         name = self.fresh()
-        self._lines.append(f" {name} = {text}")
+        self.lines.append(f" {name} = {text}")
         return name
 
     def do(self, text: str) -> None:
         """Append an instruction without result."""
-        self._lines.append(f" {text}")
+        self.lines.append(f" {text}")
 
     def call(self, function: str, args: Sequence[tuple[str, Value]]) -> None:
         """Call a void function of the module."""
@@ -179,7 +179,7 @@ class Function:
 
     def start_block(self, name: str) -> None:
         """Begin the block `name`; the previous one must have ended in a branch."""
-        self._lines.append(f"{name}:")
+        self.lines.append(f"{name}:")
         self.block = name
 
     def when(self, condition: str, body: Callable[[], None]) -> None:
@@ -238,15 +238,15 @@ class Function:
         else:
             self.do(f"br label %{head}")
         self.start_block(head)
-        at = len(self._lines)
+        at = len(self.lines)
         phis = [self.fresh() for _ in carried]
-        self._lines += [""] * (1 + len(phis))  # written below, when the last block of the body is known
+        self.lines += [""] * (1 + len(phis))  # written below, when the last block of the body is known
         following = list(body(index, phis) or ())
         after = self.add(index, step)
         latch = self.block
-        self._lines[at] = f" {index} = phi i64 [ {start}, %{before} ], [ {after}, %{latch} ]"
+        self.lines[at] = f" {index} = phi i64 [ {start}, %{before} ], [ {after}, %{latch} ]"
         for n, (phi, (kind, first), value) in enumerate(zip(phis, carried, following)):
-            self._lines[at + 1 + n] = f" {phi} = phi {kind} [ {first}, %{before} ], [ {value}, %{latch} ]"
+            self.lines[at + 1 + n] = f" {phi} = phi {kind} [ {first}, %{before} ], [ {value}, %{latch} ]"
         again = self.op(f"icmp slt i64 {after}, {stop}")
         self.do(f"br i1 {again}, label %{head}, label %{end}")
         self.start_block(end)

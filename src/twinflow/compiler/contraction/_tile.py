@@ -11,6 +11,7 @@ Source: Georganas et al., "High-Performance Deep Learning via a Single Building 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -29,6 +30,7 @@ from twinflow.compiler.contraction._vectors import (
     tail_mask,
 )
 
+LONG_EPILOGUE = 150  # instructions for all vectors of a tile; longer ones are written once, in a loop over rows
 OPERANDS = 8
 """Slots of a kernel's context in front of the operands of its epilogue: a, b, c, workspace, m, n, k, batch."""
 
@@ -99,6 +101,10 @@ class Tile:
     b_type: str = "float"
     c_type: str = "float"
     sum_type: str = "float"
+
+
+def _even(steps: Sequence[int]) -> bool:
+    return all(b - a == steps[1] - steps[0] for a, b in itertools.pairwise(steps))
 
 
 class At:
@@ -349,6 +355,9 @@ class _Writer:
             rows, masks = sums, self.masks
         at = [(r, v) for r in range(len(rows)) for v in range(len(masks))]
         flat = [value for row in rows for value in row]
+        if self._rolled(len(at)):
+            self._finish_rows(flat, masks)
+            return
         if tile.accumulate is None:
             wanted = f.op("icmp ne i64 %accumulate, 0")
             flat = f.choose(wanted, lambda: self._add_c(flat, at, masks), flat, self.kind)
@@ -363,6 +372,57 @@ class _Writer:
         for value, (r, v) in zip(flat, at):
             out = convert(f, value, tile.sum_type, tile.c_type, self.lanes, half=self.machine.half)
             store(f, tile.c_type, out, self._c(r, v), self.lanes, tile.c_lane, masks[v])
+
+    def _rolled(self, vectors: int) -> bool:
+        """Whether to write the epilogue once for all rows, in a loop: it is long, and rows lie at equal steps."""
+        tile = self.tile
+        weight = getattr(self.epilogue, "weight", 0)
+        if tile.form == "dot" or tile.finish is False or len(tile.rows) < 2 or weight * vectors <= LONG_EPILOGUE:
+            return False
+        return all(_even(x) for x in (tile.c_rows, tile.indices))
+
+    def _finish_rows(self, flat: list[str], masks: Sequence[Mask]) -> None:
+        """The same in a loop over rows, the sums waiting on the stack."""
+        f, tile, nbytes = self.f, self.tile, self.machine.vector_nbytes
+        space = f.op(f"alloca [{len(flat)} x {self.kind}], align {nbytes}")
+        for n, value in enumerate(flat):
+            f.do(f"store {self.kind} {value}, ptr {f.shift(space, n, self.kind)}, align {nbytes}")
+        c_step, index_step = tile.c_rows[1] - tile.c_rows[0], tile.indices[1] - tile.indices[0]
+
+        def row(r: Value, _: list[str]) -> None:
+            c = f.shift("%c", f.add(f.mul(r, c_step), tile.c_rows[0]), tile.c_type)
+            index = f.add("%row", f.add(f.mul(r, index_step), tile.indices[0]))
+            source = f.shift(space, f.mul(r, len(masks)), self.kind)
+            for v, mask in enumerate(masks):
+                value = f.op(f"load {self.kind}, ptr {f.shift(source, v, self.kind)}, align {nbytes}")
+                here = f.shift(c, v * self.lanes * tile.c_lane, tile.c_type)
+                self._finish_vector(value, here, index, v, mask)
+
+        f.loop(0, len(tile.rows), 1, row)
+
+    def _finish_vector(self, value: str, c: str, row: Value, v: int, mask: Mask) -> None:
+        f, tile, half = self.f, self.tile, self.machine.half
+
+        def added(value: str) -> str:
+            old = load(f, tile.c_type, c, self.lanes, tile.c_lane, mask)
+            return f.op(
+                f"fadd {self.kind} {value}, {convert(f, old, tile.c_type, tile.sum_type, self.lanes, half=half)}"
+            )
+
+        before = value
+        if tile.accumulate is None:
+            wanted = f.op("icmp ne i64 %accumulate, 0")
+            value = f.choose(wanted, lambda: [added(before)], [before], self.kind)[0]
+        elif tile.accumulate:
+            value = added(value)
+        sums = value
+        if tile.finish is None:
+            wanted = f.op("icmp ne i64 %finish, 0")
+            value = f.choose(wanted, lambda: [self._at(sums, row, v, mask)], [sums], self.kind)[0]
+        else:
+            value = self._at(value, row, v, mask)
+        out = convert(f, value, tile.sum_type, tile.c_type, self.lanes, half=half)
+        store(f, tile.c_type, out, c, self.lanes, tile.c_lane, mask)
 
     def _c(self, row: int, v: int) -> str:
         tile = self.tile
@@ -379,14 +439,16 @@ class _Writer:
 
     def _epilogue(self, flat: Sequence[str], at: Sequence[tuple[int, int]], masks: Sequence[Mask]) -> list[str]:
         f, tile = self.f, self.tile
-        out = []
-        for value, (r, v) in zip(flat, at):
-            row, col = f.add("%row", tile.indices[r]), f.add("%col", v * self.lanes)
-            if tile.transposed:
-                row, col = col, row
-            place = At(f, self.machine, tile.sum_type, self.lanes, row, col, "%batch", masks[v], tile.transposed)
-            out.append(self.epilogue(f, value, place) if self.epilogue else value)
-        return out
+        return [self._at(value, f.add("%row", tile.indices[r]), v, masks[v]) for value, (r, v) in zip(flat, at)]
+
+    def _at(self, value: str, row: Value, v: int, mask: Mask) -> str:
+        """One vector of sums after the epilogue."""
+        f, tile = self.f, self.tile
+        col = f.add("%col", v * self.lanes)
+        if tile.transposed:
+            row, col = col, row
+        place = At(f, self.machine, tile.sum_type, self.lanes, row, col, "%batch", mask, tile.transposed)
+        return self.epilogue(f, value, place) if self.epilogue else value
 
     def _gather_sums(self, row: Sequence[str]) -> str:
         """One vector whose lane n is the sum over the lanes of ``row[n]``."""
