@@ -168,3 +168,69 @@ def test_a_scan_is_one_nested_program_whatever_its_length():
         assert not any(s.interpreted for s in native.steps)
         sizes.append(len(native.describe()))
     assert sizes[0] == sizes[1]
+
+
+def epilogues(native):
+    return [s for s in native.steps if s.epilogue is not None]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (37, 50, 29), (130, 300, 70), (1, 20, 33), (64, 5, 1)])
+def test_bias_and_activation_run_in_the_epilogue_of_a_product(shape):
+    m, k, n = shape
+    native = check(
+        lambda x, w, b: tf.relu(x @ w.T + b),
+        normal(m, k),
+        normal(n, k, seed=1),
+        normal(n, seed=2),
+        kernels=1,
+        rtol=1e-4,
+    )
+    assert len(epilogues(native)) == 1
+
+
+def test_an_epilogue_takes_residuals_masks_and_several_results():
+    def f(x, w, r, mask):
+        y = x @ w
+        return tf.where(mask, tf.tanh(y), 0.0) + r, y, y > 0.5
+
+    mask = np.random.default_rng(3).random((40, 33)) > 0.5
+    native = check(f, normal(40, 20), normal(20, 33, seed=1), normal(40, 33, seed=2), mask, kernels=1, rtol=1e-4)
+    assert len(epilogues(native)) == 1
+
+
+def test_epilogues_of_batched_and_flattened_products():
+    def f(x, w, b, q):
+        return tf.erf(x @ w + b), tf.sigmoid(x @ q) * q.sum()
+
+    native = check(f, normal(3, 7, 20), normal(20, 33, seed=1), normal(33, seed=2), normal(3, 20, 9, seed=3), rtol=1e-4)
+    assert len(epilogues(native)) == 2
+
+
+def test_an_epilogue_that_reads_the_product_elsewhere_is_a_kernel_of_its_own():
+    native = check(lambda x: tf.exp((x @ x.T) * 0.1) + (x @ x.T).T, normal(9, 4), rtol=1e-4)
+    assert len(native.steps) == 2
+
+
+def test_a_weight_is_updated_in_place_behind_its_gradient_and_never_read_half_written():
+    weight = tf.tensor(normal(600, 5), requires_grad=True)
+
+    def step(x):
+        loss = ((x @ weight) ** 2).sum()
+        loss.backward()
+        with tf.no_grad():
+            weight.sub_(weight.grad * 0.1 + weight * 0.01)
+        weight.grad = None
+        return loss
+
+    graph = trace(step, normal(1500, 600))  # long enough for several passes over the inner axis
+    native = compile_graph(graph)
+    assert not native.copies
+    state, x = weight.detach().numpy().copy(), normal(1500, 600)
+    want = interpret(graph, [x, state.copy()])
+    native([x, state])
+    np.testing.assert_allclose(state, want[-1], rtol=1e-3, atol=1e-2)
+
+
+def test_a_result_takes_the_memory_of_an_operand_that_dies():
+    native = check(lambda x: tf.exp(tf.flip(x.cumsum(0), (0,)) * 2.0).T.contiguous().cumsum(0) + 1.0, normal(30, 40))
+    assert native.arena_nbytes <= 2 * 30 * 40 * 4 + 1024, native.describe()

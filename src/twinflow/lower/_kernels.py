@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import Any
 
 from twinflow.compiler import ITEMSIZE
 from twinflow.compiler.contraction import OPERANDS, SLOT, FusedEpilogue, MatmulSpec

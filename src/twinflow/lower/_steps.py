@@ -117,7 +117,10 @@ def _product_steps(graph: Graph, group: Group, plan: Plan) -> list[Step]:
     launch = fused_launch(product, loop, Module(Target()), kept, set(graph.writes.values()))
     operands = (product.a.base, product.b.base)
     if launch is None:
-        return [Step([*operands], [node], [product_launch(product)], [node], "matmul"), _loop_step(loop, members, graph.sizes)]
+        return [
+            Step([*operands], [node], [product_launch(product)], [node], "matmul"),
+            _loop_step(loop, members, graph.sizes),
+        ]
     c = next(a.of for a in launch.arguments if a.slot == SLOT["c"])
     made = [*([node] if kept else []), *(n for n in loop.nodes if n is c), *(n for n in loop.nodes if n is not c)]
     if not kept:
