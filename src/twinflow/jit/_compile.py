@@ -287,9 +287,18 @@ class Dimensions:
         self._first: tuple[tuple[int, ...], ...] | None = None
         self._changed: set[tuple[int, int]] = set()
         self._sizes: dict[tuple[int, int], list[int]] = {}
+        self._given: dict[tuple[tuple[int, ...], ...], dict[tuple[int, int], str]] = {}
 
     def see(self, shapes: tuple[tuple[int, ...], ...]) -> dict[tuple[int, int], str]:
-        """The names of (argument, axis) to trace these shapes with. Sizes 0 and 1 are always their own case."""
+        """The names of (argument, axis) to trace these shapes with: always the same for the same shapes.
+
+        Sizes 0 and 1 are always their own case.
+        """
+        if shapes not in self._given:
+            self._given[shapes] = self._name(shapes)
+        return self._given[shapes]
+
+    def _name(self, shapes: tuple[tuple[int, ...], ...]) -> dict[tuple[int, int], str]:
         for k, shape in enumerate(shapes):
             for i, n in enumerate(shape):
                 self._sizes.setdefault((k, i), []).append(n)
@@ -349,8 +358,18 @@ class Compiled:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def _find(self, leaves: list[Any], treedef: TreeDef) -> Program:
-        tensors = [x for x in leaves if isinstance(x, Tensor)]
+    def see(self, *args: Any, **kwargs: Any) -> None:
+        """Take note of the sizes of these arguments as a call would, without running or compiling anything.
+
+        Which sizes get names depends on the calls before. Whoever goes on where another process stopped can thus make
+        further calls compile, to the last bit, as they would have there.
+        """
+        leaves, treedef = tree_flatten((args, kwargs))
+        kind, shapes = self._kind(leaves, treedef)
+        self._dimensions.setdefault(kind, Dimensions()).see(shapes)
+
+    def _kind(self, leaves: list[Any], treedef: TreeDef) -> tuple[Any, tuple[tuple[int, ...], ...]]:
+        """What a trace depends on beside sizes, and the sizes."""
         kind = (
             treedef,
             MODE.grad,
@@ -361,7 +380,10 @@ class Compiled:
                 ]
             ),
         )
-        shapes = tuple([x._data.shape for x in tensors])
+        return kind, tuple([x._data.shape for x in leaves if isinstance(x, Tensor)])
+
+    def _find(self, leaves: list[Any], treedef: TreeDef) -> Program:
+        kind, shapes = self._kind(leaves, treedef)
         key = (kind, shapes)
         known = self._programs.pop(key, [])
         self._programs[key] = known  # the latest used stand last

@@ -17,7 +17,7 @@ from twinflow.jit import compile as compile_function
 from twinflow.metrics import Metric
 from twinflow.nn import Module
 from twinflow.nn.utils import clip_grad_norm_
-from twinflow.ops import default_generator, scalar_tensor
+from twinflow.ops import default_generator, from_numpy, scalar_tensor
 from twinflow.optim import Optimizer
 from twinflow.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from twinflow.tensor import Tensor, host_scalar, is_tracing, no_grad
@@ -109,6 +109,8 @@ class Trainer:
         self._logged: dict[str, tuple[Any, bool, int | None]] = {}
         self._means = _Means()
         self._on_bar: set[str] = set()
+        self._seen: dict[str, list[Any]] = {}
+        self._judges: dict[str, tuple[TrainModule, _Step]] = {}
 
     # -- fit ---------------------------------------------------------------------------------------------------
 
@@ -140,6 +142,7 @@ class Trainer:
         self.current_epoch = self.global_step = self.global_batch = self.batch_idx = 0
         self.should_stop = False
         self.metrics, self._means = {}, _Means()
+        self._seen, self._judges = {}, {}
         self._configure(module)
         if ckpt_path is not None:
             self._restore(load(ckpt_path), os.fspath(ckpt_path))
@@ -235,8 +238,8 @@ class Trainer:
             return loss
 
         if not module.automatic_optimization:
-            return _Step(self, learn), _nothing
-        return _Step(self, learn), _Step(self, both) if self.compile else update
+            return _Step(self, "learn", learn), _nothing
+        return _Step(self, "learn", learn), _Step(self, "both", both) if self.compile else update
 
     def _index(self) -> Any:
         return host_scalar(lambda: self.batch_idx, as_dtype("int64"), "batch_idx") if is_tracing() else self.batch_idx
@@ -387,7 +390,7 @@ class Trainer:
         module = self._attach(model)
         was = module.training
         module.eval()
-        step = _Step(self, lambda batch: module.predict_step(batch, self._index()))
+        step = self._judging(module, "predict_step")
         found = []
         try:
             with no_grad():
@@ -402,7 +405,7 @@ class Trainer:
         module.eval()
         means = _Means()
 
-        run = _Step(self, lambda batch: getattr(module, step)(batch, self._index()))
+        run = self._judging(module, step)
         kept, seen = self.batch_idx, 0
         try:
             with no_grad():
@@ -419,6 +422,17 @@ class Trainer:
         if not seen:
             raise DataError(f"Trainer: the data for {step} gave no batch")
         return means.finish()
+
+    def _judging(self, module: TrainModule, step: str) -> _Step:
+        """The step for validation, test or prediction: made once for a module, so that it is compiled once."""
+        kept = self._judges.get(step)
+        if kept is None or kept[0] is not module:
+            with no_grad():  # as it will run
+                kept = self._judges[step] = (
+                    module,
+                    _Step(self, step, lambda batch: getattr(module, step)(batch, self._index())),
+                )
+        return kept[1]
 
     # -- numbers -----------------------------------------------------------------------------------------------
 
@@ -488,6 +502,7 @@ class Trainer:
                     "numpy": np.random.get_state(),
                 },
                 "loader": loader,
+                "seen": self._seen,
                 "means": _Means().state_dict() if after_epoch else self._means.state_dict(),
                 "callbacks": [{"type": type(c).__name__, "state": c.state_dict()} for c in self.callbacks],
             },
@@ -523,6 +538,7 @@ class Trainer:
         self.current_epoch, self.batch_idx = saved["epoch"], saved["batch_idx"]
         self.global_step, self.global_batch = saved["global_step"], saved["global_batch"]
         self.should_stop = saved["should_stop"]
+        self._seen = saved["seen"]
         self._means.load_state_dict(saved["means"], self.module.epoch_metrics())
         if saved["loader"] is not None and hasattr(self._loader, "load_state_dict"):
             self._loader.load_state_dict(saved["loader"])
@@ -596,10 +612,16 @@ def _nothing() -> None:
 class _Step:
     """A step of a module, compiled or not, with what it logged."""
 
-    def __init__(self, trainer: Trainer, fn: Callable[[Any], Any]) -> None:
+    def __init__(self, trainer: Trainer, name: str, fn: Callable[[Any], Any]) -> None:
         self._trainer, self._fn = trainer, fn
         self._said: dict[str, tuple[Any, bool, int | None]] = {}
-        self._run = compile_function(self._body) if trainer.compile else self._body
+        self._compiled = compile_function(self._body) if trainer.compile else None
+        # The structures of batches in the order they were first seen: sizes that change get names in compiled code, which may round
+        # differently, so a resumed run must have seen the same.
+        self.seen: list[Any] = trainer._seen.setdefault(name, [])
+        if self._compiled is not None:
+            for structure in self.seen:
+                self._compiled.see(_from_structure(structure))
 
     def _body(self, batch: Any) -> Any:
         self._trainer._logged = {}
@@ -608,8 +630,32 @@ class _Step:
         return out, {name: value for name, (value, _, _) in self._said.items() if isinstance(value, Tensor)}
 
     def __call__(self, batch: Any) -> Any:
-        out, values = self._run(batch)  # a compiled step says only while it is traced what it logs; the values are new
+        if self._compiled is None:
+            return self._body(batch)[0]
+        if (structure := _structure(batch)) not in self.seen:
+            self.seen.append(structure)
+        out, values = self._compiled(batch)  # it says only while it is traced what it logs; the values are new
         self._trainer._logged = {
             name: (values.get(name, value), bar, weight) for name, (value, bar, weight) in self._said.items()
         }
         return out
+
+
+def _structure(x: Any) -> Any:
+    """A batch with a description in place of each tensor, as `save` can hold it."""
+    if isinstance(x, Tensor):
+        return {"shape": list(x.shape), "dtype": x.dtype.name}
+    if isinstance(x, Mapping):
+        return {"items": {k: _structure(v) for k, v in x.items()}}
+    if isinstance(x, (list, tuple)):
+        return [_structure(v) for v in x] if isinstance(x, list) else tuple([_structure(v) for v in x])
+    return {"value": x if x is None or isinstance(x, (bool, int, float, str)) else repr(x)}
+
+
+def _from_structure(x: Any) -> Any:
+    """A batch of this structure, whose tensors take no memory."""
+    if isinstance(x, (list, tuple)):
+        return type(x)(_from_structure(v) for v in x)
+    if "shape" in x:
+        return from_numpy(np.broadcast_to(np.zeros((), as_dtype(x["dtype"]).np), tuple(x["shape"])))
+    return {k: _from_structure(v) for k, v in x["items"].items()} if "items" in x else x["value"]
