@@ -317,3 +317,10 @@ def test_a_small_network_learns() -> None:
     eager, compiled = train(False), train(True)
     assert eager[-1] < 0.2 < 0.5 < eager[0]
     np.testing.assert_allclose(eager, compiled, rtol=0.02, atol=2e-3)
+
+
+def test_functions_with_an_underscore_write_into_their_input() -> None:
+    x = twinflow.tensor([-2.0, 0.5])
+    assert F.leaky_relu_(x, 0.1) is x and x.tolist() == [pytest.approx(-0.2), 0.5]
+    assert F.relu_(x) is x and x.tolist() == [0.0, 0.5]
+    assert F.threshold_(x, 0.2, 7.0).tolist() == [7.0, 0.5]

@@ -1,7 +1,9 @@
 """The functions behind the layers: `nn.functional`, with PyTorch's names and arguments."""
 
 from twinflow.nn.functional._activation import celu as celu
+from twinflow.nn.functional._activation import celu_ as celu_
 from twinflow.nn.functional._activation import elu as elu
+from twinflow.nn.functional._activation import elu_ as elu_
 from twinflow.nn.functional._activation import gelu as gelu
 from twinflow.nn.functional._activation import glu as glu
 from twinflow.nn.functional._activation import gumbel_softmax as gumbel_softmax
@@ -9,15 +11,20 @@ from twinflow.nn.functional._activation import hardshrink as hardshrink
 from twinflow.nn.functional._activation import hardsigmoid as hardsigmoid
 from twinflow.nn.functional._activation import hardswish as hardswish
 from twinflow.nn.functional._activation import hardtanh as hardtanh
+from twinflow.nn.functional._activation import hardtanh_ as hardtanh_
 from twinflow.nn.functional._activation import leaky_relu as leaky_relu
+from twinflow.nn.functional._activation import leaky_relu_ as leaky_relu_
 from twinflow.nn.functional._activation import log_softmax as log_softmax
 from twinflow.nn.functional._activation import logsigmoid as logsigmoid
 from twinflow.nn.functional._activation import mish as mish
 from twinflow.nn.functional._activation import prelu as prelu
 from twinflow.nn.functional._activation import relu as relu
 from twinflow.nn.functional._activation import relu6 as relu6
+from twinflow.nn.functional._activation import relu_ as relu_
 from twinflow.nn.functional._activation import rrelu as rrelu
+from twinflow.nn.functional._activation import rrelu_ as rrelu_
 from twinflow.nn.functional._activation import selu as selu
+from twinflow.nn.functional._activation import selu_ as selu_
 from twinflow.nn.functional._activation import sigmoid as sigmoid
 from twinflow.nn.functional._activation import silu as silu
 from twinflow.nn.functional._activation import softmax as softmax
@@ -28,6 +35,7 @@ from twinflow.nn.functional._activation import softsign as softsign
 from twinflow.nn.functional._activation import tanh as tanh
 from twinflow.nn.functional._activation import tanhshrink as tanhshrink
 from twinflow.nn.functional._activation import threshold as threshold
+from twinflow.nn.functional._activation import threshold_ as threshold_
 from twinflow.nn.functional._attention import SIMILARITIES as SIMILARITIES
 from twinflow.nn.functional._attention import scaled_dot_product_attention as scaled_dot_product_attention
 from twinflow.nn.functional._attention import similarity_attention as similarity_attention

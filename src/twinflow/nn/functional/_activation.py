@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from twinflow.core import normalize_axis
@@ -197,3 +198,24 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, dim: int 
         return y
     chosen = (y == y.amax(dim, True)).to(dtype=y.dtype)
     return chosen - y.detach() + y
+
+
+def _writing(fn: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The form of an activation that writes into its input."""
+
+    def written(input: Tensor, *args: Any, **options: Any) -> Tensor:
+        return fn(input, *args, inplace=True, **options)
+
+    written.__name__ = written.__qualname__ = fn.__name__ + "_"
+    written.__doc__ = f"`{fn.__name__}` in place: writes the result into the input and returns it."
+    return written
+
+
+relu_ = _writing(relu)
+elu_ = _writing(elu)
+selu_ = _writing(selu)
+celu_ = _writing(celu)
+leaky_relu_ = _writing(leaky_relu)
+hardtanh_ = _writing(hardtanh)
+rrelu_ = _writing(rrelu)
+threshold_ = _writing(threshold)

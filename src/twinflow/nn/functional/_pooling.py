@@ -9,7 +9,7 @@ import numpy as np
 
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn.functional._arguments import Ints, drop_batch, ints, spatial, tensors
-from twinflow.ops import call, floor, full, matmul, rand, sign, tensor
+from twinflow.ops import call, floor, full, matmul, rand, sign, sum, tensor
 from twinflow.tensor import Tensor
 
 Pads = tuple[tuple[int, int], ...]
@@ -117,10 +117,17 @@ def _avg_pool(
     x, added = spatial(op, x, n)
     extents = tuple(x.shape[2:])
     w = _Window(op, extents, kernel, stride, padding, 1, ceil_mode)
+    if divisor == 0:
+        raise ArgumentError(f"{op}: divisor_override must not be 0")
+    if w.kernel == w.stride and not any(
+        m % k or low or high for m, k, (low, high) in zip(extents, w.kernel, w.padding)
+    ):
+        # windows that tile the input: a sum over axes, whose gradient is a copy
+        tiles = [v for m, k in zip(extents, w.kernel) for v in (m // k, k)]
+        total = sum(x.reshape(*x.shape[:2], *tiles), tuple(range(3, 3 + 2 * n, 2)))
+        return drop_batch(total * (1.0 / (divisor or prod(w.kernel))), added)
     total = call("window_sum", x, **w.params)
     if divisor is not None:
-        if divisor == 0:
-            raise ArgumentError(f"{op}: divisor_override must not be 0")
         return drop_batch(total * (1.0 / divisor), added)
     counts = []
     for m, k, s, (low, _high), p, c in zip(extents, w.kernel, w.stride, w.padding, w.given, total.shape[2:]):
