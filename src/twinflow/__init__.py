@@ -18,6 +18,7 @@ from twinflow import special as special
 from twinflow import utils as utils
 from twinflow.autodiff import vmap as vmap
 from twinflow.core import DType as DType
+from twinflow.core import broadcast_shapes as broadcast_shapes
 from twinflow.core import finfo as finfo
 from twinflow.core import get_default_dtype as get_default_dtype
 from twinflow.core import iinfo as iinfo
@@ -56,6 +57,32 @@ from twinflow.linalg._toplevel import qr as qr
 from twinflow.linalg._toplevel import slogdet as slogdet
 from twinflow.linalg._toplevel import svd as svd
 from twinflow.nn._summary import summary as summary
+from twinflow.nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
+from twinflow.nn.functional import avg_pool1d as avg_pool1d
+from twinflow.nn.functional import bilinear as bilinear
+from twinflow.nn.functional import celu as celu
+from twinflow.nn.functional import channel_shuffle as channel_shuffle
+from twinflow.nn.functional import conv1d as conv1d
+from twinflow.nn.functional import conv2d as conv2d
+from twinflow.nn.functional import conv3d as conv3d
+from twinflow.nn.functional import conv_transpose1d as conv_transpose1d
+from twinflow.nn.functional import conv_transpose2d as conv_transpose2d
+from twinflow.nn.functional import conv_transpose3d as conv_transpose3d
+from twinflow.nn.functional import cosine_similarity as cosine_similarity
+from twinflow.nn.functional import dropout as dropout
+from twinflow.nn.functional import hardshrink as hardshrink
+from twinflow.nn.functional import layer_norm as layer_norm
+from twinflow.nn.functional import max_pool1d as max_pool1d
+from twinflow.nn.functional import max_pool2d as max_pool2d
+from twinflow.nn.functional import max_pool3d as max_pool3d
+from twinflow.nn.functional import pairwise_distance as pairwise_distance
+from twinflow.nn.functional import pixel_shuffle as pixel_shuffle
+from twinflow.nn.functional import pixel_unshuffle as pixel_unshuffle
+from twinflow.nn.functional import prelu as prelu
+from twinflow.nn.functional import rms_norm as rms_norm
+from twinflow.nn.functional import rrelu as rrelu
+from twinflow.nn.functional import selu as selu
+from twinflow.nn.functional import threshold as threshold
 from twinflow.ops import *  # noqa: F403 - the functions of `ops` are the top level
 from twinflow.ops import Device as Device
 from twinflow.runtime import get_num_threads as get_num_threads
@@ -113,5 +140,7 @@ long = int64
 short = int16
 cfloat = complex64
 cdouble = complex128
+igamma = gammainc
+igammac = gammaincc
 
 __version__ = "0.1.0"

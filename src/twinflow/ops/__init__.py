@@ -53,6 +53,7 @@ from twinflow.ops._arranging import tril_indices as tril_indices
 from twinflow.ops._arranging import triu_indices as triu_indices
 from twinflow.ops._arranging import unflatten as unflatten
 from twinflow.ops._arranging import unfold as unfold
+from twinflow.ops._arranging import unravel_index as unravel_index
 from twinflow.ops._arranging import vander as vander
 from twinflow.ops._arranging import vsplit as vsplit
 from twinflow.ops._arranging import vstack as vstack
@@ -78,10 +79,12 @@ from twinflow.ops._create import CPU as CPU
 from twinflow.ops._create import Device as Device
 from twinflow.ops._create import arange as arange
 from twinflow.ops._create import as_tensor as as_tensor
+from twinflow.ops._create import asarray as asarray
 from twinflow.ops._create import empty as empty
 from twinflow.ops._create import empty_like as empty_like
 from twinflow.ops._create import eye as eye
 from twinflow.ops._create import from_numpy as from_numpy
+from twinflow.ops._create import frombuffer as frombuffer
 from twinflow.ops._create import full as full
 from twinflow.ops._create import full_like as full_like
 from twinflow.ops._create import is_tensor as is_tensor
@@ -120,6 +123,8 @@ from twinflow.ops._elementary import equal as equal
 from twinflow.ops._elementary import exp2 as exp2
 from twinflow.ops._elementary import fix as fix
 from twinflow.ops._elementary import float_power as float_power
+from twinflow.ops._elementary import fmax as fmax
+from twinflow.ops._elementary import fmin as fmin
 from twinflow.ops._elementary import frac as frac
 from twinflow.ops._elementary import frexp as frexp
 from twinflow.ops._elementary import gcd as gcd
@@ -131,6 +136,7 @@ from twinflow.ops._elementary import is_complex as is_complex
 from twinflow.ops._elementary import is_floating_point as is_floating_point
 from twinflow.ops._elementary import is_nonzero as is_nonzero
 from twinflow.ops._elementary import is_same_size as is_same_size
+from twinflow.ops._elementary import is_signed as is_signed
 from twinflow.ops._elementary import isclose as isclose
 from twinflow.ops._elementary import isin as isin
 from twinflow.ops._elementary import isneginf as isneginf
@@ -328,6 +334,12 @@ from twinflow.ops._shaping import tril as tril
 from twinflow.ops._shaping import triu as triu
 from twinflow.ops._shaping import unbind as unbind
 from twinflow.ops._shaping import unsqueeze as unsqueeze
+from twinflow.ops._signal import bartlett_window as bartlett_window
+from twinflow.ops._signal import blackman_window as blackman_window
+from twinflow.ops._signal import hamming_window as hamming_window
+from twinflow.ops._signal import hann_window as hann_window
+from twinflow.ops._signal import istft as istft
+from twinflow.ops._signal import stft as stft
 from twinflow.ops._sorting import Histogram as Histogram
 from twinflow.ops._sorting import UniqueResult as UniqueResult
 from twinflow.ops._sorting import argsort as argsort

@@ -406,6 +406,16 @@ def vander(x: Tensor, N: int | None = None, *, increasing: bool = False) -> Tens
     return y
 
 
+def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
+    """The position along each axis of elements given by their place in the flattened tensor."""
+    sizes, out = as_shape(shape), []
+    rest = indices
+    for n in reversed(sizes):
+        out.append(_math.remainder(rest, n))
+        rest = _math.floor_divide(rest, n)
+    return tuple(reversed(out))
+
+
 # -- windows ----------------------------------------------------------------------------------------------------
 
 

@@ -293,6 +293,30 @@ def scalar_tensor(value: Any, *, dtype: Any = None) -> Tensor:
     return _full(((),), value, dtype or get_default_dtype(), False, None)
 
 
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of numbers, sequences or an array; shares memory where it can unless `copy` is True."""
+    t = tensor(obj, dtype=dtype) if copy else as_tensor(obj, dtype=dtype)
+    if (
+        copy is False
+        and not (isinstance(obj, Tensor) and t is obj)
+        and not (isinstance(obj, np.ndarray) and np.shares_memory(obj, t._data))
+    ):
+        raise ArgumentError(f"asarray: {type(obj).__name__} cannot become a tensor without a copy")
+    return finish_new(t, True, device) if requires_grad else t
+
+
+def frombuffer(buffer: Any, *, dtype: Any, count: int = -1, offset: int = 0, requires_grad: bool = False) -> Tensor:
+    """A vector that shares the memory of an object with the buffer protocol, from byte `offset` on."""
+    d = as_dtype(dtype)
+    try:
+        array = np.frombuffer(buffer, d.np, count, offset)
+    except (ValueError, TypeError) as error:
+        raise ArgumentError(f"frombuffer: {error}") from None
+    return finish_new(wrap(array), requires_grad, None)
+
+
 def is_tensor(obj: Any) -> bool:
     """Whether `obj` is a tensor."""
     return isinstance(obj, Tensor)

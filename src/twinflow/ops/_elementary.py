@@ -113,6 +113,18 @@ def copysign(input: Tensor, other: Any) -> Tensor:
     return call("where", M.signbit(y), M.neg(size), size)
 
 
+def fmax(input: Tensor, other: Tensor) -> Tensor:
+    """The larger of a and b; of a number and NaN the number."""
+    x, y = promote("fmax", input, other)
+    return M.where(M.isnan(y), x, M.where(M.isnan(x), y, M.maximum(x, y))) if is_inexact(x) else M.maximum(x, y)
+
+
+def fmin(input: Tensor, other: Tensor) -> Tensor:
+    """The smaller of a and b; of a number and NaN the number."""
+    x, y = promote("fmin", input, other)
+    return M.where(M.isnan(y), x, M.where(M.isnan(x), y, M.minimum(x, y))) if is_inexact(x) else M.minimum(x, y)
+
+
 def heaviside(input: Tensor, values: Tensor) -> Tensor:
     """0 where x < 0, 1 where x > 0, and `values` where x = 0."""
     x, v = promote("heaviside", input, values)
@@ -362,3 +374,8 @@ def is_same_size(input: Tensor, other: Tensor) -> bool:
 def numel(input: Tensor) -> int:
     """The number of elements."""
     return int(np.prod(input._data.shape))
+
+
+def is_signed(input: Tensor) -> bool:
+    """Whether the type has negative numbers."""
+    return input.dtype.is_signed

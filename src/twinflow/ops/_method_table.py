@@ -8,11 +8,13 @@ from twinflow.ops import _arranging as A
 from twinflow.ops import _contractions as C
 from twinflow.ops import _distributions as D
 from twinflow.ops import _elementary as E
+from twinflow.ops import _generator as G
 from twinflow.ops import _math as M
 from twinflow.ops import _products
 from twinflow.ops import _reductions as R
 from twinflow.ops import _selecting as I
 from twinflow.ops import _shaping as P
+from twinflow.ops import _signal as N
 from twinflow.ops import _sorting as S
 from twinflow.ops import _statistics as T
 from twinflow.ops._methods import UFUNCS
@@ -26,7 +28,7 @@ _FUNCTIONS: dict[Any, str] = {
     E: "absolute arccos arccosh arcsin arcsinh arctan arctanh arctan2 divide multiply subtract negative greater greater_equal less less_equal not_equal fix "
        "clip gcd lcm exp2 log2 log10 positive float_power logaddexp logaddexp2 hypot copysign heaviside lerp addcmul addcdiv nan_to_num frac deg2rad rad2deg "
        "logit xlogy sinc clamp_min clamp_max ldexp frexp isposinf isneginf isreal isclose allclose equal angle resolve_conj resolve_neg is_nonzero "
-       "is_same_size",
+       "is_same_size fmax fmin is_signed",
     R: "sum prod mean var std amax amin argmax argmin max min any all cumsum cumprod logsumexp softmax log_softmax",
     P: "reshape permute transpose t squeeze unsqueeze flatten expand broadcast_to narrow split chunk unbind flip diagonal tril triu",
     A: "movedim moveaxis swapaxes swapdims adjoint unflatten ravel tensor_split hsplit vsplit dsplit split_with_sizes repeat tile repeat_interleave roll rot90 "
@@ -36,6 +38,8 @@ _FUNCTIONS: dict[Any, str] = {
     I: "nonzero argwhere count_nonzero masked_select masked_scatter index_select index_add index_copy index_fill take_along_dim gather scatter scatter_add "
        "scatter_reduce index_reduce take put index_put select slice_scatter select_scatter diagonal_scatter",
     T: "aminmax nansum nanmean norm dist renorm cov corrcoef cummax cummin logcumsumexp diff",
+    G: "bernoulli",
+    N: "stft istft",
     D: "multinomial random_ exponential_ geometric_ cauchy_ log_normal_ bernoulli_",
     _products: "matmul mm bmm mv dot outer addmm",
 }  # fmt: skip

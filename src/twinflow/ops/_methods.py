@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import DType, as_dtype
+from twinflow.core import DType, as_dtype, broadcast_shapes
 from twinflow.core.errors import ArgumentError, GradientError, IndexOutOfRange, ShapeError
 from twinflow.ops import _generator as G
 from twinflow.ops import _index, _products
@@ -30,6 +30,7 @@ from twinflow.tensor import (
     is_tracing,
     meta_of,
     new_meta,
+    sum_to,
     wrap,
 )
 from twinflow.tensor._inplace import old_value
@@ -281,6 +282,56 @@ def _new_full(value: int) -> Any:
     return method
 
 
+def new_full(
+    self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """One value in this tensor's type."""
+    return _full(size, fill_value, dtype or self.dtype, requires_grad, device)
+
+
+def _offset(self: Tensor) -> int:
+    """How many elements before this view's first one its memory begins."""
+    data = array_of(self, "storage_offset()")
+    base = data.base
+    return 0 if not isinstance(base, np.ndarray) else (data.ctypes.data - base.ctypes.data) // data.dtype.itemsize
+
+
+def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
+    """Write one value on the main diagonal; `wrap` starts it again below the last column of a tall matrix."""
+    if self.ndim < 2 or (self.ndim > 2 and len(set(self.shape)) > 1):
+        raise ShapeError(f"fill_diagonal_: a matrix, or equal extents, are needed, not shape {tuple(self.shape)}")
+    rows = [call("iota", n=n, dtype=as_dtype("int64")) for n in self.shape]
+    first = P.reshape(rows[0], (-1,) + (1,) * (self.ndim - 1))
+    first = call("remainder", first, self.shape[1] + 1) if wrap else first
+    on: Any = None
+    for k, at in enumerate(rows[1:], 1):
+        here = call("eq", first, P.reshape(at, (-1,) + (1,) * (self.ndim - 1 - k)))
+        on = here if on is None else call("bitwise_and", on, here)
+    return self.masked_fill_(on, fill_value)
+
+
+def detach_(self: Tensor) -> Tensor:
+    """Take this tensor out of differentiation, in place."""
+    m = meta_of(self)
+    if m.base is not None:
+        raise GradientError("detach_: a view cannot be detached in place; use detach()")
+    m.requires_grad, m.grad_fn, m.index = False, None, 0
+    return self
+
+
+def sum_to_size(self: Tensor, *size: Any) -> Tensor:
+    """Summed down to a shape that broadcasts to this one."""
+    target = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else tuple(size)
+    if broadcast_shapes(tuple(self.shape), target, op="sum_to_size") != tuple(self.shape):
+        raise ShapeError(f"sum_to_size: shape {target} does not broadcast to {tuple(self.shape)}")
+    return sum_to(self, target)
+
+
+def as_type(self: Tensor, dtype: Any = None) -> Any:
+    """In another type; without one, the name of this one."""
+    return f"twinflow.{self.dtype.name}" if dtype is None else self.to(dtype=as_dtype(dtype))
+
+
 def share_memory_(self: Tensor) -> Tensor:
     """The tensor itself: worker processes share memory through the data loader."""
     return self
@@ -369,7 +420,8 @@ def promote_to(x: Tensor, value: Any) -> tuple[Any, Any]:
 
 _set(
     detach=detach, clone=clone, to=to, size=size, contiguous=contiguous, copy_=copy_, fill_=fill_, view=view, new_tensor=new_tensor,
-    new_zeros=_new_full(0), new_ones=_new_full(1), new_empty=_new_full(0), share_memory_=share_memory_, register_hook=register_hook, backward=_backward,
+    new_zeros=_new_full(0), new_ones=_new_full(1), new_empty=_new_full(0), share_memory_=share_memory_, new_full=new_full, fill_diagonal_=fill_diagonal_, detach_=detach_, sum_to_size=sum_to_size, type=as_type,
+    ndimension=lambda self: self.ndim, is_inference=lambda self: self._meta is not None and self._meta.inference, storage_offset=_offset, register_hook=register_hook, backward=_backward,
     zero_=lambda self: fill_(self, 0), cpu=lambda self: self, dim=lambda self: self.ndim, numel=lambda self: self._data.size, nelement=lambda self: self._data.size,
     element_size=lambda self: self.dtype.itemsize, is_floating_point=lambda self: self.dtype.is_floating_point, is_complex=lambda self: self.dtype.is_complex,
     is_contiguous=lambda self, memory_format=None: not isinstance(self._data, np.ndarray) or bool(self._data.flags.c_contiguous),
@@ -384,7 +436,7 @@ _set(
 for _name, _get in {
     "T": P.reversed_axes, "mT": lambda self: P.transpose(self, -2, -1), "H": lambda self: M.conj(P.t(self)),
     "mH": lambda self: M.conj(P.transpose(self, -2, -1)), "real": M.real, "imag": M.imag, "device": _device, "nbytes": lambda self: self._data.size * self.dtype.itemsize,
-    "itemsize": lambda self: self.dtype.itemsize, "is_sparse": lambda self: False, "is_cuda": lambda self: False,
+    "itemsize": lambda self: self.dtype.itemsize, "is_sparse": lambda self: False, "is_cpu": lambda self: True, "is_cuda": lambda self: False,
 }.items():  # fmt: skip
     setattr(Tensor, _name, property(_get))
 setattr(Tensor, "data", property(_data_get, _data_set))  # noqa: B010
