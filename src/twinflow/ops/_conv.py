@@ -57,7 +57,13 @@ def _check(op: str, **avals: Aval) -> None:
 def _conv_out(x: Aval, w: Aval, *, stride: Ints, padding: Pads, dilation: Ints, groups: int) -> Aval:
     _check("conv", x=x, w=w)
     if x.shape[1] != w.shape[1] * groups:
-        hint = "; the channels stand last: permute to [N, C, ...]" if x.shape[-1] == w.shape[1] * groups else ""
+        channels = w.shape[1] * groups
+        hint = ""
+        if x.shape[-1] == channels:
+            hint = "; the channels stand last: use x.movedim(-1, 1) for [N, C, ...]"
+        elif x.shape[1:].count(channels) == 1:
+            axis = x.shape.index(channels, 1)
+            hint = f"; the channels seem to stand in axis {axis}: use x.movedim({axis}, 1) for [N, C, ...]"
         raise ShapeError(
             f"conv: x.shape[1] == w.shape[1] * groups ({x.shape[1]} and {w.shape[1]} * {groups}) does not hold{hint}"
             f"\n  x: {x!r}\n  w: {w!r}"

@@ -173,7 +173,9 @@ class Tensor:
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Switch recording for this tensor on or off, in place."""
         if requires_grad and not (self.dtype.is_floating_point or self.dtype.is_complex):
-            raise GradientError(f"only floating and complex tensors can require gradients, not {self.dtype!r}")
+            raise GradientError(
+                f"only floating and complex tensors can require gradients, not {self.dtype!r}; use .float()"
+            )
         m = meta_of(self)
         if not requires_grad and m.grad_fn is not None:
             raise GradientError("requires_grad can only be switched off on leaf tensors; use .detach()")

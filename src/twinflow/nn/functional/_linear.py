@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from twinflow.core.errors import ShapeError
@@ -26,11 +27,21 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if not shape or shape[-1] != weight._data.shape[-1]:
         have = shape[-1] if shape else "no axis"
         raise ShapeError(
-            f"linear: input.shape[-1] == weight.shape[-1] does not hold ({have} != {weight.shape[-1]})\n"
+            f"linear: input.shape[-1] == weight.shape[-1] does not hold ({have} != {weight.shape[-1]})"
+            f"{_way_out(tuple(shape), weight.shape[-1])}\n"
             f"  input: {_text(input)}\n  weight: {_text(weight)}, transposed"
         )
     y = matmul(input, weight.mT if weight.ndim > 1 else weight)
     return y if bias is None else y + bias
+
+
+def _way_out(shape: tuple[int, ...], n_features: int) -> str:
+    """What a reader most likely meant by an input whose last axis is not the features."""
+    if len(shape) == 1 and n_features == 1:
+        return "; a column of numbers needs an axis of its one feature: use input.unsqueeze(-1)"
+    if len(shape) > 2 and prod(shape[1:]) == n_features:
+        return "; each example has that many elements altogether: use input.flatten(1)"
+    return ""
 
 
 def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -60,6 +60,13 @@ def class_labels(op: str, input: Tensor, target: Tensor) -> int:
             hint = f"; use target.squeeze({axis})"
         elif t == x[:-1] and len(x) > 2:
             hint = "; the classes stand in axis 1, not last: use input.movedim(-1, 1)"
+        elif target._data.dtype.kind not in "iu":
+            hint = f". The target is {target.dtype.name}: labels are whole numbers, one for each position"
+        elif len(t) == len(x) - 1 and t[0] and x[0] > t[0] and x[0] % t[0] == 0:
+            hint = (
+                f". The network made {x[0]} rows of {t[0]} examples: .view(-1, n) cuts examples up where n is not their "
+                "size; use .flatten(1) and give the next layer as many inputs"
+            )
         raise ShapeError(f"{op}: an input of shape {x} needs labels of shape {positions}, but the target has {t}{hint}")
     if target._data.dtype.kind not in "iu":
         raise DTypeError(
