@@ -5,7 +5,7 @@ import pytest
 
 import twinflow as tf
 from twinflow.graph import from_text, interpret, to_text, verify
-from twinflow.graph.passes import PASSES, fold_constants, merge_common, optimize, simplify
+from twinflow.graph.passes import PASSES, fold_constants, merge_common, optimize, simplify, transpose_products
 from twinflow.jit import interpreted
 
 
@@ -25,6 +25,7 @@ def after(run, text):
         (simplify, "  %1: f = permute(%0, axes=(1, 0))\n  %2: f = permute(%1, axes=(1, 0))\n  return %2", "  return %0"),
         (fold_constants, "  %1: f = full(shape=(2, 3), value=2.0, dtype=float32)\n  %2: f = mul(%0, %1)\n  return %2", "  %2: float32[2, 3] = mul(%0, 2.0)\n  return %2"),
         (fold_constants, "  %1: f = full(shape=(), value=4.0, dtype=float32)\n  %2: f = sqrt(%1)\n  return %2", "  %2: float32[] = full(shape=(), value=2.0, dtype=float32)\n  return %2"),
+        (transpose_products, "  %1: f = permute(%0, axes=(1, 0))\n  %2: f = matmul(%1, %0)\n  %3: f = permute(%2, axes=(1, 0))\n  return %3", "  %3: float32[3, 2] = permute(%0, axes=(1, 0))\n  %4: float32[3, 3] = matmul(%3, %0)\n  return %4"),
     ],
 )  # fmt: skip
 def test_a_pass_alone(run, body, expected):

@@ -15,6 +15,7 @@ from twinflow.graph.passes._fold import splat as splat
 from twinflow.graph.passes._indexing import gather_of_one as gather_of_one
 from twinflow.graph.passes._indexing import scatter_of_one as scatter_of_one
 from twinflow.graph.passes._layout import choose_layouts as choose_layouts
+from twinflow.graph.passes._products import transpose_products as transpose_products
 from twinflow.graph.passes._simplify import RULES as RULES
 from twinflow.graph.passes._simplify import simplify as simplify
 from twinflow.graph.passes._windows import expand_windows as expand_windows
@@ -22,7 +23,7 @@ from twinflow.graph.passes._windows import expand_windows as expand_windows
 Pass = Callable[[Graph], Graph]
 PASSES: list[Pass] = [
     fold_constants, simplify, merge_common, fold_constants, simplify, merge_common,
-    expand_windows, choose_layouts, fold_constants, simplify, merge_common, drop_dead,
+    expand_windows, choose_layouts, fold_constants, simplify, merge_common, transpose_products, drop_dead,
 ]  # fmt: skip
 
 
