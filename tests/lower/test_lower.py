@@ -191,7 +191,7 @@ def test_bias_and_activation_run_in_the_epilogue_of_a_product(shape):
 def test_an_epilogue_takes_residuals_masks_and_several_results():
     def f(x, w, r, mask):
         y = x @ w
-        return tf.where(mask, tf.tanh(y), 0.0) + r, y, y > 0.5
+        return tf.where(mask, tf.relu(y), 0.0) + r, y, y > 0.5
 
     mask = np.random.default_rng(3).random((40, 33)) > 0.5
     native = check(f, normal(40, 20), normal(20, 33, seed=1), normal(40, 33, seed=2), mask, kernels=1, rtol=1e-4)
@@ -200,10 +200,15 @@ def test_an_epilogue_takes_residuals_masks_and_several_results():
 
 def test_epilogues_of_batched_and_flattened_products():
     def f(x, w, b, q):
-        return tf.erf(x @ w + b), tf.sigmoid(x @ q) * q.sum()
+        return tf.relu(x @ w + b), tf.abs(x @ q) * q.sum()
 
     native = check(f, normal(3, 7, 20), normal(20, 33, seed=1), normal(33, seed=2), normal(3, 20, 9, seed=3), rtol=1e-4)
     assert len(epilogues(native)) == 2
+
+
+def test_costly_functions_stay_out_of_epilogues():
+    native = check(lambda x, w: tf.erf(x @ w), normal(9, 4), normal(4, 7, seed=1), kernels=2)
+    assert not epilogues(native)
 
 
 def test_an_epilogue_that_reads_the_product_elsewhere_is_a_kernel_of_its_own():

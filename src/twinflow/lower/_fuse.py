@@ -16,7 +16,7 @@ from twinflow.core import Dim, matching_axes
 from twinflow.graph import Graph, Node
 from twinflow.lower._conv import CONVOLUTIONS
 from twinflow.lower._index import split_needed
-from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_inlinable, reduced_axes
+from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_heavy, is_inlinable, reduced_axes
 
 FREE = STRUCTURAL - {"random_bits", "take", "gather", "slice_update"}
 _ONE_ROW = 1 << 14
@@ -367,8 +367,8 @@ class Fuser:
                 g = self.group.get(user)
                 if g is None or user in self.opaque or g.inner is not None or g.dims != dims or g.product is not None:
                     continue
-                if len(g.members) > _LONG_EPILOGUE or self._circle(own, g):
-                    continue
+                if len(g.members) > _LONG_EPILOGUE or any(map(is_heavy, g.members)) or self._circle(own, g):
+                    continue  # costly functions gain nothing from registers, and streams run along whole rows by themselves
                 if dict(self._edges(user)).get(node) == "same":
                     self._merge(g, own, (dims, None))
                     g.product = node

@@ -70,6 +70,12 @@ def scalar_name(node: Node) -> Any:
     return name if name in FUNCTIONS or name == "copy" else None
 
 
+def is_heavy(node: Node) -> bool:
+    """Whether a node's scalar function takes many instructions."""
+    name = scalar_name(node)
+    return node.op == "random_bits" or (isinstance(name, str) and name in FUNCTIONS and FUNCTIONS[name].heavy)
+
+
 def is_inlinable(node: Node) -> bool:
     """Whether a node's elements can be computed inside a loop kernel from those of its operands."""
     if node.prim is None or type(node.aval) is tuple:
