@@ -267,11 +267,9 @@ class _Windows:
             return self._again(self.node, g, index)
         if w.apart and all(d == 1 for d in w.dilation):
             return self._beside(g, index, w)
-        total: Node | None = None
-        for t, at in enumerate(w.taps):
-            spread = self._spread(self._do("where", self._hit(index, w, t), g, 0), w, at)
-            total = spread if total is None else self._do("add", total, spread)
-        return total if total is not None else g
+        parts = [self._do("where", self._hit(index, w, t), g, 0) for t in range(len(w.taps))]
+        spread = [self._spread(self._widened(x), w, at) for x, at in zip(parts, w.taps)]
+        return self._narrowed(self._added(spread), g)
 
     def _beside(self, g: Node, index: Node, w: _Window) -> Node:
         """For windows that do not overlap: [..., M, s] of each axis, 0 but where the tap is the chosen one."""
@@ -320,11 +318,22 @@ class _Windows:
 
     # -- sum ---------------------------------------------------------------------------------------------------------
 
+    def _added(self, parts: list[Node]) -> Node:
+        total, *rest = parts
+        for v in rest:
+            total = self._do("add", total, v)
+        return total
+
+    def _widened(self, x: Node) -> Node:
+        """16-bit floats are added in float32."""
+        narrow = x.aval.dtype.is_floating_point and x.aval.dtype.itemsize == 2
+        return self._do("cast", x, dtype=as_dtype("float32")) if narrow else x
+
+    def _narrowed(self, total: Node, x: Node) -> Node:
+        return total if total.aval.dtype is x.aval.dtype else self._do("cast", total, dtype=x.aval.dtype)
+
     def _sum(self, x: Node) -> Node:
         w = _Window(x.aval.shape, self.node.params)
         if len(w.taps) <= _MOST_TAPS:
-            total, *rest = self._seen(x, w, 0)
-            for v in rest:
-                total = self._do("add", total, v)
-            return total
+            return self._narrowed(self._added([self._widened(v) for v in self._seen(x, w, 0)]), x)
         return self._again(self.node, x)
