@@ -366,7 +366,9 @@ class _Matmul:
         i1, j1 = f.min(f.add(i0, self.blocks.rows), m), f.min(f.add(j0, self.blocks.cols), n)
         space = worker_space(f, self.shared_nbytes, self.worker_nbytes) if self.worker_nbytes else ""
         if self.parts > 1:
-            length = f.mul(f.ceil_div(f.ceil_div(k, self.parts), 8), 8)
+            # what was packed for all parts lies depth block by depth block: a part begins where one does
+            step = self.blocks.depth if self.share_a or self.share_b else 8
+            length = f.mul(f.ceil_div(f.ceil_div(k, self.parts), step), step)
             start = f.min(f.mul(index, length), k)
             stop = f.min(f.add(start, length), k)
             at = f.mul(index, (self.m or 0) * round_up(self.n or 0, self.lanes))
