@@ -74,7 +74,9 @@ def test_every_orientation_and_size(product, machine, orientation, m, n, k) -> N
     np.testing.assert_allclose(c, a.astype(np.float64) @ b, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize(("m", "n", "k"), [(300, 250, 700), (600, 70, 1030), (33, 2100, 64), (70, 80, 3000), (100, 130, 2049)])
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(300, 250, 700), (600, 70, 1030), (33, 2100, 64), (70, 80, 3000), (100, 130, 2049)]
+)
 @pytest.mark.parametrize("orientation", ["nnn", "ntn", "tnn"])
 def test_blocked_sizes(product, orientation, m, n, k) -> None:
     rng = np.random.default_rng(7)
