@@ -128,6 +128,13 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_LATER})
 
 
+def _array_namespace(self: Tensor, *, api_version: str | None = None) -> _Any:
+    """The namespace of the array API standard for this array."""
+    return _import_module("twinflow.array_api")._namespace(api_version)
+
+
+setattr(Tensor, "__array_namespace__", _array_namespace)  # noqa: B010 - a tensor does not know of its front ends
+
 # PyTorch's other names for them
 dtype = DType
 device = Device

@@ -157,20 +157,16 @@ from twinflow.ops import tanh as tanh
 from twinflow.ops import true_divide as true_divide
 from twinflow.ops import trunc as trunc
 from twinflow.ops import where as where
-from twinflow.tensor import Tensor
 
 __array_api_version__ = "2023.12"
 newaxis = None
 bool, bitwise_invert, equal, divide = bool_, bitwise_not, eq, true_divide
 
 
-def _array_namespace(self: Tensor, *, api_version: str | None = None) -> _Any:
-    """The namespace of the array API standard for this array."""
+def _namespace(api_version: str | None = None) -> _Any:
+    """This module, if it is of the version asked for."""
     if api_version not in (None, "2021.12", "2022.12", "2023.12"):
         raise ArgumentError(
             f"__array_namespace__: version {api_version!r} is not supported; {__array_api_version__} is"
         )
     return _sys.modules[__name__]
-
-
-setattr(Tensor, "__array_namespace__", _array_namespace)  # noqa: B010 - the tensor does not know of its front ends
