@@ -5,6 +5,7 @@ import pytest
 
 import twinflow as tf
 from twinflow.core.errors import ArgumentError, DTypeError, GradientError, ShapeError, TraceError
+from twinflow.graph import live_nodes
 from twinflow.tensor import jvp_call, vmap_call
 
 RNG = np.random.default_rng(0)
@@ -364,3 +365,55 @@ def test_bodies_at_several_batch_sizes():
         xs = normal(4, n, 3)
         for a, b in zip(program(xs), compiled(xs)):
             np.testing.assert_allclose(a.detach(), b.detach(), rtol=1e-9, atol=1e-12)
+
+
+def _products_in_backward_loops(fn, *args):
+    """The shapes of the matrix products inside the scans of the compiled function."""
+    step = tf.compile(fn)
+    step(*args)
+    scans = [n for n in step.graph.nodes if n.op == "scan"]
+    return [n.aval.shape for s in scans for n in live_nodes(s.params["body"]) if n.op == "matmul"]
+
+
+def test_weight_gradients_are_summed_after_the_loop():
+    xs, h, w, b, u = normal(5, 2, 4), normal(2, 3), normal(7, 3), normal(3), normal(2, 3)
+
+    def run(w, b, u, loop):
+        w, b, u = (t.detach().requires_grad_() for t in (w, b, u))
+
+        def step(h, x):
+            h = tf.tanh(h @ w[:3] + x @ w[3:] + b) * u  # two products with one weight, a bias and a gain
+            return h, h
+
+        if loop:
+            ys = tf.scan(step, h, xs)[1]
+        else:
+            state, rows = h, []
+            for x in xs:
+                state, y = step(state, x)
+                rows.append(y)
+            ys = tf.stack(rows)
+        return tf.autodiff.grad((ys**2).sum(), (w, b, u))
+
+    for a, want in zip(run(w, b, u, True), run(w, b, u, False)):
+        np.testing.assert_allclose(a.numpy(), want.numpy(), rtol=1e-10)
+    both(lambda w, b, u: run(w, b, u, True), w, b, u)
+    assert set(_products_in_backward_loops(lambda w: run(w, b, u, True)[0], w)) == {(2, 3)}
+
+
+def test_gradients_that_cannot_wait_are_summed_step_by_step():
+    w, h, xs = normal(3, 3), normal(2, 3), normal(4, 2, 3)
+
+    def program(w):
+        w = w.detach().requires_grad_()
+        last, _ = tf.scan(lambda h, x: (tf.tanh(h @ tf.exp(w)) + x, None), h, xs)
+        return tf.autodiff.grad(last.sum(), w)
+
+    def loop(w):
+        w = w.detach().requires_grad_()
+        state = h
+        for x in xs:
+            state = tf.tanh(state @ tf.exp(w)) + x
+        return tf.autodiff.grad(state.sum(), w)
+
+    np.testing.assert_allclose(both(program, w)[0], loop(w)[0].numpy(), rtol=1e-10)

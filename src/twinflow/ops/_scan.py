@@ -16,6 +16,7 @@ from twinflow.graph import Aval, Graph, Node, Primitive, Sample, interpret
 from twinflow.graph.lowering import Control
 from twinflow.ops._body import constant_nodes, differentiable, replay, zeros_of
 from twinflow.ops._declare import call, want
+from twinflow.ops._scan_sums import DeferredSums
 from twinflow.ops._shape import batched, to_front
 from twinflow.tensor import (
     MODE,
@@ -87,6 +88,14 @@ class _Linearized:
                 self._step_back(bwd, ins, outs, n_const, n_carry, wanted, ct_ys)
         self._residuals(body, fwd, bwd, ins, nodes, n_const, n_carry)
 
+    def stacked(
+        self, ct_ys: list[Tensor], operands: Any, residuals: list[Tensor], ys: list[Tensor]
+    ) -> dict[Node, Tensor]:
+        """The values at every step of what the sums after the loop are made of."""
+        found = dict(zip(self.ct_y_nodes, ct_ys))
+        found |= {n: operands[k] if kind == "x" else residuals[k] for n, (kind, k) in zip(self.x_nodes, self.xs)}
+        return found | dict(zip(self.extra, ys))
+
     def _step_back(
         self,
         bwd: Tracer,
@@ -105,7 +114,6 @@ class _Linearized:
         ct_carry = {k: fresh(outs[k]._data.aval) for k in carries}
         sums = {k: fresh(ins[k]._data.aval) for k in consts}
         ct_y = {k: fresh(outs[n_carry + k]._data.aval) for k in ct_ys}
-        self.n_carry = len(carries) + len(consts)
         roots = [(outs[k], g) for k, g in ct_carry.items()] + [(outs[n_carry + k], g) for k, g in ct_y.items()]
         roots = [(o, g) for o, g in roots if o.requires_grad]
         targets = [k for k, w in enumerate(wanted) if w]
@@ -118,6 +126,16 @@ class _Linearized:
                 accumulate=False,
             )
             found = dict(zip(targets, grads))
+        changing = set(bwd.graph.nodes) | {bwd.node_of(x) for x in (*ct_carry.values(), *ct_y.values())}
+        fixed = constant_nodes(ins[0]._data.graph, {ins[k]._data for k in range(n_const)}) if ins else set()
+        changing |= {node for t, node in bwd.captured if payload(t) not in fixed}
+        gradients = {k: bwd.node_of(g) for k in consts if (g := found[k]) is not None}
+        self.deferred = DeferredSums(bwd.graph, gradients, lambda node: node not in changing)
+        consts = [k for k in consts if k not in self.deferred]
+        bwd.graph.inputs = [n for n in bwd.graph.inputs if n not in {sums[k]._data for k in self.deferred.roots}]
+        self.accumulated = consts
+        self.n_carry = len(carries) + len(consts)
+        self.ct_y_nodes = [x._data for x in ct_y.values()]
         results: list[Tensor] = []
         for k in carries:
             g = found[n_const + k]
@@ -129,7 +147,9 @@ class _Linearized:
             if k >= n_const + n_carry:
                 g = found[k]
                 results.append(zeros_of(ins[k]._data.aval) if g is None else g)
-        bwd.graph.outputs = [bwd.node_of(r) for r in results]
+        known = set(bwd.graph.inputs)
+        self.extra = [f for f in self.deferred.factors if f not in known]
+        bwd.graph.outputs = [*(bwd.node_of(r) for r in results), *self.extra]
 
     def _residuals(
         self, body: Graph, fwd: Tracer, bwd: Tracer, ins: list[Tensor], nodes: list[Any], n_const: int, n_carry: int
@@ -159,6 +179,7 @@ class _Linearized:
         fwd.graph.outputs = [*nodes, *saved]
         self.n_residual = len(saved)
         self.n_const = len(const_inputs)
+        self.x_nodes = x_inputs
         self.forward = fwd.graph
         self.backward = bwd.graph
 
@@ -180,18 +201,20 @@ def _scan_vjp(
         residuals = list(outs[len(outs) - step.n_residual :])
     hoisted = replay(step.forward, list(operands), step.consts)
     ct_init = [g[k] if g[k] is not None else zeros_for(init[k]) for k in range(n_carry) if wanted[n_const + k]]
-    sums = [zeros_for(consts[k]) for k in range(n_const) if wanted[k]]
+    sums = [zeros_for(consts[k]) for k in step.accumulated]
+    ct_stacked = [g[n_carry + k] for k in ct_ys]
     back_xs = [operands[k] if kind == "x" else residuals[k] for kind, k in step.xs]
     grads = apply(
-        scan_p, *hoisted, *ct_init, *sums, *[g[n_carry + k] for k in ct_ys], *back_xs,
+        scan_p, *hoisted, *ct_init, *sums, *ct_stacked, *back_xs,
         body=step.backward, n_const=step.n_const, n_carry=step.n_carry, length=length, reverse=not reverse,
     )  # fmt: skip
     found = iter(grads)
     by_operand: dict[int, Tensor] = {}
-    for group in (range(n_const, n_const + n_carry), range(n_const), range(n_const + n_carry, len(operands))):
+    for group in (range(n_const, n_const + n_carry), step.accumulated, range(n_const + n_carry, len(operands))):
         for k in group:
             if wanted[k]:
                 by_operand[k] = next(found)
+    by_operand |= step.deferred.totals(step.stacked(ct_stacked, operands, residuals, list(found)))
     return [by_operand.get(k) for k in range(len(operands))]
 
 
