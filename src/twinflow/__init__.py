@@ -107,12 +107,13 @@ if _TYPE_CHECKING:
     from twinflow import metrics as metrics
     from twinflow import train as train
     from twinflow import utils as utils
+    from twinflow.train import check as check
     from twinflow.utils import load as load
     from twinflow.utils import save as save
 
 # What a program that only computes does not need is loaded when it is first asked for: `import twinflow` stays quick.
 _LATER = {name: f"twinflow.{name}" for name in ("array_api", "data", "metrics", "train", "utils")}
-_LATER |= {"load": "twinflow.utils", "save": "twinflow.utils"}
+_LATER |= {"check": "twinflow.train", "load": "twinflow.utils", "save": "twinflow.utils"}
 
 
 def __getattr__(name: str) -> _Any:
