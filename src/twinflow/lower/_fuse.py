@@ -16,6 +16,7 @@ from twinflow.core import Dim, matching_axes
 from twinflow.graph import Graph, Node
 from twinflow.lower._conv import CONVOLUTIONS
 from twinflow.lower._index import split_needed
+from twinflow.lower._recompute import find_recomputed
 from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_heavy, is_inlinable, reduced_axes
 
 FREE = STRUCTURAL - {"random_bits", "take", "gather", "slice_update"}
@@ -133,6 +134,7 @@ class Fuser:
         self._merge_siblings()
         self._merge_products()
         stored = self._stored()
+        stored -= find_recomputed(self.nodes, stored, self._may_recompute, self._units_and_inputs)
         order = self._order()
         return Plan(order, stored, self.group)
 
@@ -405,6 +407,26 @@ class Fuser:
                 out.append(x)
             elif self._is_free(x):
                 stack += [y for y in x.inputs if isinstance(y, Node)]
+        return out
+
+    def _may_recompute(self, node: Node) -> bool:
+        """Whether a stored node may be computed where it is read: nothing asks for its memory, and states that are written
+        are not read again late, which would keep their new values waiting."""
+        if node in self.must or node in self.opaque:
+            return False
+        return not any(x in self.graph.writes for x in self._units_and_inputs(node))
+
+    def _units_and_inputs(self, node: Node) -> list[Node]:
+        """The units and inputs that a unit reads, through free nodes."""
+        out, stack, seen = [], list(node.inputs), set()
+        while stack:
+            x = stack.pop()
+            if isinstance(x, Node) and x not in seen:
+                seen.add(x)
+                if x.prim is None or not self._is_free(x):
+                    out.append(x)
+                else:
+                    stack += x.inputs
         return out
 
     # -- the outcome -------------------------------------------------------------------------------------------
