@@ -96,3 +96,18 @@ def test_a_class_label_is_found_by_comparison():
     arrays = [labels.numpy(), logits.detach().numpy()]
     for a, b in zip(interpret(compiled.graph, arrays), interpret(graph, arrays)):
         np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_an_update_that_touches_few_rows_is_written_row_by_row():
+    text = after(
+        simplify,
+        'graph f(%0: float32[9, 4] "w", %1: int64[2] "i", %2: float32[2, 4] "g")\n'
+        "  %3: f = full(shape=(9, 4), value=0, dtype=float32)\n"
+        "  %4: f = put_add(%3, %1, %2, axis=0)\n"
+        "  %5: f = mul(%4, 0.1)\n"
+        "  %6: f = sub(%0, %5)\n"
+        "  return %6",
+    )
+    assert text.split("\n")[-1] == "  return " + text.split("\n")[-2].strip().split(":")[0]
+    assert "neg(" in text
+    assert "put_add(%0, %1, " in text.split("\n")[-2]

@@ -109,3 +109,32 @@ def test_integer_powers_of_negative_exponents_are_an_error():
     assert compiled(tf.tensor([2, -3]), tf.tensor([5, 3])).tolist() == [32, -27]
     with pytest.raises(DTypeError, match="negative integer powers"):
         compiled(tf.tensor([2, -3]), tf.tensor([5, -3]))
+
+
+def test_gradient_descent_on_an_embedding_touches_the_rows_of_the_batch_only():
+    table = tf.tensor(normal(50, 4), requires_grad=True)
+    eager = tf.tensor(normal(50, 4), requires_grad=True)
+
+    def step(table, i):
+        table.grad = None
+        (table[i] ** 2).sum().backward()
+        with tf.no_grad():
+            table.sub_(table.grad * 0.1)
+
+    compiled = tf.compile(lambda i: step(table, i))
+    for i in ([3, 3, 7], [1, 49, 3]):
+        compiled(tf.tensor(i))
+        step(eager, tf.tensor(i))
+        np.testing.assert_allclose(table.detach().numpy(), eager.detach().numpy(), rtol=1e-5)
+        np.testing.assert_allclose(table.grad.numpy(), eager.grad.numpy(), rtol=1e-5)
+    graph = Graph("update")
+    w, i, v = (graph.add_input(aval_of(a)) for a in (normal(9, 4), np.array([1, 1]), normal(2, 4)))
+    zero = graph.add(find_primitive("full"), (), {"shape": (9, 4), "value": 0, "dtype": w.aval.dtype})
+    rows = graph.add(find_primitive("put_add"), (zero, i, v), {"axis": 0})
+    graph.writes[w] = graph.add(find_primitive("add"), (w, rows), {})
+    native = compile_graph(graph)
+    assert not native.copies
+    assert len(native.program.records) == 2, native.describe()  # the check of the index, and the rows: no copy of w
+    state = normal(9, 4)
+    native([state, np.array([1, 1]), np.ones((2, 4), np.float32)])
+    np.testing.assert_allclose(state - normal(9, 4), np.eye(9, dtype="f4")[1][:, None] * 2.0 * np.ones(4), atol=1e-6)

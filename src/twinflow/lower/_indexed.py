@@ -39,8 +39,12 @@ def copy_launch(node: Node, buffers: KernelBuffers) -> Launch:
     """The first operand of a node, copied to its result."""
     axes, at = space(node.aval.shape)
     index = as_index(linear(at, row_major(node.aval.shape)))
-    value = Body(buffers, {}).value(node.inputs[0], at)
-    return launch(Kernel("k", tuple(axes), (Store(buffers.output(node), index, value),)), buffers)
+    x = node.inputs[0]
+    value = Body(buffers, {}).value(x, at)
+    made = launch(Kernel("k", tuple(axes), (Store(buffers.output(node), index, value),)), buffers)
+    if isinstance(value, Load) and buffers.get(x) is not None:
+        made.copies = (x, node)
+    return made
 
 
 def indexed_launches(node: Node, buffers: KernelBuffers) -> list[Launch]:

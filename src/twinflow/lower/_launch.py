@@ -104,11 +104,17 @@ class Argument:
 
 @dataclass
 class Launch:
-    """One call of a kernel. `workspace` is the slot that takes memory whose size only the compiled kernel knows."""
+    """One call of a kernel.
+
+    Attributes:
+        workspace: the slot that takes memory whose size only the compiled kernel knows.
+        copies: (source, target) if all it does is copy one to the other: nothing, where both have the same memory.
+    """
 
     source: Source
     arguments: list[Argument]
     workspace: int | None = None
+    copies: tuple[Node, Node] | None = None
 
     @property
     def slots(self) -> int:

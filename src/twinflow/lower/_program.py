@@ -186,6 +186,8 @@ class NativeGraph:
         self.record_steps: list[Step | None] = []  # what each record belongs to, for profiles
         for step in self.steps:
             for launch, symbol in zip(step.launches, step.symbols):
+                if launch.copies is not None and self._is_same_memory(*launch.copies):
+                    continue
                 block = np.zeros(launch.slots, np.uint64)
                 for a in launch.arguments:
                     fill(block, a.slot, a.of, a.offset)
@@ -232,6 +234,10 @@ class NativeGraph:
         self._spare: list[list[tuple[Any, int]]] = [[] for _ in range(self.n_io)]
         self._outputs = [(io, aval if io >= 0 else value) for io, aval, value in self.outputs]
         self.program = NativeProgram(rows, fixes, self.n_io, [self._keep, self.code, self.arena, self.places])
+
+    def _is_same_memory(self, a: Node, b: Node) -> bool:
+        x, y = self.places[a], self.places[b]
+        return x is y or (x.kind == y.kind == "arena" and x.at == y.at)
 
     def _staged(self, records: list[Any], fill: Any) -> list[tuple[Node, Any]]:
         """The final copies of state; a state's old value that another state receives is set aside first."""

@@ -52,6 +52,8 @@ class Step:
         """Whether `new` may be written where `old` lies: the step reads that only at the element it writes."""
         if old not in self.reads:
             return True
+        if self.launches and self.launches[0].copies == (old, new):
+            return sum(a.of is old for launch in self.launches for a in launch.arguments) == 1  # nothing else reads it
         call = self.loop or self.epilogue
         if call is None or old not in call.arguments:
             return False

@@ -18,6 +18,7 @@ from twinflow.graph.passes._layout import choose_layouts as choose_layouts
 from twinflow.graph.passes._products import transpose_products as transpose_products
 from twinflow.graph.passes._simplify import RULES as RULES
 from twinflow.graph.passes._simplify import simplify as simplify
+from twinflow.graph.passes._sparse import update_rows as update_rows
 from twinflow.graph.passes._windows import expand_windows as expand_windows
 
 Pass = Callable[[Graph], Graph]
