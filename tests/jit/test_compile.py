@@ -212,3 +212,12 @@ def test_what_was_compiled_can_be_looked_at():
     assert "define" in f.llvm_ir
     assert f.memory_plan.startswith("arena ")
     assert len(f.optimized_graph.nodes) <= len(f.graph.nodes)
+
+
+def test_a_view_of_a_result_keeps_its_memory():
+    double = tf.compile(lambda x: x * 2)
+    x = tf.ones(1000)
+    kept = double(x).numpy()[:5]  # the view holds the memory, but not the array that it was made from
+    for k in range(3, 6):
+        double(x * k)
+    assert kept.tolist() == [2, 2, 2, 2, 2]

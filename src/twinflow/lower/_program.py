@@ -285,9 +285,10 @@ class NativeGraph:
                 results.append(out)
                 continue
             # an array of an earlier call serves again once nobody else holds it: the three references are the spare
-            # table's, the loop's and the call's
+            # table's, the loop's and the call's. Views do not hold the array but the memory that it looks at itself,
+            # to which there are two references, the array's and the call's
             for array, address in self._spare[number]:  # noqa: B007 - the address found is used below
-                if getrefcount(array) <= 3:
+                if getrefcount(array) <= 3 and getrefcount(array.base) <= 2:
                     break
             else:
                 array = aligned_empty(out.shape, out.dtype.np)
@@ -315,6 +316,10 @@ class NativeGraph:
                 original[...] = bound[i]
             bound[i] = None
         return results
+
+    def forget_inputs(self) -> None:
+        """Let go of the arrays of the latest call, which are kept otherwise in case the next call has them again."""
+        self._bound[: len(self.graph.inputs)] = [None] * len(self.graph.inputs)
 
     def _run_observed(self, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         """Record by record, so that observers see the time of each and the values it made."""

@@ -262,6 +262,7 @@ from twinflow.ops._methods import HookHandle as HookHandle
 from twinflow.ops._methods import clone as clone
 from twinflow.ops._methods import detach as detach
 from twinflow.ops._methods import masked_fill as masked_fill
+from twinflow.ops._native import Native as Native
 from twinflow.ops._products import addmm as addmm
 from twinflow.ops._products import bmm as bmm
 from twinflow.ops._products import dot as dot

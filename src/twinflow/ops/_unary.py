@@ -64,7 +64,7 @@ def _erfinv_scalar(y: float) -> float:
     t = 2 / (math.pi * 0.147) + w / 2
     x = math.copysign(math.sqrt(math.sqrt(t * t - w / 0.147) - t), y)
     for _ in range(4):
-        err = math.erf(x) - y if abs(y) < 0.9 else math.copysign((1 - abs(y)) - math.erfc(abs(x)), y)
+        err = math.erf(x) - y if abs(y) < 0.9 else ((1 - abs(y)) - math.erfc(abs(x))) * math.copysign(1, y)
         slope = 2 / math.sqrt(math.pi) * math.exp(-x * x)
         if slope == 0 or err == 0:
             break

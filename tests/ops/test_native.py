@@ -1,0 +1,86 @@
+"""Eager operations on compiled kernels: equal to the references, and only where operands are large enough."""
+
+import numpy as np
+import pytest
+
+import twinflow
+from twinflow.core.errors import DTypeError, ShapeError
+from twinflow.graph import find_primitive
+from twinflow.ops import Native
+
+RNG = np.random.default_rng(0)
+WINDOW = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
+
+
+def uniform(*shape, dtype=np.float32):
+    return RNG.uniform(0.05, 0.95, shape).astype(dtype)
+
+
+CALLS = [
+    ("conv", (uniform(4, 8, 30, 30), uniform(9, 8, 3, 3)), WINDOW | {"groups": 1}),
+    ("conv_input", (uniform(4, 8, 30, 30), uniform(8, 9, 3, 3)), WINDOW | {"groups": 1, "shape": (30, 30)}),
+    ("conv_weight", (uniform(4, 8, 30, 30), uniform(4, 9, 30, 30)), WINDOW | {"groups": 1, "shape": (3, 3)}),
+    ("window_sum", (uniform(4, 8, 32, 32),), WINDOW | {"kernel": (3, 3)}),
+    *[(name, (uniform(70, 71),), {}) for name in ("erf", "erfc", "erfinv", "lgamma", "digamma", "sigmoid")],
+]
+
+
+@pytest.mark.parametrize(("name", "arrays", "params"), CALLS, ids=[c[0] for c in CALLS])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_compiled_equals_reference(name, arrays, params, dtype, monkeypatch):
+    prim = find_primitive(name)
+    arrays = [a.astype(dtype) for a in arrays]
+    want = prim.ref(*arrays, **params)
+    monkeypatch.setattr(prim, "ref", None)  # the compiled program must not need it
+    for n in (4, 3):  # the second size of the batch
+        batched = [a[:n] if a.shape[0] == 4 else a for a in arrays]
+        got = prim.run(*batched, **params)
+        assert got.dtype == dtype
+        if n == 4:
+            np.testing.assert_allclose(got, want, rtol=2e-5 if dtype == np.float32 else 1e-12)
+            np.testing.assert_array_equal(prim.run(*batched, **params), got)
+
+
+def test_small_operands_stay_with_the_reference(monkeypatch):
+    prim = find_primitive("erf")
+    monkeypatch.setattr(prim, "ref", lambda x: x + 1)
+    assert prim.run(np.zeros(3, np.float32)).tolist() == [1, 1, 1]
+    assert prim.run(np.zeros(5000, np.float16))[0] == 1  # kernels are for float32 and float64
+
+
+def test_operands_are_neither_kept_nor_their_results_shared():
+    x = twinflow.tensor(uniform(80, 80))
+    a = twinflow.erf(x)
+    before = a.numpy().copy()
+    b = twinflow.erf(x * 0)
+    assert float(b.abs().max()) == 0
+    np.testing.assert_array_equal(a.numpy(), before)
+    strided = twinflow.erf(x.T)
+    np.testing.assert_array_equal(strided.numpy(), before.T)
+
+
+def test_programs_are_dropped_when_they_take_too_much_memory(monkeypatch):
+    monkeypatch.setattr("twinflow.ops._native._KEPT_NBYTES", 100_000)
+    for n in (5000, 6000, 7000, 8000):
+        find_primitive("erf").run(uniform(n))
+    programs = list(Native._programs.values())
+    assert sum(p.nbytes for p in programs) <= 100_000
+    assert programs[-1].nbytes >= 8000 * 4
+
+
+def test_wrong_operands_of_large_size_get_the_errors_of_small_ones():
+    conv = twinflow.nn.functional.conv2d
+    with pytest.raises(ShapeError, match="channels stand last"):
+        conv(twinflow.zeros(16, 64, 64, 8), twinflow.zeros(16, 8, 3, 3))
+    with pytest.raises(DTypeError, match="different types"):
+        conv(twinflow.zeros(16, 8, 64, 64), twinflow.zeros(16, 8, 3, 3, dtype=twinflow.float64))
+
+
+def test_gradients_of_a_large_convolution():
+    x = twinflow.tensor(uniform(4, 8, 30, 30, dtype=np.float64), requires_grad=True)
+    w = twinflow.tensor(uniform(9, 8, 3, 3, dtype=np.float64), requires_grad=True)
+    y = twinflow.nn.functional.conv2d(x, w, padding=1)
+    y.sum().backward()
+    ones = np.ones(y.shape)
+    want = find_primitive("conv_weight").ref(x.detach().numpy(), ones, **CALLS[2][2])
+    np.testing.assert_allclose(w.grad.numpy(), want)
