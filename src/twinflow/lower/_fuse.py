@@ -21,6 +21,7 @@ from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_heavy, is_inlinabl
 
 FREE = STRUCTURAL - {"random_bits", "take", "gather", "slice_update"}
 _ONE_ROW = 1 << 14
+_MOST_LATE = 1 << 12  # elements of a state that are copied at a step's end without regret
 _LONG_EPILOGUE = 48  # nodes; more are a kernel of their own
 _MAX_STORES = 8  # more streams than this at once cost the prefetcher more than fusing saves
 
@@ -134,7 +135,7 @@ class Fuser:
         self._merge_siblings()
         self._merge_products()
         stored = self._stored()
-        stored -= find_recomputed(self.nodes, stored, self._may_recompute, self._units_and_inputs)
+        stored -= find_recomputed(self.nodes, stored, self._may_recompute, self._units_and_inputs, self._readers)
         order = self._order()
         return Plan(order, stored, self.group)
 
@@ -410,11 +411,22 @@ class Fuser:
         return out
 
     def _may_recompute(self, node: Node) -> bool:
-        """Whether a stored node may be computed where it is read: nothing asks for its memory, and states that are written
-        are not read again late, which would keep their new values waiting."""
+        """Whether a stored node may be computed where it is read: nothing asks for its memory, and large states that are
+        written are not read again late, which would keep their new values waiting."""
         if node in self.must or node in self.opaque:
             return False
-        return not any(x in self.graph.writes for x in self._units_and_inputs(node))
+        writes = self.graph.writes
+        return not any(x in writes and x.aval.size > _MOST_LATE for x in self._units_and_inputs(node))
+
+    def _readers(self, node: Node) -> tuple[int, set[Node]]:
+        """How many other groups read a node; and what other members of its own group read or are."""
+        own = self.group[node]
+        users = {self.group[u].index for u in self._unit_users(node) if u in self.group} - {own.index}
+        at_hand = set(own.members) - {node}
+        for m in own.members:
+            if m is not node:
+                at_hand.update(self._units_and_inputs(m))
+        return len(users), at_hand
 
     def _units_and_inputs(self, node: Node) -> list[Node]:
         """The units and inputs that a unit reads, through free nodes."""
