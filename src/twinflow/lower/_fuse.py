@@ -191,9 +191,14 @@ class Fuser:
             g = self.group[node]
             g.anc = before
             reach[node] = before | (1 << g.index)
-        for g in reversed(self.all):
-            for other in _bits(g.anc):
-                self.all[other].desc |= 1 << g.index
+        needed: dict[Node, int] = {}  # the same for those that depend on it
+        for node in reversed(self.nodes):
+            after = 0
+            for u in self.users[node]:
+                after |= needed[u] if u not in self.group else needed[u] | 1 << self.group[u].index
+            needed[node] = after
+            if node in self.group:
+                self.group[node].desc = after
 
     def _edges(self, node: Node) -> list[tuple[Node, str]]:
         """The units that a unit reads, through free nodes: (unit, how): "same", "row" or "other"."""
@@ -490,9 +495,10 @@ def _relation(at: tuple[int | None, ...], dims: tuple[int, ...]) -> str:
 
 
 def _bits(mask: int) -> list[int]:
-    out = []
-    while mask:
-        low = mask & -mask
-        out.append(low.bit_length() - 1)
-        mask ^= low
+    """The positions of the ones."""
+    text = bin(mask)[:1:-1]
+    out, at = [], text.find("1")
+    while at >= 0:
+        out.append(at)
+        at = text.find("1", at + 1)
     return out

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twinflow.compiler.contraction import SLOT
-from twinflow.compiler.loops import Buffer, Load, Module, Target, split_reductions, walk
+from twinflow.compiler.loops import Buffer, Load, Module, Split, Target, split_reductions, walk
 from twinflow.graph import Aval, Graph, Node
 from twinflow.lower._control import CONTROL, ControlCall, control_call
 from twinflow.lower._conv import CONVOLUTIONS, conv_launch
@@ -15,6 +15,7 @@ from twinflow.lower._fuse import Group, Plan, below_reshapes
 from twinflow.lower._kernels import KernelBuffers, LoopCall, fused_launch, loop_call, matmul_call, product_launch
 from twinflow.lower._launch import Launch, Scratch, loop_launch
 from twinflow.lower._named import named_launches
+from twinflow.lower._values import REDUCTIONS
 
 
 @dataclass
@@ -133,7 +134,8 @@ def _product_steps(graph: Graph, group: Group, plan: Plan) -> list[Step]:
 
 def _loop_step(call: LoopCall, nodes: list[Node], sizes: dict[str, int]) -> Step:
     """A loop kernel, its large reductions split among threads."""
-    split = split_reductions(call.kernel)
+    folds = any(n.op in REDUCTIONS for n in nodes)
+    split = split_reductions(call.kernel) if folds else Split((call.kernel,), {})
     where: dict[Buffer, Node | Scratch] = dict(zip(call.kernel.buffers, call.arguments))
     for buffer, count in split.partial.items():
         total = count if isinstance(count, int) else count.value(sizes)

@@ -18,6 +18,7 @@ terms (integer expressions times a stride). float16 and bfloat16 live in memory 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from twinflow.compiler._builder import ITEMSIZE
 from twinflow.compiler.scalar import FUNCTIONS, result_dtype
@@ -293,7 +294,7 @@ class Kernel:
     stores: tuple[Store, ...]
     serial: tuple[Axis, ...] = ()
 
-    @property
+    @cached_property
     def buffers(self) -> tuple[Buffer, ...]:
         """All buffers, in order of first use: the order of the kernel's arguments."""
         found: dict[Buffer, None] = {}
@@ -305,7 +306,7 @@ class Kernel:
             found[store.buffer] = None
         return tuple(found)
 
-    @property
+    @cached_property
     def symbols(self) -> tuple[str, ...]:
         """Names of the runtime values its extents and strides need: arguments after the buffers."""
         names: dict[str, None] = {}
