@@ -239,3 +239,19 @@ def test_a_weight_is_updated_in_place_behind_its_gradient_and_never_read_half_wr
 def test_a_result_takes_the_memory_of_an_operand_that_dies():
     native = check(lambda x: tf.exp(tf.flip(x.cumsum(0), (0,)) * 2.0).T.contiguous().cumsum(0) + 1.0, normal(30, 40))
     assert native.arena_nbytes <= 2 * 30 * 40 * 4 + 1024, native.describe()
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((5, 3), 0), ((5, 3), 1), ((2, 1, 4), 1), ((1, 7), 0)])
+def test_values_computed_together_are_stored_into_their_concatenation(shape, axis):
+    x = tf.tensor(np.random.default_rng(0).normal(size=shape))
+
+    def program(x):
+        a, b, c = tf.exp(x), tf.sin(x) * x, x + 1
+        return tf.cat([a, b, c], axis), (b - a).sum(), b
+
+    step = tf.compile(program)
+    joined, total, b = step(x)
+    v = x.numpy()
+    np.testing.assert_allclose(joined.numpy(), np.concatenate([np.exp(v), np.sin(v) * v, v + 1], axis), rtol=1e-12)
+    np.testing.assert_allclose(total.numpy(), (np.sin(v) * v - np.exp(v)).sum(), rtol=1e-12)
+    np.testing.assert_allclose(b.numpy(), np.sin(v) * v, rtol=1e-12)

@@ -40,6 +40,7 @@ class Group:
     inner: tuple[int, ...] | None  # positions in dims that its reductions fold; None: no reduction yet
     members: list[Node] = field(default_factory=list)
     product: Node | None = None  # the matrix product whose epilogue the other members are
+    joined: list[Node] = field(default_factory=list)  # concatenations of members, which are stored straight into them
     anc: int = 0  # bit sets of groups that must run before and after
     desc: int = 0
 
@@ -133,6 +134,7 @@ class Fuser:
         self._make_units()
         self._merge_vertically()
         self._merge_siblings()
+        self._merge_joined()
         self._merge_products()
         stored = self._stored()
         stored -= find_recomputed(self.nodes, stored, self._may_recompute, self._units_and_inputs, self._readers)
@@ -365,6 +367,23 @@ class Fuser:
                     if how != "other" and producer not in self.opaque:
                         self._try(producer, node, how)
 
+    def _merge_joined(self) -> None:
+        """A stored concatenation of values that one group computes is written by that group, piece by piece."""
+        for node in self.nodes:
+            if node.op != "concat" or node not in self.must:
+                continue
+            own = self.group[node]
+            pieces = [below_reshapes(x) for x in node.inputs]
+            g = self.group.get(pieces[0])
+            if g is None or g is own or g.inner is not None or own.members != [node] or self._circle(g, own):
+                continue
+            if all(
+                self.group.get(x) is g and x not in self.opaque and wide(x.aval.shape) == wide(y.aval.shape) == g.dims
+                for x, y in zip(pieces, node.inputs)
+            ):
+                self._merge(g, own, (g.dims, None))
+                g.joined.append(node)
+
     def _merge_products(self) -> None:
         """An elementwise group that reads a product element by element becomes its epilogue."""
         for node in self.nodes:
@@ -373,7 +392,7 @@ class Fuser:
             own, dims = self.group[node], wide(node.aval.shape)
             for user in self._unit_users(node):
                 g = self.group.get(user)
-                if g is None or user in self.opaque or g.inner is not None or g.dims != dims or g.product is not None:
+                if g is None or user in self.opaque or g.inner is not None or g.dims != dims or g.product or g.joined:
                     continue
                 if len(g.members) > _LONG_EPILOGUE or any(map(is_heavy, g.members)) or self._circle(own, g):
                     continue  # costly functions gain nothing from registers, and streams run along whole rows by themselves

@@ -42,6 +42,11 @@ def loop_call(group: Group, stored: set[Node], name: str) -> LoopCall:
         if m not in stored:
             continue
         shape = m.aval.shape
+        if m in group.joined:
+            pieces = _joined(body, m, buffers.output(m), axes)
+            stores += pieces
+            order += [m] * len(pieces)
+            continue
         full = m.op not in REDUCTIONS and len([s for s in shape if s != 1]) == len(group.dims) and bool(inner)
         run = axes if not inner or full else list(outer_axes)
         left = iter(run)
@@ -52,6 +57,19 @@ def loop_call(group: Group, stored: set[Node], name: str) -> LoopCall:
         order.append(m)
     kernel = Kernel(name, outer_axes, tuple(stores))
     return LoopCall(kernel, [n for b in kernel.buffers if isinstance(n := buffers.node_of(b), Node)], order)
+
+
+def _joined(body: Body, node: Node, target: Buffer, axes: list[Axis]) -> list[Store]:
+    """The stores of a concatenation's pieces, each into its place."""
+    axis, start = node.params["axis"], 0
+    stores = []
+    for x in node.inputs:
+        left = iter(axes)
+        at = tuple(ZERO if s == 1 else along(next(left)) for s in x.aval.shape)
+        moved = (*at[:axis], at[axis].plus(start), *at[axis + 1 :])
+        stores.append(Store(target, as_index(linear(moved, row_major(node.aval.shape))), body.value(x, at), ()))
+        start += x.aval.shape[axis]
+    return stores
 
 
 def _folded(node: Node, axes: list[Axis], inner: set[int]) -> dict[int, Axis]:

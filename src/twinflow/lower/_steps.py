@@ -141,8 +141,8 @@ def _loop_step(call: LoopCall, nodes: list[Node], sizes: dict[str, int]) -> Step
         total = count if isinstance(count, int) else count.value(sizes)
         where[buffer] = Scratch(total * 8)
     launches = [loop_launch(k, [where[b] for b in k.buffers]) for k in split.kernels]
-    outs = set(call.nodes)
-    return Step([a for a in call.arguments if a not in outs], call.nodes, launches, nodes, "loop", call)
+    outs = dict.fromkeys(call.nodes)
+    return Step([a for a in call.arguments if a not in outs], list(outs), launches, nodes, "loop", call)
 
 
 def _node_step(graph: Graph, node: Node, plan: Plan, lower: Callable[[Graph], Any]) -> Step | None:

@@ -122,8 +122,15 @@ def _exp_tail(b: Builder, r: Value) -> Value:
 
 def exp(b: Builder, x: Value) -> Value:
     """e^x."""
-    r, number, n = _reduce_exp(b, clamp(b, x, *EXP_RANGE[x.dtype]))
-    return scale(b, b.fadd(_exp_tail(b, r), b.like(1, x)), n, number)
+    # arithmetic that ends below the normal numbers takes many times as long: results known to be 0, those of masked scores
+    # in a softmax above all, are computed as those of 0 and replaced
+    low, high = EXP_RANGE[x.dtype]
+    vanishes = b.fcmp("olt", x, b.like(low, x))
+    x = b.select(vanishes, b.like(0, x), x)
+    x = b.select(b.fcmp("ogt", x, b.like(high, x)), b.like(high, x), x)
+    r, number, n = _reduce_exp(b, x)
+    value = scale(b, b.fadd(_exp_tail(b, r), b.like(1, x)), n, number)
+    return b.select(vanishes, b.like(0, x), value)
 
 
 def exp2(b: Builder, x: Value) -> Value:

@@ -122,6 +122,67 @@ def permute_permute(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Oper
     return None
 
 
+@rule("add")
+def add_of_pads(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
+    """pad(a) + pad(b) + ..., zeros but for pieces side by side along one axis  →  concat(a, b, ...).
+
+    This is what the parts of an array give back as its gradient. (A -0.0 in a piece stays one.)"""
+    terms: list[Operand] = []
+    stack: list[Operand] = [*inputs]
+    while stack:
+        x = stack.pop()
+        if isinstance(x, Node) and x.op == "add" and _same_aval(x, node):
+            stack += x.inputs
+        elif isinstance(x, Node) and x.op == "pad" and _same_aval(x, node):
+            terms.append(x)
+        else:
+            return None
+    moved = {i for x in terms for i, p in enumerate(zip(x.params["low"], x.params["high"])) if p != (0, 0)}
+    if len(moved) != 1 or any(x.params["value"] != 0 or any(x.params["interior"]) for x in terms):
+        return None
+    axis = moved.pop()
+    terms.sort(key=lambda x: int(x.params["low"][axis]))
+    end = 0
+    for x in terms:
+        if x.params["low"][axis] != end:
+            return None
+        end += node_extent(x.inputs[0], axis)
+    if end != node.aval.shape[axis]:
+        return None
+    return _make(new, node, "concat", tuple(x.inputs[0] for x in terms), axis=axis)
+
+
+@rule("reshape")
+def reshape_of_pieces(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
+    """reshape(concat(a, b, ...)) or reshape(pad(a)) that joins the one axis they lengthen with the next  →
+    concat(reshape(a), reshape(b), ...), pad(reshape(a))."""
+    x = inputs[0]
+    if not (isinstance(x, Node) and x.op in ("concat", "pad")):
+        return None
+    p, old = x.params, x.aval.shape
+    if x.op == "concat":
+        axes = [p["axis"]]
+    else:
+        axes = [i for i, n in enumerate(x.inputs[0].aval.shape) if n != old[i]]
+    if len(axes) != 1 or axes[0] + 1 >= len(old) or (x.op == "pad" and any(p["interior"])):
+        return None
+    axis = axes[0]
+    after = old[axis + 1]
+
+    def joined(shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*shape[:axis], shape[axis] * after, *shape[axis + 2 :])
+
+    if node.aval.shape != joined(old):
+        return None
+    pieces = tuple(_flat(new, node, y, joined(y.aval.shape)) for y in x.inputs)
+    if x.op == "concat":
+        return _make(new, node, "concat", pieces, axis=axis)
+    return _make(
+        new, node, "pad", pieces, low=joined(p["low"]), high=joined(p["high"]), interior=joined(p["interior"]),
+        value=p["value"],
+    )  # fmt: skip
+
+
 @rule("expand")
 def expand_expand(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
     """expand(expand(x))  →  expand(x)."""
@@ -180,6 +241,13 @@ def _or_same(new: Graph, node: Node, op: str, x: Operand, **params: Any) -> Oper
     if isinstance(x, Node) and x.aval == aval:
         return x
     return _make(new, node, op, (x,), **params)
+
+
+def _flat(new: Graph, node: Node, x: Node, shape: tuple[int, ...]) -> Node:
+    """x in another shape, through a reshape that it may be itself."""
+    if x.op == "reshape" and x.inputs[0].aval.shape == shape:
+        return x.inputs[0]
+    return x if x.aval.shape == shape else _make(new, node, "reshape", (x,), shape=shape)
 
 
 def simplify(graph: Graph) -> Graph:
