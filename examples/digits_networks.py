@@ -87,7 +87,7 @@ def main() -> None:
         n = sum(p.numel() for p in model.parameters())
         print(f"{name:18}: {curves[name][-1]:.1%} with {n:,} parameters, {time.perf_counter() - started:.1f} s")
 
-    figure = plt.figure(figsize=(11, 6))
+    figure = plt.figure(figsize=(11, 7), layout="constrained")
     grid = figure.add_gridspec(4, 10)
     axis = figure.add_subplot(grid[:2, :])
     for name, curve in curves.items():
@@ -98,13 +98,13 @@ def main() -> None:
     for k in range(10):
         axis = figure.add_subplot(grid[2, k], xticks=[], yticks=[])
         axis.imshow(weight[k].reshape(8, 8), cmap="RdBu", vmin=-1.5, vmax=1.5)
-        axis.set_title(f"W for {k}", fontsize=8)
+        axis.set_title(f"{k}: for and against" if k == 0 else f"{k}", fontsize=8)
     guesses = predict(models["CNN"], images[unseen])
     wrong = np.flatnonzero(guesses != digits.target[unseen])[:10]
     for k, i in enumerate(wrong):
         axis = figure.add_subplot(grid[3, k], xticks=[], yticks=[])
         axis.imshow(images[unseen[i], 0].numpy(), cmap="gray_r")
-        axis.set_title(f"{digits.target[unseen[i]]}, not {guesses[i]}", fontsize=8)
+        axis.set_title(f"is {digits.target[unseen[i]]}, CNN says {guesses[i]}", fontsize=8)
     options.out.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out / "digits_networks.png", dpi=120, bbox_inches="tight")
     print(f"picture: {options.out / 'digits_networks.png'}")

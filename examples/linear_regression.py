@@ -61,7 +61,7 @@ def main() -> None:
     print(f"R² on {len(test)} unseen patients: {r2:.3f}")
 
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
-    axes[0].loglog(losses, label="gradient descent")
+    axes[0].loglog(range(1, n_updates + 1), losses, label="gradient descent")
     axes[0].axhline(least, color="black", linestyle="--", label="least squares")
     axes[0].set(xlabel="update", ylabel="mean squared error", title="Gradient descent reaches least squares")
     axes[0].legend()

@@ -76,8 +76,9 @@ def main() -> None:
     print(f"{accuracy:.1%} of {len(unseen)} unseen tumours")
 
     figure, axes = plt.subplots(1, 2, figsize=(10, 4))
-    axes[0].semilogx(losses, label="cross-entropy, going down")
-    axes[0].semilogx(likelihoods, label="mean log-likelihood, going up")
+    updates = range(1, n_updates + 1)
+    axes[0].semilogx(updates, losses, label="cross-entropy, going down")
+    axes[0].semilogx(updates, likelihoods, label="mean log-likelihood, going up")
     axes[0].axhline(0, color="black", linewidth=0.5)
     axes[0].set(xlabel="update", title="One path, seen from both sides")
     axes[0].legend()

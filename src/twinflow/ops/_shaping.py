@@ -225,9 +225,15 @@ def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     return tuple(squeeze(narrow(input, a, i, 1), a) for i in range(input._data.shape[a]))
 
 
-def flip(input: Tensor, dims: Any) -> Tensor:
-    """The elements in reverse order along axes."""
-    return apply(S.cast, S.flip_axes(input, normalize_axes(dims, input.ndim, "flip")), dtype=input.dtype)
+def flip(input: Tensor, *axes: Any, dims: Any = None) -> Tensor:
+    """The elements in reverse order along axes: flip(x, (0, 1)), flip(x, dims=(0, 1)) or x.flip(0, 1).
+
+    Raises: ArgumentError if axes are given twice or not at all; IndexOutOfRange for an axis the tensor has not.
+    """
+    if bool(axes) == (dims is not None):
+        raise ArgumentError("flip: give the axes once: x.flip(0, 1) or x.flip(dims=(0, 1))")
+    chosen = normalize_axes(dims if dims is not None else _sizes(axes), input.ndim, "flip")
+    return apply(S.cast, S.flip_axes(input, chosen), dtype=input.dtype)
 
 
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
