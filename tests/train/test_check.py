@@ -187,6 +187,45 @@ def test_examples_that_influence_one_another():
     found(report, "structure", "warning", "alone than among the others")
 
 
+class Sequence(nn.Module):
+    """Reads the batch as time: batch_first is missing."""
+
+    def __init__(self, batch_first: bool) -> None:
+        super().__init__()
+        self.recurrent, self.scores = nn.LSTM(4, 8, batch_first=batch_first), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.scores(self.recurrent(x)[0][:, -1])
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_recurrent_layer_that_reads_the_batch_as_time(batch_first: bool):
+    tf.manual_seed(0)
+    x, y = tf.randn(6, 6, 4), tf.tensor([0, 1, 2, 0, 1, 2])
+    report = tf.check(Sequence(batch_first), (x, y), nn.CrossEntropyLoss())
+    if batch_first:
+        assert report.ok, report
+    else:
+        assert "batch_first" in found(report, "structure", "warning", "alone than among the others").advice
+
+
+def test_several_inputs():
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.letters, self.scores = nn.Embedding(20, 8), nn.Linear(8, 3)
+
+        def forward(self, codes, weights):
+            return self.scores((self.letters(codes) * weights.unsqueeze(-1)).mean(1))
+
+    tf.manual_seed(0)
+    model = Scaled()
+    inputs = tf.randint(0, 20, (9, 5)), tf.rand(9, 5)
+    report = tf.check(model, (inputs, tf.arange(9) % 3), nn.CrossEntropyLoss(), adam(model))
+    assert report.ok, report
+    found(report, "data", "ok", "input 1 float32[9, 5]")
+
+
 def test_batch_axis_that_is_lost():
     report = tf.check(Mixing((-1, 6)), batch(), nn.CrossEntropyLoss())
     found(report, "structure", "warning", "32 examples go in, but an output of shape [16, 6]")

@@ -62,7 +62,8 @@ class CheckReport:
         self.findings.append(CheckFinding(part, level, what, advice))
 
     def __str__(self) -> str:
-        lines = [f"check: {len(self.errors)} errors, {len(self.warnings)} warnings"]
+        counts = ((len(self.errors), "error"), (len(self.warnings), "warning"))
+        lines = ["check: " + ", ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in counts)]
         for part in _PARTS:
             found = [f for f in self.findings if f.part == part]
             lines += [part] * bool(found)
@@ -306,7 +307,7 @@ def _check_layers(report: CheckReport, model: Module, inputs: tuple[Tensor, ...]
         trail = "".join(f"\n  {path} {type(m).__name__} → {list(t.shape)}" for path, m, t in seen)
         after = f"\nthe layers before it gave:{trail}" if trail else ""
         report.add("structure", "error", f"the model fails on this input: {type(error).__name__}\n{error}{after}",
-                   "make the layer's input sizes those that the layer before it gives")  # fmt: skip
+                   "do what the message says, or give this layer the input size that the layer before it gives")  # fmt: skip
         return None
     finally:
         for handle in handles:
@@ -331,7 +332,7 @@ def _check_layers(report: CheckReport, model: Module, inputs: tuple[Tensor, ...]
 
 
 def _check_independence(report: CheckReport, model: Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    """Whether the first example gives the same alone as among the others."""
+    """Whether the last example gives the same alone as among the others (the first would, in a network that reads the batch as time)."""
     n = inputs[0].shape[0] if inputs[0].ndim else 0
     if n < 2:
         return
@@ -343,14 +344,14 @@ def _check_independence(report: CheckReport, model: Module, inputs: tuple[Tensor
     model.eval()
     try:
         with no_grad():
-            whole, alone = _array(model(*inputs)[:1]), _array(model(*(t[:1] for t in inputs)))
+            whole, alone = _array(model(*inputs)[-1:]), _array(model(*(t[-1:] for t in inputs)))
     except (TwinflowError, TypeError):
         return  # a model for batches of one fixed size, such as one with a state, cannot be asked
     finally:
         for m, mode in modes:
             m.training = mode
     if whole.shape != alone.shape or not np.allclose(whole, alone, rtol=1e-2, atol=1e-3 * (np.abs(whole).max() + 1e-6)):
-        report.add("structure", "warning", "the first example gives something else alone than among the others",
+        report.add("structure", "warning", "the last example gives something else alone than among the others",
                    "look for a softmax, mean or reshape over axis 0, the batch; and for batch_first in recurrent layers")  # fmt: skip
 
 
