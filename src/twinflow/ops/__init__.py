@@ -6,6 +6,7 @@ and arguments in the other modules. `_methods` makes them methods of Tensor.
 
 from twinflow.ops import _conv as _conv
 from twinflow.ops import _conv_last as _conv_last
+from twinflow.ops import _eager as _eager
 from twinflow.ops import _factor as _factor
 from twinflow.ops import _fourier as _fourier
 from twinflow.ops import _method_table as _method_table
@@ -262,6 +263,7 @@ from twinflow.ops._methods import HookHandle as HookHandle
 from twinflow.ops._methods import clone as clone
 from twinflow.ops._methods import detach as detach
 from twinflow.ops._methods import masked_fill as masked_fill
+from twinflow.ops._native import Fused as Fused
 from twinflow.ops._native import Native as Native
 from twinflow.ops._products import addmm as addmm
 from twinflow.ops._products import bmm as bmm

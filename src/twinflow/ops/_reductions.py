@@ -11,6 +11,7 @@ from twinflow.ops._declare import call
 from twinflow.ops._math import as_bool, bitwise_not, sqrt, true_divide
 from twinflow.ops._promote import F32, F64, convert, is_inexact, to_tensor_arg
 from twinflow.ops._shape import reshape
+from twinflow.ops._softmax import log_softmax_of, softmax_of
 from twinflow.tensor import SPECIAL, Tensor, apply, result_of
 
 
@@ -252,9 +253,9 @@ def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tens
     if dim is None:
         raise ArgumentError("softmax: name the axis over which probabilities add up to 1, for example dim=-1")
     x = _need_inexact(to_tensor_arg(input, "softmax"), "softmax", dtype)
-    axes = (normalize_axis(dim, x.ndim, "softmax"),) if x.ndim else ()
-    e = call("exp", x - amax(x, axes, True).detach())
-    return e / apply(R.sum_, e, axes=axes, keepdim=True)
+    if not x.ndim:
+        return softmax_of(x.reshape(1), 0).reshape(())
+    return softmax_of(x, normalize_axis(dim, x.ndim, "softmax"))
 
 
 def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
@@ -262,6 +263,6 @@ def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> 
     if dim is None:
         raise ArgumentError("log_softmax: name the axis over which probabilities add up to 1, for example dim=-1")
     x = _need_inexact(to_tensor_arg(input, "log_softmax"), "log_softmax", dtype)
-    axes = (normalize_axis(dim, x.ndim, "log_softmax"),) if x.ndim else ()
-    z = x - amax(x, axes, True).detach()
-    return z - call("log", apply(R.sum_, call("exp", z), axes=axes, keepdim=True))
+    if not x.ndim:
+        return log_softmax_of(x.reshape(1), 0).reshape(())
+    return log_softmax_of(x, normalize_axis(dim, x.ndim, "log_softmax"))

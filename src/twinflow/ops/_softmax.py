@@ -1,0 +1,126 @@
+"""softmax and its logarithm: composed of primitives, and in plain evaluation one operation each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from twinflow.graph import Aval
+from twinflow.ops._declare import F32, F64, call
+from twinflow.ops._native import Fused, Native
+from twinflow.tensor import MODE, SPECIAL, Tensor, apply, wrap
+
+_LARGE = 1 << 13  # elements from which on one compiled pass beats NumPy's several
+
+
+def _same(x: Aval, **_: Any) -> Aval:
+    return x
+
+
+def _large(x: Any, *_: Any, **_params: Any) -> bool:
+    return bool(x.size >= _LARGE)
+
+
+def _total(x: Tensor, axis: int) -> Tensor:
+    total: Tensor = call("sum", x, axes=(axis,), keepdim=True)
+    return total
+
+
+def _shifted(x: Tensor, axis: int) -> Tensor:
+    z: Tensor = x - call("amax", x, axes=(axis,), keepdim=True).detach()
+    return z
+
+
+def _shifted_array(x: Any, axis: int) -> Any:
+    return x - np.maximum.reduce(x, axis, keepdims=True)
+
+
+def _softmax(x: Tensor, *, axis: int) -> Tensor:
+    e: Tensor = call("exp", _shifted(x, axis))
+    return e / _total(e, axis)
+
+
+def _np_softmax(x: Any, *, axis: int) -> Any:
+    e = _shifted_array(x, axis)
+    np.exp(e, e)
+    e /= np.add.reduce(e, axis, keepdims=True)
+    return e
+
+
+def _log_softmax(x: Tensor, *, axis: int) -> Tensor:
+    z = _shifted(x, axis)
+    return z - call("log", _total(call("exp", z), axis))
+
+
+def _np_log_softmax(x: Any, *, axis: int) -> Any:
+    z = _shifted_array(x, axis)
+    z -= np.log(np.add.reduce(np.exp(z), axis, keepdims=True))
+    return z
+
+
+def _back(g: Tensor, y: Tensor, *, axis: int) -> Tensor:
+    return (g - _total(g * y, axis)) * y
+
+
+def _np_back(g: Any, y: Any, *, axis: int) -> Any:
+    d = g * y
+    d -= y * np.add.reduce(d, axis, keepdims=True)
+    return d
+
+
+def _log_back(g: Tensor, y: Tensor, *, axis: int) -> Tensor:
+    return g - _total(g, axis) * call("exp", y)
+
+
+def _np_log_back(g: Any, y: Any, *, axis: int) -> Any:
+    p = np.exp(y)
+    p *= np.add.reduce(g, axis, keepdims=True)
+    return np.subtract(g, p, p)
+
+
+def only_computes(*operands: Tensor) -> bool:
+    """Whether these are of one type, float32 or float64, and nothing traces or transforms operations: then a function may
+    be one operation."""
+    if SPECIAL.count:
+        return False
+    d = operands[0]._data.dtype
+    return (d is F32 or d is F64) and all(x._data.dtype is d for x in operands)
+
+
+def _rule(back: Any, native: Native) -> Any:
+    def vjp(g: Tensor, y: Tensor, _x: Any, *, axis: int) -> Tensor:
+        if SPECIAL.count or MODE.grad:
+            result: Tensor = back(g, y, axis=axis)
+            return result
+        return wrap(native(g._data, y._data, axis=axis))
+
+    return (vjp,)
+
+
+_softmax_row = Fused(
+    "softmax",
+    out=_same,
+    run=Native("softmax", _np_softmax, _softmax, _large),
+    vjp=_rule(_back, Native("softmax_backward", _np_back, _back, _large, batched=2)),
+)
+_log_softmax_row = Fused(
+    "log_softmax",
+    out=_same,
+    run=Native("log_softmax", _np_log_softmax, _log_softmax, _large),
+    vjp=_rule(_log_back, Native("log_softmax_backward", _np_log_back, _log_back, _large, batched=2)),
+)
+
+
+def softmax_of(x: Tensor, axis: int) -> Tensor:
+    """exp(x) / Σ exp(x) along an axis."""
+    result: Tensor = apply(_softmax_row, x, axis=axis) if only_computes(x) and x._data.size else _softmax(x, axis=axis)
+    return result
+
+
+def log_softmax_of(x: Tensor, axis: int) -> Tensor:
+    """x - log Σ exp(x) along an axis."""
+    result: Tensor = (
+        apply(_log_softmax_row, x, axis=axis) if only_computes(x) and x._data.size else _log_softmax(x, axis=axis)
+    )
+    return result
