@@ -6,7 +6,7 @@ import pytest
 import twinflow
 from twinflow.core.errors import DTypeError, ShapeError
 from twinflow.graph import find_primitive
-from twinflow.ops import Native
+from twinflow.ops._native import Native
 
 RNG = np.random.default_rng(0)
 WINDOW = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
@@ -109,3 +109,59 @@ def test_softmax_in_one_operation_equals_its_composition(shape, axis):
             for s in (step, -step)
         )
         np.testing.assert_allclose(second.numpy(), (a - b).numpy() / 2e-5, atol=1e-6)  # H g by differences
+
+
+def differences(f, x, step=1e-6):
+    """The gradient of a number f(x), by central differences."""
+    found = np.zeros(x.shape)
+    for at in np.ndindex(*x.shape):
+        e = np.zeros(x.shape)
+        e[at] = step
+        found[at] = (float(f(x + e)) - float(f(x - e))) / (2 * step)
+    return found
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (100, 90)])
+def test_cross_entropy_in_one_operation(shape):
+    entropy = twinflow.nn.functional.cross_entropy
+    x, labels = RNG.normal(size=shape), RNG.integers(0, shape[1], shape[0])
+    t = twinflow.tensor(labels)
+    leaf = twinflow.tensor(x, requires_grad=True)
+    log_p = x - np.log(np.exp(x).sum(1, keepdims=True))
+    picked = -log_p[np.arange(len(x)), labels]
+    np.testing.assert_allclose(entropy(leaf, t, reduction="none").detach().numpy(), picked)
+    loss = entropy(leaf, t)
+    np.testing.assert_allclose(float(loss), picked.mean())
+    loss.backward()
+    want = (np.exp(log_p) - np.eye(shape[1])[labels]) / len(x)
+    np.testing.assert_allclose(leaf.grad.numpy(), want, atol=1e-15)
+    (g,) = twinflow.autograd.grad(entropy(leaf, t), leaf, create_graph=True)
+    np.testing.assert_allclose(g.detach().numpy(), want, atol=1e-15)
+    if x.size < 20:
+        (second,) = twinflow.autograd.grad((g * g).sum(), leaf)
+
+        def squared(z):
+            p = np.exp(z) / np.exp(z).sum(1, keepdims=True)
+            return (((p - np.eye(shape[1])[labels]) / len(x)) ** 2).sum()
+
+        np.testing.assert_allclose(second.numpy(), differences(squared, x), atol=1e-8)
+
+
+@pytest.mark.parametrize("lead", [(), (5,), (2, 3)])
+def test_affine_in_one_operation(lead):
+    linear = twinflow.nn.functional.linear
+    x, w, b = RNG.normal(size=(*lead, 4)), RNG.normal(size=(3, 4)), RNG.normal(size=3)
+    leaves = [twinflow.tensor(a, requires_grad=True) for a in (x, w, b)]
+    y = linear(*leaves)
+    np.testing.assert_allclose(y.detach().numpy(), x @ w.T + b)
+    found = twinflow.autograd.grad((y * y).sum(), leaves, create_graph=True)
+    arrays = [x, w, b]
+    for k, g in enumerate(found):
+
+        def f(a, k=k):
+            given = [*arrays[:k], a, *arrays[k + 1 :]]
+            return ((given[0] @ given[1].T + given[2]) ** 2).sum()
+
+        np.testing.assert_allclose(g.detach().numpy(), differences(f, arrays[k]), atol=1e-6)
+    (second,) = twinflow.autograd.grad(found[1].sum(), leaves[2])  # d/db Σ 2 yᵢ xⱼ
+    np.testing.assert_allclose(second.numpy(), np.full(3, 2 * x.sum()))

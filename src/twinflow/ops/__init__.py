@@ -14,6 +14,7 @@ from twinflow.ops import _methods as _methods
 from twinflow.ops import _pool as _pool
 from twinflow.ops import _solve as _solve
 from twinflow.ops import _spectral as _spectral
+from twinflow.ops._affine import affine as affine
 from twinflow.ops._arranging import adjoint as adjoint
 from twinflow.ops._arranging import as_strided as as_strided
 from twinflow.ops._arranging import atleast_1d as atleast_1d
@@ -185,6 +186,7 @@ from twinflow.ops._generator import randperm as randperm
 from twinflow.ops._generator import seed as seed
 from twinflow.ops._generator import set_rng_state as set_rng_state
 from twinflow.ops._interchange import from_dlpack as from_dlpack
+from twinflow.ops._label_entropy import label_entropy as label_entropy
 from twinflow.ops._math import abs as abs
 from twinflow.ops._math import acos as acos
 from twinflow.ops._math import acosh as acosh
@@ -263,8 +265,6 @@ from twinflow.ops._methods import HookHandle as HookHandle
 from twinflow.ops._methods import clone as clone
 from twinflow.ops._methods import detach as detach
 from twinflow.ops._methods import masked_fill as masked_fill
-from twinflow.ops._native import Fused as Fused
-from twinflow.ops._native import Native as Native
 from twinflow.ops._products import addmm as addmm
 from twinflow.ops._products import bmm as bmm
 from twinflow.ops._products import dot as dot

@@ -7,7 +7,7 @@ from typing import Any
 
 from twinflow.core.errors import ShapeError
 from twinflow.nn.functional._arguments import tensors
-from twinflow.ops import matmul
+from twinflow.ops import affine, matmul
 from twinflow.tensor import Tensor
 
 
@@ -31,8 +31,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"{_way_out(tuple(shape), weight.shape[-1])}\n"
             f"  input: {_text(input)}\n  weight: {_text(weight)}, transposed"
         )
-    y = matmul(input, weight.mT if weight.ndim > 1 else weight)
-    return y if bias is None else y + bias
+    return affine(input, weight, bias)
 
 
 def _way_out(shape: tuple[int, ...], n_features: int) -> str:

@@ -17,7 +17,7 @@ from twinflow.nn.functional._loss_checks import (
     reduce,
     same_shape,
 )
-from twinflow.ops import amax, call, clamp, exp, log, mean, square, sum, where
+from twinflow.ops import amax, call, clamp, exp, label_entropy, log, mean, square, sum, where
 from twinflow.tensor import SPECIAL, Tensor
 
 
@@ -152,6 +152,10 @@ def cross_entropy(
     ):
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     axis = class_labels(op, input, target)
+    if label_smoothing == 0.0 and weight is None and ignore_index < 0:
+        each = label_entropy(input, target)
+        if each is not None:
+            return reduce(op, each, reduction)
     z = input - amax(input, axis, True).detach()
     log_total = log(sum(exp(z), axis, True))
     if label_smoothing == 0.0 and weight is None and _is_concrete(target) and _plain(target, ignore_index):

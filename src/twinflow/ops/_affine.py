@@ -1,0 +1,64 @@
+"""x Wᵀ + b: composed of primitives, and in plain evaluation one operation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twinflow.graph import Aval
+from twinflow.ops._contract import product, swap_last
+from twinflow.ops._declare import F32, F64, call
+from twinflow.ops._native import Fused
+from twinflow.ops._products import matmul
+from twinflow.tensor import SPECIAL, Tensor, apply, sum_to
+
+
+def affine(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+    """x Wᵀ + b over the last axis, for x [..., in], w [out, in] or [in], and b [out]."""
+    if b is not None and _in_one(x, w, b):
+        result: Tensor = apply(_affine, x, w, b)
+        return result
+    y = matmul(x, w.mT if w.ndim > 1 else w)
+    return y if b is None else y + b
+
+
+def _in_one(x: Tensor, w: Tensor, b: Tensor) -> bool:
+    """Whether x Wᵀ + b may be one operation, with one entry on the tape and no transposed view of the weight."""
+    if SPECIAL.count:
+        return False
+    data, weight, bias = x._data, w._data, b._data
+    d = data.dtype
+    return (
+        (d is F32 or d is F64)
+        and weight.dtype is d
+        and bias.dtype is d
+        and weight.ndim == 2 <= data.ndim
+        and bias.shape == weight.shape[:1]
+        and data.size > 0
+    )
+
+
+def _run(x: Any, w: Any, b: Any) -> Any:
+    if x.ndim == 2:
+        y = x.dot(w.T)
+    else:
+        y = x.reshape(-1, w.shape[1]).dot(w.T).reshape(*x.shape[:-1], w.shape[0])
+    y += b
+    return y
+
+
+def _rows(x: Tensor) -> Tensor:
+    """All axes but the last as one."""
+    shape = x._data.shape
+    return x if len(shape) == 2 else call("reshape", x, shape=(x._data.size // shape[-1], shape[-1]))
+
+
+_affine = Fused(
+    "linear",
+    out=lambda x, w, b: Aval((*x.shape[:-1], w.shape[0]), x.dtype),
+    run=_run,
+    vjp=(
+        lambda g, _y, _x, w, _b: product(g, w),
+        lambda g, _y, x, _w, _b: product(swap_last(_rows(g)), _rows(x)),
+        lambda g, _y, _x, _w, _b: sum_to(g, tuple(_b.shape)),
+    ),
+)
