@@ -165,3 +165,19 @@ def test_affine_in_one_operation(lead):
         np.testing.assert_allclose(g.detach().numpy(), differences(f, arrays[k]), atol=1e-6)
     (second,) = twinflow.autograd.grad(found[1].sum(), leaves[2])  # d/db Σ 2 yᵢ xⱼ
     np.testing.assert_allclose(second.numpy(), np.full(3, 2 * x.sum()))
+
+
+@pytest.mark.parametrize("ta", [False, True])
+@pytest.mark.parametrize("tb", [False, True])
+def test_large_products_read_operands_as_they_lie(ta, tb, monkeypatch):
+    matmul = find_primitive("matmul")
+    a, b = RNG.normal(size=(150, 130)), RNG.normal(size=(130, 140))
+    want = a @ b
+    monkeypatch.setattr(matmul, "ref", None)
+    left = np.ascontiguousarray(a.T).T if ta else a
+    right = np.ascontiguousarray(b.T).T if tb else b
+    np.testing.assert_allclose(matmul.run(left, right), want, atol=1e-12)
+    for n in (149, 148):  # other sizes of the batch
+        np.testing.assert_allclose(matmul.run(left[:n], right), want[:n], atol=1e-12)
+    every = np.repeat(a, 2, 1)[:, ::2]  # neither way contiguous
+    np.testing.assert_allclose(matmul.run(every, right), want, atol=1e-12)

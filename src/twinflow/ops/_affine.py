@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from twinflow.graph import Aval
+from twinflow.ops._contract import matmul as matmul_row
 from twinflow.ops._contract import product, swap_last
 from twinflow.ops._declare import F32, F64, call
 from twinflow.ops._native import Fused
@@ -38,10 +41,11 @@ def _in_one(x: Tensor, w: Tensor, b: Tensor) -> bool:
 
 
 def _run(x: Any, w: Any, b: Any) -> Any:
+    multiply = np.dot if x.size < 4096 else matmul_row.run  # `dot` starts faster
     if x.ndim == 2:
-        y = x.dot(w.T)
+        y = multiply(x, w.T)
     else:
-        y = x.reshape(-1, w.shape[1]).dot(w.T).reshape(*x.shape[:-1], w.shape[0])
+        y = multiply(x.reshape(-1, w.shape[1]), w.T).reshape(*x.shape[:-1], w.shape[0])
     y += b
     return y
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from twinflow.graph import Primitive
+from twinflow.ops._contract import matmul, swap_last
 from twinflow.ops._conv import conv, conv_input, conv_weight
 from twinflow.ops._native import Native
 from twinflow.ops._pool import window_sum
 from twinflow.ops._unary import digamma, erf, erfc, erfinv, lgamma, sigmoid
-from twinflow.tensor import apply
+from twinflow.tensor import Tensor, apply
 
 # From which size on a compiled program pays, including that it must be compiled once: see benchmarks/operations.py.
 _PRODUCTS = 1 << 20  # of a convolution: a millisecond of NumPy
@@ -26,6 +27,43 @@ def _products(x: Any, w: Any, **params: Any) -> bool:
 
 def _by_weight(x: Any, g: Any, *, shape: tuple[int, ...], **params: Any) -> bool:
     return x.ndim == g.ndim and x.size * prod(shape) * g.shape[1] >= _PRODUCTS
+
+
+_MULTIPLIED = 1 << 21  # of a matrix product; below, NumPy's `dot` starts faster
+
+
+def _multiply(a: Tensor, b: Tensor, *, ta: bool, tb: bool) -> Any:
+    return apply(matmul, swap_last(a) if ta else a, swap_last(b) if tb else b)
+
+
+def _always(*_: Any, **_params: Any) -> bool:
+    return True
+
+
+# operands that lie transposed are read as they lie; the batch is the rows of the first, or, in a gradient of weights,
+# what the product sums over
+_rows_first = Native("matmul", matmul.ref, _multiply, _always, batched=1)
+_rows_both = Native("matmul_rows", matmul.ref, _multiply, _always, batched=2)
+_no_rows = Native("matmul_plain", matmul.ref, _multiply, _always, batched=0)
+
+
+def _run_matmul(a: Any, b: Any) -> Any:
+    if (
+        a.ndim == 2 == b.ndim
+        and a.size * b.shape[1] >= _MULTIPLIED
+        and a.dtype == b.dtype
+        and a.dtype.kind == "f"
+        and a.dtype.itemsize >= 4
+        and a.shape[1] == b.shape[0]
+    ):
+        ta = a.flags.f_contiguous and not a.flags.c_contiguous
+        tb = b.flags.f_contiguous and not b.flags.c_contiguous
+        native = _rows_first if not ta else _no_rows if tb else _rows_both
+        return native(a.T if ta else a, b.T if tb else b, ta=ta, tb=tb)
+    return matmul.ref(a, b)
+
+
+matmul.run = _run_matmul
 
 
 def _install(prim: Primitive, pays: Any, batched: int = 1) -> None:
