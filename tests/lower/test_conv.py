@@ -107,3 +107,25 @@ def test_a_network_and_its_gradients_without_a_permute_between_layers():
     # the image, flattening forth and back, two filters forth, one of them for its derivative by data, two back
     moved = [n for n in native.graph.nodes if n.op == "permute" and n.aval.ndim == 4]
     assert len(moved) <= 7, native.describe()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_bias_residual_and_relu_run_in_the_convolution(dtype):
+    rng = np.random.default_rng(2)
+    of = aval_of(tf.zeros(1, dtype=getattr(tf, dtype)).numpy()).dtype.np
+    x, w, b, r = (
+        rng.normal(size=s).astype(np.float32).astype(of) for s in ((2, 6, 6, 4), (3, 3, 4, 8), (8,), (2, 6, 6, 8))
+    )
+    params = {"stride": (1, 1), "padding": ((1, 1),) * 2, "dilation": (1, 1), "groups": 1}
+
+    def f(x, w, b, r):
+        y = call("conv_last", x, w, **params)
+        return tf.relu(y + b) + r
+
+    compiled = tf.compile(f, backend=interpreted)
+    compiled(*[tf.from_numpy(a) for a in (x, w, b, r)])
+    native = compile_graph(compiled.graph)
+    (want,), (got,) = interpret(compiled.graph, [x, w, b, r]), native([x, w, b, r])
+    tolerance = 0.1 if dtype == "bfloat16" else 1e-4
+    np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), rtol=tolerance, atol=tolerance)
+    assert len(native.steps) == 1, native.describe()

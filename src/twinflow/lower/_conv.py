@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from twinflow.compiler.contraction import SLOT, ConvSpec, emit_conv
+from twinflow.compiler.contraction import SLOT, ConvSpec, FusedEpilogue, emit_conv
 from twinflow.core import Dim
 from twinflow.graph import Node
-from twinflow.lower._launch import WORKSPACE, Argument, Launch, Modules
+from twinflow.lower._launch import WORKSPACE, Argument, Launch, Modules, fused_key
 
 _KINDS: dict[str, Literal["forward", "data", "weight"]] = {
     "conv_last": "forward",
@@ -16,23 +16,26 @@ _KINDS: dict[str, Literal["forward", "data", "weight"]] = {
     "conv_weight_last": "weight",
 }
 CONVOLUTIONS = frozenset(_KINDS)
+SLIDING = ("conv_last", "conv_input_last")  # each sum is finished at once, so that an epilogue may follow
 
 
 @dataclass(frozen=True)
 class ConvSource:
-    """A convolution or a derivative of one."""
+    """A convolution or a derivative of one, with what is done to its sums while they are in registers."""
 
     spec: ConvSpec
+    fused: FusedEpilogue | None = None
     chunked = False
 
     @property
     def key(self) -> str:
-        """Its specification."""
-        return repr(self.spec)
+        """Its specification, and its epilogue as a loop kernel."""
+        return fused_key(self.spec, self.fused)
 
     def write(self, modules: Modules, symbol: str) -> None:
         """Emit it into the module of contractions, and note the memory it works in."""
-        made = emit_conv(modules.products, modules.machine, self.spec, name=symbol)
+        fused = None if self.fused is None else replace(self.fused, module=modules.loops)
+        made = emit_conv(modules.products, modules.machine, self.spec, name=symbol, epilogue=fused)
         modules.workspace[symbol] = (made.shared_nbytes, made.worker_nbytes)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from twinflow.core import Dim, matching_axes
 from twinflow.graph import Graph, Node
-from twinflow.lower._conv import CONVOLUTIONS
+from twinflow.lower._conv import CONVOLUTIONS, SLIDING
 from twinflow.lower._index import split_needed
 from twinflow.lower._recompute import find_recomputed
 from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_heavy, is_inlinable, reduced_axes
@@ -387,7 +387,9 @@ class Fuser:
     def _merge_products(self) -> None:
         """An elementwise group that reads a product element by element becomes its epilogue."""
         for node in self.nodes:
-            if node.op != "matmul" or node not in self.opaque or node.aval.dtype.name not in PRODUCT_DTYPES:
+            if node.op not in ("matmul", *SLIDING) or node not in self.opaque:
+                continue
+            if node.aval.dtype.name not in PRODUCT_DTYPES:
                 continue
             own, dims = self.group[node], wide(node.aval.shape)
             for user in self._unit_users(node):

@@ -11,6 +11,7 @@ from twinflow.compiler.contraction import OPERANDS, SLOT, FusedEpilogue, MatmulS
 from twinflow.compiler.loops import Axis, Buffer, Kernel, Module, Store
 from twinflow.core import Dim, matching_axes
 from twinflow.graph import Node
+from twinflow.lower._conv import ConvSource
 from twinflow.lower._fuse import PRODUCT_DTYPES, Group
 from twinflow.lower._index import ZERO, along, as_index, linear, row_major, symbol
 from twinflow.lower._launch import WORKSPACE, Argument, Launch, ProductSource, Scratch
@@ -231,13 +232,7 @@ def matmul_call(node: Node, stored: set[Node]) -> MatmulCall | None:
 
 
 def product_launch(call: MatmulCall) -> Launch:
-    """The launch of a matrix product."""
-    arguments, spec = _product_arguments(call)
-    return Launch(ProductSource(spec), arguments, WORKSPACE)
-
-
-def _product_arguments(call: MatmulCall) -> tuple[list[Argument], MatmulSpec]:
-    """What a product's kernel is given. Extents that are named dimensions stay open: their values are arguments."""
+    """The launch of a matrix product. Extents that are named dimensions stay open: their values are arguments."""
     size = call.node.aval.dtype.itemsize
     spec = call.spec
     opened: dict[str, Any] = {k: None for k in ("m", "n", "k") if isinstance(getattr(spec, k), Dim)}
@@ -252,17 +247,23 @@ def _product_arguments(call: MatmulCall) -> tuple[list[Argument], MatmulSpec]:
         Argument(SLOT["c"], call.node),
         *extents,
     ]
-    return arguments, spec
+    return Launch(ProductSource(spec), arguments, WORKSPACE)
 
 
-def fused_launch(call: MatmulCall, loop: LoopCall, module: Module, kept: bool, states: set[Node]) -> Launch | None:
-    """The launch of a product with an elementwise kernel over its result as epilogue; None if that cannot be.
+def fused_launch(
+    plain: Launch, node: Node, loop: LoopCall, module: Module, kept: bool, states: set[Node]
+) -> Launch | None:
+    """The launch of a product or convolution with an elementwise kernel over its result as epilogue; None if that cannot
+    be.
 
     Args:
+        plain: the launch without; `node` is its result.
         kept: whether the product itself is stored.
         states: nodes that overwrite a state. C holds partial sums on the way, so no state may be C.
     """
-    node = call.node
+    source = plain.source
+    if not isinstance(source, ProductSource | ConvSource):
+        return None
     kernel, where = loop.kernel, dict(zip(loop.kernel.buffers, loop.arguments))
     sums = next(b for b, n in where.items() if n is node)
     if not kept:
@@ -280,17 +281,22 @@ def fused_launch(call: MatmulCall, loop: LoopCall, module: Module, kept: bool, s
     axes = iter(kernel.axes)
     of = [next(axes) if n != 1 else None for n in node.aval.shape]
     batch, rest = [a for a in of[:-2] if a is not None], [a for a in of[-2:-1] if a is not None]
-    split = len(call.spec.batch)
+    split = len(source.spec.batch) if isinstance(source, ProductSource) else 0
     rows, cols = (*batch[split:], *rest), tuple(a for a in of[-1:] if a is not None)
     fused = FusedEpilogue(kernel, sums, rows, cols, tuple(batch[:split]), module, kept)
     if not fused.fits():
         return None
     c = node if kept else where[kernel.stores[0].buffer]
-    plain, spec = _product_arguments(call)
-    spec = replace(spec, out_dtype=c.aval.dtype.name)
-    arguments = [Argument(a.slot, c) if a.slot == SLOT["c"] else a for a in plain]
+    if isinstance(source, ProductSource):
+        spec = replace(source.spec, out_dtype=c.aval.dtype.name)
+        source = ProductSource(spec, fused)
+    elif c.aval.dtype is node.aval.dtype:
+        source = ConvSource(source.spec, fused)
+    else:
+        return None
+    arguments = [Argument(a.slot, c) if a.slot == SLOT["c"] else a for a in plain.arguments]
     arguments += [Argument(OPERANDS + k, where[b]) for k, b in enumerate(fused.operands)]
-    return Launch(ProductSource(spec, fused), arguments, WORKSPACE)
+    return Launch(source, arguments, WORKSPACE)
 
 
 def _batch_steps(x: Strided, batch: tuple[int, ...]) -> tuple[int, ...]:

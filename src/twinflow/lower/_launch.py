@@ -62,6 +62,14 @@ class LoopSource:
         emit(modules.loops, Kernel(symbol, k.axes, k.stores, k.serial))
 
 
+def fused_key(spec: object, fused: FusedEpilogue | None) -> str:
+    """The structure of a contraction with its epilogue."""
+    if fused is None:
+        return repr(spec)
+    axes = [[a.name for a in group] for group in (fused.rows, fused.cols, fused.batch)]
+    return f"{spec!r}\n{fused.kernel}\n{fused.sums.name} {fused.keep_sums} {axes}"
+
+
 @dataclass(frozen=True)
 class ProductSource:
     """A matrix product, with what is done to its sums while they are in registers."""
@@ -73,11 +81,7 @@ class ProductSource:
     @property
     def key(self) -> str:
         """Its specification, and its epilogue as a loop kernel."""
-        f = self.fused
-        if f is None:
-            return repr(self.spec)
-        axes = [[a.name for a in group] for group in (f.rows, f.cols, f.batch)]
-        return f"{self.spec!r}\n{f.kernel}\n{f.sums.name} {f.keep_sums} {axes}"
+        return fused_key(self.spec, self.fused)
 
     def write(self, modules: Modules, symbol: str) -> None:
         """Emit it into the module of contractions, and note the memory it works in."""

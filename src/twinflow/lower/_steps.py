@@ -114,14 +114,12 @@ def _product_steps(graph: Graph, group: Group, plan: Plan) -> list[Step]:
     plan.stored.add(node)  # for the group it is memory
     members = sorted((m for m in group.members if m is not node), key=lambda n: n.id)
     loop = loop_call(replace(group, members=members), plan.stored, "k")
-    product = matmul_call(node, plan.stored)
-    if product is None:
-        raise TypeError(f"lower: {node!r} was planned as a product of strided operands")
-    launch = fused_launch(product, loop, Module(Target()), kept, set(graph.writes.values()))
-    operands = (product.a.base, product.b.base)
+    name = "matmul" if node.op == "matmul" else "conv"
+    operands, plain = _contraction(node, plan)
+    launch = fused_launch(plain, node, loop, Module(Target()), kept, set(graph.writes.values()))
     if launch is None:
         return [
-            Step([*operands], [node], [product_launch(product)], [node], "matmul"),
+            Step([*operands], [node], [plain], [node], name),
             _loop_step(loop, members, graph.sizes),
         ]
     c = next(a.of for a in launch.arguments if a.slot == SLOT["c"])
@@ -129,7 +127,18 @@ def _product_steps(graph: Graph, group: Group, plan: Plan) -> list[Step]:
     if not kept:
         plan.stored.discard(node)
     reads = [a for a in loop.arguments if a not in made and a is not node]
-    return [Step([*operands, *reads], made, [launch], [node, *members], "matmul", epilogue=loop, operands=operands)]
+    return [Step([*operands, *reads], made, [launch], [node, *members], name, epilogue=loop, operands=operands)]
+
+
+def _contraction(node: Node, plan: Plan) -> tuple[tuple[Node, Node], Launch]:
+    """What a product or convolution multiplies, and its launch."""
+    if node.op in CONVOLUTIONS:
+        a, b = (below_reshapes(x) for x in node.inputs)
+        return (a, b), conv_launch(node, a, b)
+    product = matmul_call(node, plan.stored)
+    if product is None:
+        raise TypeError(f"lower: {node!r} was planned as a product of strided operands")
+    return (product.a.base, product.b.base), product_launch(product)
 
 
 def _loop_step(call: LoopCall, nodes: list[Node], sizes: dict[str, int]) -> Step:
