@@ -188,14 +188,31 @@ def test_bias_and_activation_run_in_the_epilogue_of_a_product(shape):
     assert len(epilogues(native)) == 1
 
 
-def test_an_epilogue_takes_residuals_masks_and_several_results():
-    def f(x, w, r, mask):
-        y = x @ w
-        return tf.where(mask, tf.relu(y), 0.0) + r, y, y > 0.5
-
+def test_an_epilogue_takes_residuals_and_masks():
     mask = np.random.default_rng(3).random((40, 33)) > 0.5
-    native = check(f, normal(40, 20), normal(20, 33, seed=1), normal(40, 33, seed=2), mask, kernels=1, rtol=1e-4)
+    x, w, r = normal(40, 20), normal(20, 33, seed=1), normal(40, 33, seed=2)
+    native = check(lambda x, w, r, mask: tf.where(mask, tf.relu(x @ w), 0.0) + r, x, w, r, mask, kernels=1, rtol=1e-4)
     assert len(epilogues(native)) == 1
+
+
+def test_an_epilogue_has_several_results():
+    def f(x, w):
+        y = x @ w
+        return tf.relu(y), y, y > 0.5
+
+    native = check(f, normal(40, 20), normal(20, 33, seed=1), kernels=1, rtol=1e-4)
+    assert len(epilogues(native)) == 1
+
+
+def test_many_arrays_are_left_to_a_loop_along_whole_rows():
+    def f(x, w, m, v):
+        g = x @ w
+        m, v = m * 0.9 + g * 0.1, v * 0.9 + g * g * 0.1
+        return g, m, v, m / (v.sqrt() + 1e-8)
+
+    moments = normal(40, 33, seed=2), abs(normal(40, 33, seed=3))
+    native = check(f, normal(40, 20), normal(20, 33, seed=1), *moments, kernels=2, rtol=1e-4)
+    assert not epilogues(native)
 
 
 def test_epilogues_of_batched_and_flattened_products():

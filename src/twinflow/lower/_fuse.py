@@ -22,7 +22,9 @@ from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_heavy, is_inlinabl
 FREE = STRUCTURAL - {"random_bits", "take", "gather", "slice_update"}
 _ONE_ROW = 1 << 14
 _MOST_LATE = 1 << 12  # elements of a state that are copied at a step's end without regret
-_LONG_EPILOGUE = 48  # nodes; more are a kernel of their own
+_EPILOGUE_STREAMS = (
+    3  # arrays of the result's size that an epilogue may read and write: a tile is only some columns wide
+)
 _MAX_STORES = 8  # more streams than this at once cost the prefetcher more than fusing saves
 
 
@@ -396,12 +398,23 @@ class Fuser:
                 g = self.group.get(user)
                 if g is None or user in self.opaque or g.inner is not None or g.dims != dims or g.product or g.joined:
                     continue
-                if len(g.members) > _LONG_EPILOGUE or any(map(is_heavy, g.members)) or self._circle(own, g):
-                    continue  # costly functions gain nothing from registers, and streams run along whole rows by themselves
+                if any(map(is_heavy, g.members)) or self._streams(g, node) > _EPILOGUE_STREAMS or self._circle(own, g):
+                    continue  # costly functions gain nothing from registers; many streams are faster along whole rows
                 if dict(self._edges(user)).get(node) == "same":
                     self._merge(g, own, (dims, None))
                     g.product = node
                     break
+
+    def _streams(self, g: Group, product: Node) -> int:
+        """How many arrays of the group's size its kernel reads and writes, without the product."""
+        size = prod(g.dims)
+        inside = set(g.members)
+        loads = {x for m in g.members for x in self._loads(m) if x.aval.size == size and x is not product}
+        loads |= {u for m in g.members for u in self._units_below(m) if u not in inside and u.aval.size == size} - {
+            product
+        }
+        stores = [m for m in g.members if m in self.must or any(u not in inside for u in self._unit_users(m))]
+        return len(loads) + len(stores)
 
     def _merge_siblings(self) -> None:
         """Groups over one space that read the same values run together: they are read once."""
