@@ -56,17 +56,30 @@ def rnn_step(activation: Callable[[Tensor], Tensor]) -> Step:
     return step
 
 
-def lstm_step(x: Tensor, state: State, w: Weights) -> State:
-    """i, f, g, o = gates; c' = σ(f)·c + σ(i)·tanh(g); h' = σ(o)·tanh(c'), and W_hr h' with a projection."""
-    h, c = state
-    i, f, g, o = _gates(x + matmul(h, w.hh.mT), 4)
-    c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    h = sigmoid(o) * tanh(c)
-    return (h if w.hr is None else matmul(h, w.hr.mT)), c
+def lstm_step_with(activation: Callable[[Tensor], Tensor], gate: Callable[[Tensor], Tensor]) -> Step:
+    """i, f, g, o = gates; c' = gate(f)·c + gate(i)·activation(g); h' = gate(o)·activation(c'), and W_hr h' with a
+    projection. PyTorch's LSTM has tanh and the logistic function; Keras lets both be chosen."""
+
+    def step(x: Tensor, state: State, w: Weights) -> State:
+        h, c = state
+        i, f, g, o = _gates(x + matmul(h, w.hh.mT), 4)
+        c = gate(f) * c + gate(i) * activation(g)
+        h = gate(o) * activation(c)
+        return (h if w.hr is None else matmul(h, w.hr.mT)), c
+
+    return step
 
 
-def gru_step(reset_after: bool, update_gate: str) -> Step:
-    """r, z, n = gates; see `GRU` for the two choices."""
+lstm_step = lstm_step_with(tanh, sigmoid)
+
+
+def gru_step(
+    reset_after: bool,
+    update_gate: str,
+    activation: Callable[[Tensor], Tensor] = tanh,
+    gate: Callable[[Tensor], Tensor] = sigmoid,
+) -> Step:
+    """r, z, n = gates; see `GRU` for the first two choices."""
 
     def step(x: Tensor, state: State, w: Weights) -> State:
         (h,) = state
@@ -74,11 +87,11 @@ def gru_step(reset_after: bool, update_gate: str) -> Step:
         if reset_after:
             xr, xz, xn = _gates(x, 3)
             hr, hz, hn = _gates(matmul(h, w.hh.mT), 3)
-            r, z = sigmoid(xr + hr), sigmoid(xz + hz)
-            n = tanh(xn + r * (hn if w.b_n is None else hn + w.b_n))
+            r, z = gate(xr + hr), gate(xz + hz)
+            n = activation(xn + r * (hn if w.b_n is None else hn + w.b_n))
         else:
-            r, z = _gates(sigmoid(x[..., : 2 * size] + matmul(h, w.hh[: 2 * size].mT)), 2)
-            n = tanh(x[..., 2 * size :] + matmul(r * h, w.hh[2 * size :].mT))
+            r, z = _gates(gate(x[..., : 2 * size] + matmul(h, w.hh[: 2 * size].mT)), 2)
+            n = activation(x[..., 2 * size :] + matmul(r * h, w.hh[2 * size :].mT))
         # a + z·(b - a): one product fewer than (1 - z)·a + z·b
         return (n + z * (h - n),) if update_gate == "keep" else (h + z * (n - h),)
 

@@ -1,0 +1,168 @@
+"""What `fit`, `evaluate` and `predict` accept as data: arrays, or anything that gives batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from twinflow.core import tree_leaves, tree_map
+from twinflow.core.errors import ArgumentError, DataError, ShapeError
+from twinflow.keras._variable import to_tensor
+from twinflow.tensor import Tensor
+
+Batch = tuple[Any, Any, Any]  # inputs, targets, weights
+
+
+def as_tensors(tree: Any) -> Any:
+    """Arrays, lists of numbers and tensors as tensors; containers of arrays keep their structure."""
+    if tree is None:
+        return None
+    if isinstance(tree, dict):
+        return {k: as_tensors(v) for k, v in tree.items()}
+    if isinstance(tree, (list, tuple)) and tree and all(isinstance(v, (np.ndarray, Tensor)) for v in tree):
+        return [as_tensors(v) for v in tree]
+    t = to_tensor(tree)
+    t = t.float() if t.dtype.name == "float64" else t
+    return t.detach()
+
+
+def triple(values: Any) -> Batch:
+    """One to three values as (x, y, sample_weight), None for those that are missing."""
+    x, y, w = [*values, None, None][:3]
+    return x, y, w
+
+
+def unpack(batch: Any) -> Batch:
+    """(x, y, sample_weight) of what a data set gives."""
+    if isinstance(batch, tuple):
+        if len(batch) > 3:
+            raise DataError(f"fit: a data set gives x, (x, y) or (x, y, sample_weight), not {len(batch)} values")
+        return triple(batch)
+    return batch, None, None
+
+
+class Arrays:
+    """Tensors with one row for each example."""
+
+    def __init__(self, what: str, x: Any, y: Any, sample_weight: Any, batch_size: int | None) -> None:
+        self.batch_size = 32 if batch_size is None else int(batch_size)
+        if self.batch_size < 1:
+            raise ArgumentError(f"{what}: batch_size must be at least 1, but {batch_size} was given")
+        self.data: Batch = (as_tensors(x), as_tensors(y), as_tensors(sample_weight))
+        leaves = [t for t in tree_leaves(self.data) if isinstance(t, Tensor)]
+        if any(t.ndim == 0 for t in leaves):
+            raise ShapeError(f"{what}: data needs an axis of examples in front, but a number was given")
+        counts = {int(t.shape[0]) for t in leaves}
+        if len(counts) > 1:
+            shapes = ", ".join(str(tuple(t.shape)) for t in leaves)
+            raise ShapeError(
+                f"{what}: x, y and sample_weight need equally many examples, but their shapes are {shapes}"
+            )
+        self.n = counts.pop() if counts else 0
+        if self.n == 0:
+            raise DataError(f"{what}: there are no examples")
+
+    def steps(self) -> int:
+        """How many batches an epoch has."""
+        return -(-self.n // self.batch_size)
+
+    def rows(self, order: Any) -> Batch:
+        """The examples of these numbers."""
+        return tree_map(lambda t: t[order] if isinstance(t, Tensor) else t, self.data)
+
+    def split(self, fraction: float) -> tuple[Arrays, Arrays]:
+        """(all but the last part, the last part), before any shuffling."""
+        if not 0 < fraction < 1:
+            raise ArgumentError(f"fit: validation_split is a fraction in (0, 1), not {fraction!r}")
+        at = int(self.n * (1 - fraction))
+        if at == 0 or at == self.n:
+            raise DataError(f"fit: validation_split={fraction} of {self.n} examples leaves one part empty")
+        return self._part(slice(0, at)), self._part(slice(at, None))
+
+    def _part(self, rows: slice) -> Arrays:
+        x, y, w = self.rows(rows)
+        return Arrays("fit", x, y, w, self.batch_size)
+
+    def batches(self) -> Iterator[Batch]:
+        """The batches in order."""
+        for k in range(self.steps()):
+            yield self.rows(slice(k * self.batch_size, (k + 1) * self.batch_size))
+
+
+class Batches:
+    """Anything that gives batches: a data set, a loader, a generator."""
+
+    def __init__(self, source: Any, n_steps: int | None) -> None:
+        self.source = source
+        self.n_steps = n_steps
+        if n_steps is None and hasattr(source, "__len__"):
+            self.n_steps = len(source)
+        self._running: Iterator[Any] | None = None
+        self._is_once = iter_is_once(source)
+
+    def epoch(self, what: str) -> Iterator[Batch]:
+        """The batches of one epoch. Raises: DataError if a source ends before `steps_per_epoch`."""
+        if hasattr(self.source, "__getitem__") and not hasattr(self.source, "__iter__"):
+            source: Iterator[Any] = (self.source[i] for i in range(len(self.source)))
+        elif self._is_once or self.n_steps is not None:
+            if self._running is None:
+                self._running = iter(self.source)
+            source = self._running
+        else:
+            source = iter(self.source)
+        count = 0
+        while self.n_steps is None or count < self.n_steps:
+            batch = next(source, None)
+            if batch is None:
+                if self.n_steps is not None and not self._is_once and count == 0 and self._running is not None:
+                    source = self._running = iter(self.source)  # the next epoch of a data set that ended exactly
+                    batch = next(source, None)
+                if batch is None:
+                    break
+            count += 1
+            x, y, w = unpack(batch)
+            yield as_tensors(x), as_tensors(y), as_tensors(w)
+        if count == 0 or (self.n_steps is not None and count < self.n_steps):
+            wanted = f"{self.n_steps} batches" if self.n_steps is not None else "at least one batch"
+            raise DataError(
+                f"{what}: the data ended after {count} batches, but {wanted} are needed for each epoch; give fewer steps, or data that "
+                "repeats (.repeat() of a data set)"
+            )
+
+
+def iter_is_once(source: Any) -> bool:
+    """Whether going along it uses it up, as with a generator."""
+    return hasattr(source, "__next__")
+
+
+def is_batches(x: Any) -> bool:
+    """Whether it gives batches rather than being arrays."""
+    if isinstance(x, (np.ndarray, Tensor, list, tuple, dict)) or x is None:
+        return False
+    return hasattr(x, "__next__") or hasattr(x, "__iter__") or hasattr(x, "__getitem__")
+
+
+def adapt(what: str, x: Any, y: Any, sample_weight: Any, batch_size: int | None, steps: int | None) -> Arrays | Batches:
+    """The data in one of the two forms."""
+    if is_batches(x):
+        if y is not None:
+            raise ArgumentError(f"{what}: with a data set or generator, y comes from it; do not give y")
+        return Batches(x, steps)
+    if x is None:
+        raise ArgumentError(f"{what}: there is no x")
+    return Arrays(what, x, y, sample_weight, batch_size)
+
+
+def class_weights(y: Any, weights: dict[int, float]) -> Tensor:
+    """The weight of each example's class."""
+    labels = np.asarray(y)
+    labels = labels.argmax(-1) if labels.ndim > 1 and labels.shape[-1] > 1 else labels.reshape(len(labels), -1)[:, 0]
+    missing = set(np.unique(labels).tolist()) - {int(k) for k in weights}
+    if missing:
+        raise ArgumentError(f"fit: class_weight has no weight for class {sorted(missing)[0]:g}")
+    table = np.zeros(int(max(weights)) + 1, np.float32)
+    for k, w in weights.items():
+        table[int(k)] = w
+    return to_tensor(table[labels.astype(np.int64)])

@@ -1,0 +1,384 @@
+"""Layer: a part of a Keras model. It makes its weights when it first sees an input's shape."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from twinflow.core import tree_leaves, tree_map
+from twinflow.core.errors import ArgumentError, ShapeError
+from twinflow.keras import initializers, regularizers
+from twinflow.keras._registry import Registry, serialize, snake_case, unique_name
+from twinflow.keras._symbolic import OPERATOR_LAYER, CallNode, KerasTensor, infer, operator_function, symbolic_leaves
+from twinflow.keras._variable import Variable, to_tensor
+from twinflow.nn import Module, Parameter
+from twinflow.tensor import Tensor, enable_grad, paused_tracing
+
+LAYERS = Registry("layer")
+
+
+class _Calls(threading.local):
+    """What calls of layers hand down: whether the model is being trained, and where penalties are collected."""
+
+    training = False
+    losses: list[Tensor] | None = None
+
+
+CALLS = _Calls()
+
+
+def shape_of(tree: Any) -> Any:
+    """The shapes of all tensors in a container; a single tensor gives its own."""
+    if isinstance(tree, (Tensor, KerasTensor)):
+        return tuple(None if s is None else int(s) for s in tree.shape)
+    if isinstance(tree, (list, tuple)):
+        return [shape_of(t) for t in tree]
+    if isinstance(tree, dict):
+        return {k: shape_of(t) for k, t in tree.items()}
+    return None
+
+
+def _as_input(x: Any) -> Any:
+    """Arrays become tensors, and double precision becomes float32, as Keras casts inputs."""
+    if isinstance(x, (np.ndarray, np.generic)):
+        return to_tensor(x)
+    if isinstance(x, Tensor) and x.dtype.name == "float64":
+        return x.float()
+    return x
+
+
+class Layer(Module):
+    """Base of all layers. A subclass makes its weights in `build(input_shape)` and computes in `call(inputs)`.
+
+    Args:
+        name: how it is called; made from the class's name if not given.
+        trainable: whether its weights are trained.
+        input_shape, input_dim, batch_input_shape: the input's shape (the first two without the batch axis), for the first
+            layer of a Sequential model.
+
+    >>> from twinflow import keras
+    >>> class Scale(keras.layers.Layer):
+    ...     def build(self, input_shape):
+    ...         self.w = self.add_weight(shape=(input_shape[-1],), initializer="ones")
+    ...     def call(self, inputs):
+    ...         return inputs * self.w
+    >>> Scale()(keras.ops.ones((2, 3))).shape
+    twinflow.Size([2, 3])
+    """
+
+    _rank: int | None = None  # how many axes the input has, with the batch axis, where only one number is right
+    _axes = ""  # what they are, for the error
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        input_shape: Any = None,
+        input_dim: int | None = None,
+        batch_input_shape: Any = None,
+        **unknown: Any,
+    ) -> None:
+        super().__init__()
+        kind = type(self).__name__
+        if unknown:
+            raise ArgumentError(f"{kind}: there is no argument {', '.join(map(repr, unknown))}")
+        if dtype not in (None, "float32") and getattr(dtype, "name", None) != "float32":
+            raise ArgumentError(f"{kind}: layers compute in float32; dtype={dtype!r} is not supported")
+        self.name = name or unique_name(snake_case(kind))
+        self.trainable = trainable
+        self.built = False
+        self.training = False
+        if input_dim is not None:
+            input_shape = (input_dim,)
+        if input_shape is not None:
+            batch_input_shape = (None, *((input_shape,) if isinstance(input_shape, int) else input_shape))
+        self._batch_input_shape = batch_input_shape
+        self._regularized: list[tuple[Any, Variable]] = []
+        self._output_shape: Any = None
+
+    # -- what a subclass defines ---------------------------------------------------------------------------------
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for inputs of this shape (with the batch axis)."""
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the layer computes."""
+        raise ArgumentError(f"{type(self).__name__} has no call method: define call(self, inputs)")
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make the layer again."""
+        config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        if self._batch_input_shape is not None:
+            config["batch_input_shape"] = list(self._batch_input_shape)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Any:
+        """The inverse of `get_config`."""
+        return cls(**config)
+
+    def _config(self, *names: str) -> dict[str, Any]:
+        """Layer.get_config and the attributes of these names."""
+        return {**Layer.get_config(self), **{n: serialize(getattr(self, n)) for n in names}}
+
+    # -- weights -------------------------------------------------------------------------------------------------
+
+    def add_weight(
+        self,
+        shape: Any = (),
+        initializer: Any = "glorot_uniform",
+        dtype: Any = "float32",
+        trainable: bool = True,
+        regularizer: Any = None,
+        name: str | None = None,
+        **unknown: Any,
+    ) -> Variable:
+        """A new variable of the layer, with a penalty on it if there is a regularizer."""
+        if isinstance(shape, str):
+            raise ArgumentError(
+                f"{type(self).__name__}.add_weight: the first argument is the shape, but {shape!r} was given; write "
+                f"add_weight(shape=..., name={shape!r})"
+            )
+        if unknown:
+            raise ArgumentError(
+                f"{type(self).__name__}.add_weight: there is no argument {', '.join(map(repr, unknown))}"
+            )
+        with paused_tracing():
+            size = (shape,) if isinstance(shape, int) else tuple(shape)
+            if any(s is None for s in size):
+                raise ShapeError(
+                    f"{type(self).__name__} {self.name!r}: a weight of shape {size} depends on a size that is not known; give it in Input"
+                )
+            v = Variable(
+                initializers.get(initializer)(size, dtype), trainable=trainable, name=name or unique_name("variable")
+            )
+        v.path = f"{self.name}/{v.name}"
+        self._own.append(v)
+        if regularizer is not None:
+            self._regularized.append((regularizers.get(regularizer), v))
+        return v
+
+    @property
+    def _own(self) -> list[Variable]:
+        found: list[Variable] = self.__dict__.setdefault("_own_weights", [])
+        return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "_own_weights" and "_parameters" in self.__dict__ and not name.startswith("_own"):
+            order: dict[str, None] = self.__dict__.setdefault("_attribute_order", {})
+            order.setdefault(name)
+        if isinstance(value, (Parameter, Module)) and "_parameters" not in self.__dict__:
+            raise ArgumentError(
+                f"{type(self).__name__}.{name} was assigned before the base class was started; call super().__init__() first"
+            )
+        super().__setattr__(name, value)
+
+    def _parts(self) -> Iterator[Any]:
+        """The variables and layers of this layer, in the order in which they were assigned."""
+        yield from self._own
+        seen = {id(v) for v in self._own}
+        for name in list(self.__dict__.get("_attribute_order", ())):
+            if name.startswith("_regularized"):
+                continue
+            value = getattr(self, name, None)
+            for part in tree_leaves(value) if isinstance(value, (list, tuple, dict)) else [value]:
+                if isinstance(part, (Parameter, Module)) and id(part) not in seen:
+                    seen.add(id(part))
+                    yield part
+
+    def _flatten_layers(self) -> Iterator[Any]:
+        yield self
+        for part in self._parts():
+            if isinstance(part, Layer):
+                yield from part._flatten_layers()
+
+    def _variables(self, frozen: bool = False) -> Iterator[tuple[Any, bool]]:
+        """(variable, whether it is trained), each once where it first stands."""
+        frozen = frozen or not self.trainable
+        for part in self._parts():
+            if isinstance(part, Layer):
+                yield from part._variables(frozen)
+            elif isinstance(part, Module):
+                yield from ((p, p.requires_grad and not frozen) for p in part.parameters())
+            else:
+                yield part, bool(part.requires_grad) and not frozen
+
+    def _unique(self) -> list[tuple[Any, bool]]:
+        return list({id(v): (v, t) for v, t in self._variables()}.values())
+
+    @property
+    def weights(self) -> list[Any]:
+        """All variables."""
+        return [v for v, _ in self._unique()]
+
+    variables = weights
+
+    @property
+    def trainable_variables(self) -> list[Any]:
+        """The variables that an optimizer changes."""
+        return [v for v, trained in self._unique() if trained]
+
+    trainable_weights = trainable_variables
+
+    @property
+    def non_trainable_variables(self) -> list[Any]:
+        """The variables that no optimizer changes: frozen ones and statistics."""
+        return [v for v, trained in self._unique() if not trained]
+
+    non_trainable_weights = non_trainable_variables
+
+    def count_params(self) -> int:
+        """How many numbers the weights have."""
+        if not self.built:
+            raise ArgumentError(
+                f"{type(self).__name__} {self.name!r} has no weights yet; call it, or build(input_shape)"
+            )
+        return sum(int(v.numel()) for v in self.weights)
+
+    def get_weights(self) -> list[np.ndarray[Any, Any]]:
+        """Copies of all weights as arrays."""
+        return [np.array(v.detach()._data) for v in self.weights]
+
+    def set_weights(self, weights: Any) -> None:
+        """Take over arrays in the order of `get_weights`. Raises: ShapeError if their number or shapes differ."""
+        own, given = self.weights, [np.asarray(w) for w in weights]
+        if len(own) != len(given):
+            hint = "" if self.built else "; the layer is not built yet: call it, or build(input_shape), first"
+            raise ShapeError(
+                f"set_weights: {type(self).__name__} {self.name!r} has {len(own)} weights, but {len(given)} were given{hint}"
+            )
+        for v, w in zip(own, given):
+            if tuple(v.shape) != w.shape:
+                raise ShapeError(
+                    f"set_weights: {getattr(v, 'path', 'a weight')} has shape {tuple(v.shape)}, but {w.shape} was given"
+                )
+        for v, w in zip(own, given):
+            v.detach().copy_(to_tensor(w, v.dtype))
+
+    @property
+    def losses(self) -> list[Tensor]:
+        """The penalties of all regularizers, computed now."""
+        return [r(v) for layer in dict.fromkeys(self._flatten_layers()) for r, v in layer._regularized]
+
+    def add_loss(self, loss: Any) -> None:
+        """Add to the loss of the model in whose training step this call stands."""
+        if CALLS.losses is not None:
+            CALLS.losses.extend(tree_leaves(loss))
+
+    # -- calling -------------------------------------------------------------------------------------------------
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run `call`, building the layer first if need be; on symbolic tensors, extend the model's graph."""
+        if "_parameters" not in self.__dict__:
+            raise ArgumentError(f"{type(self).__name__}: call super().__init__() in __init__ before anything else")
+        if symbolic_leaves((args, kwargs)):
+            return self._symbolic_call(args, kwargs)
+        return super().__call__(*args, **kwargs)
+
+    def _symbolic_call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        node = CallNode(self, args, kwargs)
+        self._ensure_built(args)
+        result = infer(super().__call__, args, kwargs)
+        node.outputs = result
+        for t in symbolic_leaves(result):
+            t.node = node
+        self._output_shape = shape_of(result)
+        return result
+
+    def _ensure_built(self, args: tuple[Any, ...]) -> None:
+        if self.built:
+            return
+        if not args:
+            raise ArgumentError(f"{type(self).__name__} {self.name!r}: call it with its inputs as the first argument")
+        shape = shape_of(args[0])
+        self._check_rank(shape)
+        with paused_tracing(), enable_grad():
+            self.build(shape)
+        self.built = True
+
+    def _check_rank(self, shape: Any) -> None:
+        if self._rank is None:
+            return
+        if not isinstance(shape, tuple):
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}: one tensor with {self._rank} axes ({self._axes}) is needed, not {shape}"
+            )
+        if len(shape) != self._rank:
+            hint = ""
+            if self._batch_input_shape is not None and len(self._batch_input_shape) == len(shape):
+                hint = f"; input_shape does not contain the batch axis, so it has {self._rank - 1} numbers here, not {len(shape) - 1}"
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}: the input needs {self._rank} axes ({self._axes}), but its shape is {shape}{hint}"
+            )
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What `Module.__call__` runs: casts inputs, builds, hands `training` down, calls."""
+        args, kwargs = tree_map(_as_input, args), tree_map(_as_input, kwargs)
+        self._ensure_built(args)
+        if self._rank is not None and args:
+            self._check_rank(shape_of(args[0]))
+        before = CALLS.training
+        given = kwargs.pop("training", None)
+        CALLS.training = before if given is None else bool(given)
+        if self._takes_training():
+            kwargs["training"] = CALLS.training
+        try:
+            return self.call(*args, **kwargs)
+        finally:
+            CALLS.training = before
+
+    def _takes_training(self) -> bool:
+        cls = type(self)
+        found = cls.__dict__.get("_call_takes_training")
+        if found is None:
+            names = inspect.signature(cls.call).parameters
+            found = "training" in names
+            cls._call_takes_training = found  # type: ignore[attr-defined]
+        return bool(found)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape of the result for an input of this shape."""
+        if isinstance(input_shape, list) and input_shape and isinstance(input_shape[0], (list, tuple)):
+            arg: Any = [KerasTensor(s) for s in input_shape]
+        else:
+            arg = KerasTensor(input_shape)
+        self._ensure_built((arg,))
+        return shape_of(infer(super().__call__, (arg,), {}))
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the latest symbolic result."""
+        if self._output_shape is None:
+            raise ArgumentError(f"{type(self).__name__} {self.name!r} has no output_shape before it is part of a model")
+        return self._output_shape
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+@LAYERS.add()
+class Operator(Layer):
+    """One of Python's operators between symbolic tensors, such as `a + b` or `x[:, 0]`."""
+
+    def __init__(self, operator: str, **kwargs: Any) -> None:
+        super().__init__(**{"name": unique_name(operator), **kwargs})
+        self.operator = operator
+        self._function = operator_function(operator)
+        self.built = True
+
+    def call(self, *args: Any) -> Any:
+        """Apply the operator."""
+        return self._function(*args)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make it again."""
+        return self._config("operator")
+
+
+OPERATOR_LAYER.append(Operator)

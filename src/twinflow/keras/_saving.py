@@ -1,0 +1,155 @@
+"""Saved models: a zip archive with the configuration as JSON and the weights as safetensors. Loading runs no code."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from twinflow.core.errors import ArgumentError, CheckpointError
+from twinflow.keras import losses, metrics, optimizers
+from twinflow.keras._layer import LAYERS
+from twinflow.keras._registry import serialize
+from twinflow.keras._variable import to_tensor
+from twinflow.utils import load, save
+
+VERSION = 1
+_CONFIG, _WEIGHTS, _META = "config.json", "model.weights.safetensors", "metadata.json"
+
+
+def _check_path(path: str, ending: str, overwrite: bool) -> None:
+    if not path.endswith(ending):
+        raise ArgumentError(f"save: the file name must end with {ending}, but {path!r} was given")
+    if not overwrite and os.path.exists(path):
+        raise ArgumentError(f"save: {path} exists already, and overwrite is False")
+
+
+def _weights(model: Any) -> dict[str, Any]:
+    if not model.built:
+        raise CheckpointError(
+            f"save: the model {model.name!r} has no weights yet; call it on data, or build(input_shape)"
+        )
+    return {f"{k:04d}": to_tensor(w) for k, w in enumerate(model.get_weights())}
+
+
+def _take(model: Any, found: dict[str, Any], name: str) -> None:
+    values = [np.asarray(found[k]) for k in sorted(found)]
+    own = model.weights
+    if len(own) != len(values) or any(tuple(v.shape) != w.shape for v, w in zip(own, values)):
+        have = [tuple(v.shape) for v in own]
+        raise CheckpointError(f"{name}: its weights have shapes {[w.shape for w in values]}, but the model's {have}")
+    model.set_weights(values)
+
+
+def save_model(model: Any, path: Any, overwrite: bool = True) -> None:
+    """Write a model to a `.keras` file, whole or not at all."""
+    path = os.fspath(path)
+    _check_path(path, ".keras", overwrite)
+    meta = {"format": "twinflow.keras", "version": VERSION}
+    compiled = None
+    if "_programs" in model.__dict__:
+        try:
+            d = model.__dict__
+            compiled = {
+                "optimizer": serialize(d["optimizer"]), "iterations": d["optimizer"].iterations, "loss": _portable(d["loss"]),
+                "metrics": _portable(d["_metric_spec"]), "loss_weights": d["loss_weights"],
+            }  # fmt: skip
+        except CheckpointError:
+            compiled = None  # losses of the user's own cannot be written; the model is compiled again after loading
+    config = {**serialize(model), "compile": compiled}
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(path))) as folder:
+        weights, whole = os.path.join(folder, _WEIGHTS), os.path.join(folder, "model.keras")
+        save(_weights(model), weights)
+        with zipfile.ZipFile(whole, "w") as archive:
+            archive.writestr(_META, json.dumps(meta))
+            archive.writestr(_CONFIG, json.dumps(config))
+            archive.write(weights, _WEIGHTS)
+        os.replace(whole, path)
+
+
+def _portable(spec: Any) -> Any:
+    if isinstance(spec, (list, tuple)):
+        return [_portable(s) for s in spec]
+    if isinstance(spec, dict):
+        return {k: _portable(s) for k, s in spec.items()}
+    if spec is None or isinstance(spec, str) or hasattr(spec, "get_config"):
+        return serialize(spec)
+    raise CheckpointError(f"save: {spec!r} cannot be written")
+
+
+def save_weights(model: Any, path: Any, overwrite: bool = True) -> None:
+    """Write a model's weights as safetensors."""
+    path = os.fspath(path)
+    _check_path(path, ".safetensors", overwrite)
+    save(_weights(model), path)
+
+
+def _open(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(configuration, weights) of a `.keras` file."""
+    if not os.path.exists(path):
+        raise CheckpointError(f"load_model: there is no file {path}")
+    try:
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+            meta = json.loads(archive.read(_META))
+            if meta.get("format") != "twinflow.keras":
+                raise CheckpointError(
+                    f"load_model: {path} was not written by this library; load it where it was made, and carry the weights over with "
+                    "get_weights and set_weights"
+                )
+            if meta.get("version", 0) > VERSION:
+                raise CheckpointError(
+                    f"load_model: {path} has format version {meta['version']}, newer than {VERSION}; update twinflow"
+                )
+            config = json.loads(archive.read(_CONFIG))
+            weights = load(archive.extract(_WEIGHTS, folder))
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+        raise CheckpointError(f"load_model: {path} is damaged or no saved model: {error}") from error
+    return config, weights
+
+
+def load_weights(model: Any, path: Any) -> None:
+    """Take over the weights of a `.safetensors` or `.keras` file."""
+    path = os.fspath(path)
+    if not model.built:
+        raise CheckpointError(
+            f"load_weights: the model {model.name!r} has no weights yet; call it on data, or build(input_shape)"
+        )
+    _take(model, _open(path)[1] if path.endswith(".keras") else load(path), path)
+
+
+def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Any:
+    """The model that `model.save` wrote. Only registered classes (and `custom_objects`) are made; no code is run.
+
+    Raises: CheckpointError for a file that is missing, damaged, newer, or names a class that is not registered.
+    """
+    path = os.fspath(path)
+    config, weights = _open(path)
+    compiled = config.pop("compile", None)
+    model = LAYERS.deserialize(config, custom_objects)
+    if not model.built and weights:
+        raise CheckpointError(
+            f"load_model: {path}: the model's input shape was not known when it was saved; use save_weights"
+        )
+    _take(model, weights, path)
+    if compile and compiled is not None:
+        get = {"loss": losses.get, "metrics": metrics.get}
+
+        def objects(kind: str, spec: Any) -> Any:
+            if isinstance(spec, dict) and "class_name" in spec:
+                return get[kind](spec)
+            if isinstance(spec, dict):
+                return {k: objects(kind, s) for k, s in spec.items()}
+            return [objects(kind, s) for s in spec] if isinstance(spec, list) else spec
+
+        model.compile(
+            optimizer=optimizers.get(compiled["optimizer"]),
+            loss=objects("loss", compiled["loss"]),
+            metrics=objects("metrics", compiled["metrics"]),
+            loss_weights=compiled["loss_weights"],
+        )
+        model.optimizer.iterations = compiled["iterations"]
+    return model

@@ -1,0 +1,614 @@
+"""compile, fit, evaluate and predict: the training loop as a native loop over rows of the data."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from twinflow.autodiff import grad as gradients
+from twinflow.core import tree_flatten, tree_leaves, tree_map, tree_unflatten
+from twinflow.core.errors import ArgumentError, ShapeError
+from twinflow.jit import compile as compile_function
+from twinflow.keras import activations, callbacks, losses, metrics, optimizers
+from twinflow.keras._data import Arrays, Batches, adapt, as_tensors, class_weights, triple
+from twinflow.keras._layer import CALLS
+from twinflow.ops import fori_loop, from_numpy, randperm, zeros
+from twinflow.tensor import Tensor, enable_grad, no_grad
+
+_CHUNK_S = 0.1  # how long `fit` stays in native code when someone watches
+
+
+class Trainer:
+    """What models inherit beside layers."""
+
+    optimizer: Any
+    loss: Any
+    stop_training: bool
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        run_eagerly: bool = False,
+    ) -> None:
+        """Say how the model is trained.
+
+        Args:
+            optimizer: a name or an object.
+            loss: a name, an object or a function; for several outputs a list, or a dict by the outputs' names.
+            loss_weights: how much each output's loss counts.
+            metrics: names, objects or functions; for several outputs a list of lists, or a dict by name.
+            run_eagerly: run each step in Python, without compiling.
+        """
+        d = self.__dict__
+        d["optimizer"] = optimizers.get(optimizer)
+        d["loss"], d["loss_weights"], d["run_eagerly"] = loss, loss_weights, run_eagerly
+        d["_metric_spec"] = metrics
+        d["_losses"] = d["_metric_objects"] = None
+        d["_loss_tracker"] = _metrics_mean()
+        d["_programs"] = {}
+        d["stop_training"] = False
+        _validate_names(loss, metrics)
+
+    def _need_compiled(self, what: str) -> None:
+        if "_programs" not in self.__dict__:
+            raise ArgumentError(f"{what}: call model.compile(optimizer=..., loss=...) first")
+
+    # -- losses and metrics ----------------------------------------------------------------------------------------
+
+    def _output_names(self, n: int) -> list[str]:
+        names = self.__dict__.get("output_names")
+        return names if names is not None and len(names) == n else [f"output_{i + 1}" for i in range(n)]
+
+    def _per_output(self, what: str, spec: Any, names: list[str]) -> list[Any]:
+        n = len(names)
+        if isinstance(spec, dict):
+            unknown = spec.keys() - set(names)
+            if unknown:
+                raise ArgumentError(
+                    f"compile: {what} names the output {sorted(unknown)[0]!r}, but there are {', '.join(names)}"
+                )
+            return [spec.get(name) for name in names]
+        if isinstance(spec, (list, tuple)):
+            if len(spec) != n:
+                raise ArgumentError(f"compile: {what} has {len(spec)} entries, but the model has {n} outputs")
+            return list(spec)
+        return [spec] * n
+
+    def _prepare_losses(self, y: Any, y_pred: Any) -> None:
+        """Make losses and metrics when the outputs' shapes are first known."""
+        d = self.__dict__
+        if d["_losses"] is not None:
+            return
+        outs = tree_leaves(y_pred)
+        names = self._output_names(len(outs))
+        found = [losses.get(spec) for spec in self._per_output("loss", d["loss"], names)]
+        self._check_logits(found)
+        targets = tree_leaves(y)
+        spec = d["_metric_spec"]
+        if len(outs) == 1 and not isinstance(spec, dict):
+            per_output: list[Any] = [spec]
+        else:
+            per_output = self._per_output("metrics", spec, names) if spec is not None else [None] * len(outs)
+        objects: list[list[Any]] = []
+        for k, wanted in enumerate(per_output):
+            wanted = [] if wanted is None else wanted if isinstance(wanted, (list, tuple)) else [wanted]
+            shape = tuple(targets[k].shape) if k < len(targets) and targets[k] is not None else ()
+            row = [metrics.for_model(m, shape, tuple(outs[k].shape)) for m in wanted]
+            if len(outs) > 1:
+                for m in row:
+                    if not m.name.startswith(f"{names[k]}_"):
+                        m.name = f"{names[k]}_{m.name}"
+            objects.append(row)
+        weights = d["loss_weights"]
+        d["_weights"] = [1.0 if w is None else w for w in self._per_output("loss_weights", weights, names)]
+        d["_losses"], d["_metric_objects"] = found, objects
+
+    def _check_logits(self, found: list[Any]) -> None:
+        """Raise where a softmax (or sigmoid) is followed by a loss that applies it again."""
+        layers = self.__dict__.get("_output_layers") or []
+        for layer, loss in zip(layers, found):
+            activation = getattr(layer, "activation", None)
+            pairs = {activations.softmax: "softmax", activations.sigmoid: "sigmoid"}
+            name = pairs.get(activation) if callable(activation) else None
+            if name and getattr(loss, "from_logits", False):
+                raise ArgumentError(
+                    f"the last layer {layer.name!r} applies {name}, and the loss {loss.name} with from_logits=True applies it again; "
+                    "remove the activation, or write from_logits=False"
+                )
+
+    def _total_loss(self, y: Any, y_pred: Any, sample_weight: Any) -> Tensor | None:
+        outs, targets = tree_leaves(y_pred), tree_leaves(y) if y is not None else []
+        d = self.__dict__
+        wanted = [loss for loss in d["_losses"] if loss is not None]
+        if wanted and len(targets) != len(outs):
+            raise ShapeError(
+                f"fit: the model has {len(outs)} outputs, but there are {len(targets)} targets; give y"
+                + (" as a list with one array for each output" if len(outs) > 1 else "")
+            )
+        total: Tensor | None = None
+        if isinstance(y, dict) and not isinstance(y_pred, dict):
+            targets = [y[name] for name in self._output_names(len(outs))]
+        for k, (loss, weight) in enumerate(zip(d["_losses"], d["_weights"])):
+            if loss is not None:
+                w = sample_weight[k] if isinstance(sample_weight, (list, tuple)) else sample_weight
+                part = loss(targets[k], outs[k], w)
+                part = part if weight == 1.0 else part * weight
+                total = part if total is None else total + part
+        return total
+
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
+        """The loss of a batch with all penalties; override it for a loss of your own."""
+        self._prepare_losses(y, y_pred)
+        total = self._total_loss(y, y_pred, sample_weight)
+        for part in [*self.losses, *(CALLS.losses or [])]:  # type: ignore[attr-defined]
+            total = part if total is None else total + part
+        if total is None:
+            raise ArgumentError("fit: there is no loss; give one to compile, or call add_loss in a layer")
+        return total
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The loss's mean and all metrics."""
+        tracker = self.__dict__.get("_loss_tracker")
+        rows = self.__dict__.get("_metric_objects") or []
+        return ([tracker] if tracker is not None else []) + [m for row in rows for m in row]
+
+    def _update_metrics(self, loss: Tensor, y: Any, y_pred: Any, n: Any) -> None:
+        d = self.__dict__
+        with no_grad():
+            d["_loss_tracker"].total.add_(loss.detach().float() * n)
+            d["_loss_tracker"].count.add_(n)
+            targets = tree_leaves(y)
+            for row, t, p in zip(d["_metric_objects"], targets, tree_leaves(y_pred)):
+                for m in row:
+                    m.update_state(t, p.detach())
+
+    def _results(self) -> dict[str, float]:
+        return {m.name: float(np.asarray(m.result())) for m in self.metrics}
+
+    def reset_metrics(self) -> None:
+        """Begin all metrics anew."""
+        for m in self.metrics:
+            m.reset_state()
+
+    # -- one batch -------------------------------------------------------------------------------------------------
+
+    def _forward_loss(self, x: Any, y: Any, w: Any, training: bool) -> tuple[Tensor, Any]:
+        before, CALLS.losses = CALLS.losses, []
+        try:
+            y_pred = self(x, training=training)  # type: ignore[operator]
+            return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=w), y_pred
+        finally:
+            CALLS.losses = before
+
+    def _train_batch(self, x: Any, y: Any, w: Any) -> None:
+        """One step: forward, backward, update, metrics. Everything in it can be traced."""
+        with enable_grad():
+            loss, y_pred = self._forward_loss(x, y, w, True)
+        variables = self.trainable_variables  # type: ignore[attr-defined]
+        found = gradients(loss, variables, allow_unused=True)
+        self.optimizer.step(variables, list(found))
+        self._update_metrics(loss, y, y_pred, _batch_size(x))
+
+    def _test_batch(self, x: Any, y: Any, w: Any) -> None:
+        with no_grad():
+            loss, y_pred = self._forward_loss(x, y, w, False)
+            self._update_metrics(loss, y, y_pred, _batch_size(x))
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step on a batch (x, y) or (x, y, sample_weight); override it for a step of your own.
+
+        Inside, use a gradient tape and `self.optimizer.apply_gradients`, and return numbers by name.
+        """
+        x, y, w = triple(data)
+        self._train_batch(x, y, w)
+        return {m.name: m.result() for m in self.metrics}
+
+    def _has_own_step(self) -> bool:
+        return type(self).train_step is not Trainer.train_step
+
+    def _program(self, kind: str) -> Any:
+        """The compiled function of one kind, made when first needed."""
+        programs = self.__dict__["_programs"]
+        key = (kind, tuple(id(v) for v in self.trainable_variables))  # type: ignore[attr-defined]
+        if key not in programs:
+            fn = getattr(self, f"_run_{kind}")
+            programs[key] = fn if self.__dict__["run_eagerly"] else compile_function(fn)
+        return programs[key]
+
+    def _run_train(self, x: Any, y: Any, w: Any) -> None:
+        self._train_batch(x, y, w)
+
+    def _run_test(self, x: Any, y: Any, w: Any) -> None:
+        self._test_batch(x, y, w)
+
+    def _run_own(self, data: Any) -> dict[str, Any]:
+        return self.train_step(data)
+
+    def _run_train_rows(self, data: Any, order: Tensor, first: Tensor, last: Tensor) -> Tensor:
+        return self._loop(self._train_batch, data, order, first, last)
+
+    def _run_test_rows(self, data: Any, order: Tensor, first: Tensor, last: Tensor) -> Tensor:
+        return self._loop(self._test_batch, data, order, first, last)
+
+    def _loop(self, step: Any, data: Any, order: Tensor, first: Tensor, last: Tensor) -> Tensor:
+        """Steps `first` to `last` on the rows that `order` [steps, batch] names: one native loop when compiled."""
+
+        def body(i: Any, carry: Tensor) -> Tensor:
+            rows = order[i]
+            step(*tree_map(lambda t: t[rows] if isinstance(t, Tensor) else t, data))
+            return carry
+
+        with no_grad():
+            return fori_loop(first, last, body, zeros(()))
+
+    # -- the loops -------------------------------------------------------------------------------------------------
+
+    def _start(self, what: str, x: Any, y: Any, training: bool) -> None:
+        """Build the model and everything that needs shapes, with a few examples."""
+        self._need_compiled(what)
+        few = tree_map(lambda t: t[:2] if isinstance(t, Tensor) else t, x)
+        with no_grad():
+            y_pred = self(few, training=False)  # type: ignore[operator]
+        if not self._has_own_step():
+            self._prepare_losses(y, y_pred)
+            self._check_data(y, y_pred)
+        if training:
+            variables = self.trainable_variables  # type: ignore[attr-defined]
+            if variables:
+                self.optimizer.build(variables)
+            elif not self._has_own_step():
+                raise ArgumentError(f"{what}: the model has no trainable variables")
+            self.optimizer.prepare()
+
+    def _check_data(self, y: Any, y_pred: Any) -> None:
+        """Look at the targets once, where they are known: compiled steps cannot."""
+        for loss, t, p in zip(self.__dict__["_losses"], tree_leaves(y), tree_leaves(y_pred)):
+            if t is None:
+                continue
+            if isinstance(loss, losses.BinaryCrossentropy):
+                losses.check_targets(loss.name, t)
+            if isinstance(loss, losses.SparseCategoricalCrossentropy):
+                low, high, n = float(t.min()), float(t.max()), int(p.shape[-1])
+                if (low < 0 or high >= n) and loss.ignore_class is None:
+                    raise ArgumentError(
+                        f"{loss.name}: labels are whole numbers from 0 to {n - 1}, because the last layer has {n} units, but they reach "
+                        f"from {low:g} to {high:g}"
+                    )
+                if t.dtype.is_floating_point and bool((t != t.floor()).any()):
+                    raise ArgumentError(
+                        f"{loss.name}: labels are whole numbers, but the targets have fractions; use a loss for numbers such as "
+                        "'mean_squared_error'"
+                    )
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
+    ) -> Any:
+        """Train for a number of epochs; returns a `History`.
+
+        Args:
+            x, y: arrays, tensors, or lists and dicts of them; or x alone is a data set, loader or generator of (x, y).
+            batch_size: examples in each step; 32 if not given.
+            verbose: 0 for nothing, 1 for a bar, 2 for a line for each epoch.
+            validation_split: which part of the end of the arrays is for validation.
+            validation_data: (x, y) or (x, y, sample_weight), or a data set.
+            steps_per_epoch: how many batches make an epoch.
+        """
+        self._need_compiled("fit")
+        if class_weight is not None:
+            weight = class_weights(as_tensors(y), class_weight)
+            sample_weight = weight if sample_weight is None else weight * as_tensors(sample_weight)
+        data = adapt("fit", x, y, sample_weight, batch_size, steps_per_epoch)
+        validation = self._validation(data, validation_split, validation_data, validation_batch_size, validation_steps)
+        if validation_split and isinstance(data, Arrays):
+            data, validation = data.split(validation_split)
+        loop = _Loop(self, data, epochs, _verbosity(verbose), callbacks, shuffle, steps_per_epoch)
+        return loop.run(initial_epoch, validation, validation_freq)
+
+    def _validation(self, data: Any, split: float, given: Any, batch_size: int | None, steps: int | None) -> Any:
+        if given is None:
+            if split and isinstance(data, Batches):
+                raise ArgumentError("fit: validation_split needs arrays; give validation_data with a data set")
+            return None
+        if isinstance(given, (tuple, list)):
+            if len(given) not in (2, 3):
+                raise ArgumentError("fit: validation_data is (x, y) or (x, y, sample_weight)")
+            vx, vy, vw = triple(given)
+            own = data.batch_size if isinstance(data, Arrays) else None
+            return adapt("fit", vx, vy, vw, batch_size or own, steps)
+        return adapt("fit", given, None, None, batch_size, steps)
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss, or [loss, metrics...], over the data."""
+        data = adapt("evaluate", x, y, sample_weight, batch_size, steps)
+        started = time.perf_counter()
+        logs, n = self._evaluate(data)
+        if _verbosity(verbose):
+            text = callbacks.progress_line(n, n, time.perf_counter() - started, logs, _verbosity(verbose) == 1)
+            sys.stdout.write(text + "\n")
+        if return_dict:
+            return logs
+        values = list(logs.values())
+        return values[0] if len(values) == 1 else values
+
+    def _evaluate(self, data: Arrays | Batches) -> tuple[dict[str, float], int]:
+        count = 0
+        if isinstance(data, Arrays):
+            self._start("evaluate", *data.data[:2], False)
+            self.reset_metrics()
+            order = np.arange(data.n)
+            for rows in _full_and_rest(order, data.batch_size):
+                program = self._program("test_rows")
+                program(data.data, from_numpy(rows), _number(0), _number(len(rows)))
+                count += len(rows)
+        else:
+            for x, y, w in data.epoch("evaluate"):
+                if not count:
+                    self._start("evaluate", x, y, False)
+                    self.reset_metrics()
+                self._program("test")(x, y, w)
+                count += 1
+        return self._results(), count
+
+    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None) -> Any:
+        """The outputs for all examples, as arrays."""
+        data = adapt("predict", x, None, None, batch_size, steps)
+        programs = self.__dict__.setdefault("_predict_programs", {})
+        started, tree = time.perf_counter(), None
+        parts: list[list[Any]] = []
+        source: Iterator[Any] = data.batches() if isinstance(data, Arrays) else data.epoch("predict")
+        for xs, _, _ in source:
+            if not parts:
+                with no_grad():
+                    self(tree_map(lambda t: t[:2] if isinstance(t, Tensor) else t, xs), training=False)  # type: ignore[operator]
+            program = programs.setdefault("forward", compile_function(self._run_forward))
+            leaves, tree = tree_flatten(program(xs))
+            parts.append([np.asarray(t) for t in leaves])
+        if _verbosity(verbose):
+            n = len(parts)
+            sys.stdout.write(callbacks.progress_line(n, n, time.perf_counter() - started, {}) + "\n")
+        if tree is None:
+            raise ArgumentError("predict: there is no data")
+        return tree_unflatten([np.concatenate(column) for column in zip(*parts)], tree)
+
+    def _run_forward(self, x: Any) -> Any:
+        with no_grad():
+            return self(x, training=False)  # type: ignore[operator]
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """The outputs for one batch, as arrays."""
+        with no_grad():
+            return tree_map(np.asarray, self(as_tensors(x), training=False))  # type: ignore[operator]
+
+    def train_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """One step on one batch; the loss, or [loss, metrics...], since the metrics were last reset."""
+        data = as_tensors(x), as_tensors(y), as_tensors(sample_weight)
+        if class_weight is not None:
+            data = data[0], data[1], class_weights(data[1], class_weight)
+        if not self.__dict__.get("_started"):
+            self._start("train_on_batch", data[0], data[1], True)
+            self.__dict__["_started"] = True
+        self.reset_metrics()
+        self._program("train")(*data)
+        self.optimizer.iterations += 1
+        self.optimizer.prepare()
+        logs = self._results()
+        values = list(logs.values())
+        return logs if return_dict else values[0] if len(values) == 1 else values
+
+    def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
+        """The loss, or [loss, metrics...], of one batch."""
+        data = as_tensors(x), as_tensors(y), as_tensors(sample_weight)
+        self._start("test_on_batch", data[0], data[1], False)
+        self.reset_metrics()
+        self._program("test")(*data)
+        logs = self._results()
+        values = list(logs.values())
+        return logs if return_dict else values[0] if len(values) == 1 else values
+
+
+def _metrics_mean() -> Any:
+    return metrics.Mean(name="loss")
+
+
+def _validate_names(loss: Any, wanted: Any) -> None:
+    """Find misspelt names at once, not at the first step."""
+    for spec in tree_leaves(loss):
+        if isinstance(spec, str):
+            losses.get(spec)
+    for spec in tree_leaves(wanted):
+        if isinstance(spec, str) and spec not in ("accuracy", "acc"):
+            metrics.get(spec)
+
+
+def _batch_size(x: Any) -> Any:
+    return next(t for t in tree_leaves(x) if isinstance(t, Tensor)).shape[0]
+
+
+def _number(n: int) -> Tensor:
+    return from_numpy(np.array(n, np.int64))
+
+
+def _verbosity(verbose: Any) -> int:
+    if verbose == "auto":
+        return 1
+    if verbose not in (0, 1, 2):
+        raise ArgumentError(f"verbose is 'auto', 0, 1 or 2, not {verbose!r}")
+    return int(verbose)
+
+
+def _full_and_rest(order: np.ndarray[Any, Any], batch_size: int) -> list[np.ndarray[Any, Any]]:
+    """The rows of full batches [steps, batch], and of the last, smaller one [1, rest]."""
+    full = len(order) // batch_size
+    parts = [order[: full * batch_size].reshape(full, batch_size), order[full * batch_size :].reshape(1, -1)]
+    return [np.ascontiguousarray(p) for p in parts if p.size]
+
+
+class _Loop:
+    """One call of `fit`."""
+
+    def __init__(
+        self, model: Any, data: Any, epochs: int, verbose: int, given: Any, shuffle: bool, steps: int | None
+    ) -> None:
+        self.model, self.data, self.epochs, self.shuffle = model, data, epochs, shuffle
+        self.history = callbacks.History()
+        given = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
+        for c in given:
+            if not isinstance(c, callbacks.Callback):
+                raise ArgumentError(f"fit: a callback is an object of keras.callbacks.Callback, not {c!r}")
+        self.bar = callbacks.ProgbarLogger(verbose) if verbose else None
+        # the bar is last, so that it shows what other callbacks add to the logs
+        self.callbacks = [self.history, *given]
+        self.each_step = any(callbacks.wants_batches(c) for c in given) or model.optimizer.schedule is not None
+        if isinstance(data, Arrays):
+            total = data.steps()
+            if steps is not None and steps > total:
+                raise ArgumentError(
+                    f"fit: steps_per_epoch={steps}, but {data.n} examples in batches of {data.batch_size} give {total} steps; give fewer "
+                    "steps, or leave it out"
+                )
+            self.steps: int | None = steps or total
+        else:
+            self.steps = data.n_steps
+        everyone = [*self.callbacks, *([self.bar] if self.bar else [])]
+        for c in everyone:
+            c.set_model(model)
+            c.set_params({"epochs": epochs, "steps": self.steps, "verbose": verbose})
+
+    def run(self, initial_epoch: int, validation: Any, validation_freq: int) -> Any:
+        model = self.model
+        model.stop_training = False
+        model.__dict__["history"] = self.history
+        self._emit("on_train_begin")
+        logs: dict[str, Any] = {}
+        for epoch in range(initial_epoch, self.epochs):
+            if self.bar:
+                self.bar.on_epoch_begin(epoch)
+            self._emit("on_epoch_begin", epoch)
+            logs = dict(self._epoch())
+            if validation is not None and (epoch + 1) % validation_freq == 0:
+                self._emit("on_test_begin")
+                found, _ = model._evaluate(validation)
+                logs.update({f"val_{k}": v for k, v in found.items()})
+                self._emit("on_test_end", logs)
+            for c in self.callbacks[1:]:
+                c.on_epoch_end(epoch, logs)
+            self.history.on_epoch_end(epoch, logs)
+            if self.bar:
+                self.bar.on_epoch_end(epoch, logs)
+            if model.stop_training:
+                break
+        self._emit("on_train_end", logs)
+        return self.history
+
+    def _emit(self, event: str, *args: Any) -> None:
+        for c in self.callbacks:
+            getattr(c, event)(*args)
+
+    def _epoch(self) -> dict[str, Any]:
+        model = self.model
+        if isinstance(self.data, Arrays) and not model._has_own_step():
+            return self._epoch_of_rows()
+        count, logs = 0, {}
+        for batch in self._batches():
+            if not count:
+                model._start("fit", batch[0], batch[1], True)
+                model.reset_metrics()
+            self._emit("on_train_batch_begin", count)
+            if model._has_own_step():
+                data = tuple(b for k, b in enumerate(batch) if k == 0 or b is not None)
+                logs = {k: float(np.asarray(v)) for k, v in model._program("own")(data).items()}
+            else:
+                model._program("train")(*batch)
+                self._advance(1)
+            count += 1
+            if self.each_step or (self.bar and self.bar.moves):
+                self._after(count, logs or model._results())
+            if model.stop_training:
+                break
+        if self.steps is None and self.bar:
+            self.steps = count
+            self.bar.params["steps"] = count
+        return logs or model._results()
+
+    def _batches(self) -> Iterator[Any]:
+        if isinstance(self.data, Batches):
+            yield from self.data.epoch("fit")
+            return
+        order = self._order()
+        for k in range(self.steps or 0):
+            yield self.data.rows(from_numpy(order[k * self.data.batch_size : (k + 1) * self.data.batch_size]))
+
+    def _order(self) -> np.ndarray[Any, Any]:
+        n = self.data.n
+        order = np.asarray(randperm(n)) if self.shuffle else np.arange(n)
+        return order[: self.steps * self.data.batch_size] if self.steps else order
+
+    def _advance(self, n: int) -> None:
+        self.model.optimizer.iterations += n
+        self.model.optimizer.prepare()
+
+    def _after(self, done: int, logs: dict[str, Any]) -> None:
+        if self.each_step:
+            self._emit("on_train_batch_end", done - 1, logs)
+        if self.bar:
+            self.bar.update(done, logs)
+
+    def _epoch_of_rows(self) -> dict[str, Any]:
+        """An epoch as native loops over rows; one loop, unless someone watches the steps."""
+        model, data = self.model, self.data
+        model._start("fit", *data.data[:2], True)
+        model.reset_metrics()
+        watched = self.each_step or (self.bar is not None and self.bar.moves)
+        done, chunk = 0, 1
+        for rows in _full_and_rest(self._order(), data.batch_size):
+            program, order, at = model._program("train_rows"), from_numpy(rows), 0
+            while at < len(rows):
+                n = 1 if self.each_step else min(chunk, len(rows) - at) if watched else len(rows) - at
+                if self.each_step:
+                    self._emit("on_train_batch_begin", done)
+                started = time.perf_counter()
+                program(data.data, order, _number(at), _number(at + n))
+                if time.perf_counter() - started < _CHUNK_S / 2:
+                    chunk *= 2
+                at, done = at + n, done + n
+                self._advance(n)
+                if watched:
+                    self._after(done, model._results())
+                if model.stop_training:
+                    return dict(model._results())
+        return dict(model._results())

@@ -1,0 +1,108 @@
+"""Variables: tensors that layers and models own, with Keras's and TensorFlow's methods."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from twinflow.core import as_dtype
+from twinflow.core.errors import ShapeError
+from twinflow.nn import Parameter
+from twinflow.ops import as_tensor
+from twinflow.tensor import Tensor, no_grad
+
+
+def to_tensor(value: Any, dtype: Any = None) -> Tensor:
+    """A tensor of Python numbers, arrays or tensors. Double precision that nobody asked for becomes float32."""
+    if not isinstance(value, Tensor):
+        array = np.asarray(value)
+        if dtype is None and array.dtype == np.float64:
+            array = array.astype(np.float32)
+        value = as_tensor(array)
+    return value if dtype is None else value.to(dtype=as_dtype(dtype))
+
+
+class Variable(Parameter):
+    """A tensor with a name that keeps its place while its value changes.
+
+    Args:
+        initial_value: numbers, an array, a tensor, or a function without arguments that returns one of them.
+        trainable: whether it gets gradients; variables of whole numbers never do.
+        dtype: its type; float32 for Python's floats.
+        name: how it is called.
+
+    >>> from twinflow import keras
+    >>> v = keras.Variable([1.0, 2.0], name="v")
+    >>> v.assign_add([1.0, 1.0])
+    >>> v.numpy()
+    array([2., 3.], dtype=float32)
+    """
+
+    name: str
+    path: str
+
+    def __new__(
+        cls, initial_value: Any, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any
+    ) -> Variable:
+        """Copy the initial value into memory of its own."""
+        if kwargs:
+            raise TypeError(f"{cls.__name__}: unexpected argument {', '.join(kwargs)}")
+        value = to_tensor(initial_value() if callable(initial_value) else initial_value, dtype).detach().clone()
+        self: Variable = super().__new__(cls, value, bool(trainable) and value.dtype.is_floating_point)  # type: ignore[assignment]
+        self.name = name or "variable"
+        self.path = self.name
+        return self
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        pass
+
+    @property
+    def trainable(self) -> bool:
+        """Whether an optimizer changes it."""
+        return bool(self.requires_grad)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self.requires_grad_(bool(value))
+
+    def _like(self, op: str, value: Any) -> Tensor:
+        t = to_tensor(value).to(dtype=self.dtype)
+        if tuple(t.shape) != tuple(self.shape):
+            raise ShapeError(
+                f"{op}: the variable {self.name!r} has shape {tuple(self.shape)}, but the value {tuple(t.shape)}"
+            )
+        return t
+
+    def assign(self, value: Any) -> Variable:
+        """Take a new value of the same shape."""
+        with no_grad():
+            self.copy_(self._like("assign", value))
+        return self
+
+    def assign_add(self, value: Any) -> Variable:
+        """Add to the value."""
+        with no_grad():
+            self.add_(self._like("assign_add", value))
+        return self
+
+    def assign_sub(self, value: Any) -> Variable:
+        """Subtract from the value."""
+        with no_grad():
+            self.sub_(self._like("assign_sub", value))
+        return self
+
+    def value(self) -> Tensor:
+        """The variable as a tensor."""
+        return self * 1
+
+    def read_value(self) -> Tensor:
+        """The same as `value()`."""
+        return self.value()
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """A copy as an array."""
+        return np.array(self.detach()._data)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
