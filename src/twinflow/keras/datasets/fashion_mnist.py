@@ -18,4 +18,4 @@ def load_data(path: str | os.PathLike[str] | None = None) -> Any:
     """
     folder = os.path.expanduser("~/.keras/datasets/twinflow") if path is None else path
     parts = [FashionMNIST(folder, train=train, download=path is None) for train in (True, False)]
-    return tuple((np.asarray(p.data), np.asarray(p.targets)) for p in parts)
+    return tuple((np.asarray(p.data)[:, 0], np.asarray(p.targets).astype(np.uint8)) for p in parts)
