@@ -5,7 +5,15 @@ import pytest
 
 import twinflow as tf
 from twinflow.graph import from_text, interpret, to_text, verify
-from twinflow.graph.passes import PASSES, fold_constants, merge_common, optimize, simplify, transpose_products
+from twinflow.graph.passes import (
+    PASSES,
+    fold_constants,
+    hoist_from_scans,
+    merge_common,
+    optimize,
+    simplify,
+    transpose_products,
+)
 from twinflow.jit import interpreted
 
 
@@ -114,3 +122,40 @@ def test_an_update_that_touches_few_rows_is_written_row_by_row():
     assert text.split("\n")[-1] == "  return " + text.split("\n")[-2].strip().split(":")[0]
     assert "neg(" in text
     assert "put_add(%0, %1, " in text.split("\n")[-2]
+
+
+def test_what_a_loop_computes_again_and_again_is_hoisted_and_what_nobody_reads_is_dropped():
+    def program(w, unused, h, xs):
+        def step(h, x):
+            h = tf.tanh(h @ tf.exp(w).mT.reshape(3, 3) + x + unused * 0)
+            return h, (h, h * 2)
+
+        last, (_, doubled) = tf.scan(step, h, xs)
+        return last, doubled
+
+    rng = np.random.default_rng(0)
+    w, unused, h, xs = (rng.normal(size=s) for s in ((3, 3), (3,), (2, 3), (5, 2, 3)))
+    compiled = tf.compile(program, backend=interpreted)
+    compiled(*map(tf.tensor, (w, unused, h, xs)))
+    graph = hoist_from_scans(compiled.graph)
+    verify(graph)
+    for got, want in zip(interpret(graph, [w, unused, h, xs]), interpret(compiled.graph, [w, unused, h, xs])):
+        np.testing.assert_array_equal(got, want)
+    (scan,) = (n for n in graph.nodes if n.op == "scan")
+    inside = [n.op for n in scan.params["body"].nodes]
+    assert "exp" not in inside and "permute" not in inside and "tanh" in inside
+    assert "exp" in [n.op for n in graph.nodes]
+    assert len(scan.aval) == 2  # the last state and what is read of the stacked results
+    assert len(scan.inputs) == scan.params["n_const"] + 2
+
+
+def test_a_hoisted_value_may_be_a_result_of_the_step():
+    def program(w, xs):
+        return tf.scan(lambda c, x: (c + x, (tf.exp(w), w)), tf.zeros(3, dtype=tf.float64), xs)[1]
+
+    rng = np.random.default_rng(0)
+    w, xs = rng.normal(size=3), rng.normal(size=(4, 3))
+    for run in (program, tf.compile(program)):
+        e, same = run(tf.tensor(w), tf.tensor(xs))
+        np.testing.assert_allclose(e.numpy(), np.tile(np.exp(w), (4, 1)))
+        np.testing.assert_array_equal(same.numpy(), np.tile(w, (4, 1)))

@@ -16,6 +16,7 @@ from twinflow.graph.passes._indexing import gather_of_one as gather_of_one
 from twinflow.graph.passes._indexing import scatter_of_one as scatter_of_one
 from twinflow.graph.passes._layout import choose_layouts as choose_layouts
 from twinflow.graph.passes._products import transpose_products as transpose_products
+from twinflow.graph.passes._scan import hoist_from_scans as hoist_from_scans
 from twinflow.graph.passes._simplify import RULES as RULES
 from twinflow.graph.passes._simplify import simplify as simplify
 from twinflow.graph.passes._sparse import update_rows as update_rows
@@ -23,7 +24,7 @@ from twinflow.graph.passes._windows import expand_windows as expand_windows
 
 Pass = Callable[[Graph], Graph]
 PASSES: list[Pass] = [
-    fold_constants, simplify, merge_common, fold_constants, simplify, merge_common,
+    hoist_from_scans, fold_constants, simplify, merge_common, fold_constants, simplify, merge_common,
     expand_windows, choose_layouts, fold_constants, simplify, merge_common, transpose_products, drop_dead,
 ]  # fmt: skip
 
