@@ -215,3 +215,19 @@ def test_a_packed_sequence_unpacks_like_pytorchs():
     assert order.tolist() == [1, 0] and inverse.tolist() == rnn.invert_permutation(order).tolist()
     assert packed.to(tf.float32).data.dtype is tf.float32
     assert [s.tolist() for s in rnn.unpad_sequence(tf.arange(6).reshape(3, 2), [1, 3])] == [[0], [1, 3, 5]]
+
+
+@pytest.mark.parametrize("batch", [8, 32])
+def test_the_published_gru_trains_the_same_compiled(batch):
+    """A product whose readers are all computed anew where they are used has no kernel to be fused with."""
+    tf.manual_seed(0)
+    layer = nn.GRU(24, 96, batch_first=True, reset_after=False, update_gate="replace")
+    x = tf.randn(batch, 5, 24)
+
+    def gradients(x):
+        layer.zero_grad()
+        (layer(x)[0] ** 2).mean().backward()
+        return [p.grad for p in layer.parameters()]
+
+    for a, b in zip(gradients(x), tf.compile(gradients)(x)):
+        np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=1e-4, atol=1e-7)

@@ -113,15 +113,15 @@ def _product_steps(graph: Graph, group: Group, plan: Plan) -> list[Step]:
     kept = node in plan.stored
     plan.stored.add(node)  # for the group it is memory
     members = sorted((m for m in group.members if m is not node), key=lambda n: n.id)
-    loop = loop_call(replace(group, members=members), plan.stored, "k")
     name = "matmul" if node.op == "matmul" else "conv"
     operands, plain = _contraction(node, plan)
+    alone = Step([*operands], [node], [plain], [node], name)
+    if not any(m in plan.stored for m in members):
+        return [alone]  # whoever reads the group computes it anew from the product
+    loop = loop_call(replace(group, members=members), plan.stored, "k")
     launch = fused_launch(plain, node, loop, Module(Target()), kept, set(graph.writes.values()))
     if launch is None:
-        return [
-            Step([*operands], [node], [plain], [node], name),
-            _loop_step(loop, members, graph.sizes),
-        ]
+        return [alone, _loop_step(loop, members, graph.sizes)]
     c = next(a.of for a in launch.arguments if a.slot == SLOT["c"])
     made = [*([node] if kept else []), *(n for n in loop.nodes if n is c), *(n for n in loop.nodes if n is not c)]
     if not kept:
