@@ -106,6 +106,7 @@ if _TYPE_CHECKING:
     from twinflow import data as data
     from twinflow import keras as keras
     from twinflow import metrics as metrics
+    from twinflow import tf as tf
     from twinflow import train as train
     from twinflow import utils as utils
     from twinflow.train import check as check
@@ -113,7 +114,7 @@ if _TYPE_CHECKING:
     from twinflow.utils import save as save
 
 # What a program that only computes does not need is loaded when it is first asked for: `import twinflow` stays quick.
-_LATER = {name: f"twinflow.{name}" for name in ("array_api", "data", "keras", "metrics", "train", "utils")}
+_LATER = {name: f"twinflow.{name}" for name in ("array_api", "data", "keras", "metrics", "tf", "train", "utils")}
 _LATER |= {"check": "twinflow.train", "load": "twinflow.utils", "save": "twinflow.utils"}
 
 
