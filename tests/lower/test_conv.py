@@ -129,3 +129,19 @@ def test_bias_residual_and_relu_run_in_the_convolution(dtype):
     tolerance = 0.1 if dtype == "bfloat16" else 1e-4
     np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), rtol=tolerance, atol=tolerance)
     assert len(native.steps) == 1, native.describe()
+
+
+@pytest.mark.parametrize("name", ["conv", "conv_input", "conv_weight"])
+def test_a_profile_counts_the_arithmetic_of_convolutions(name):
+    rng = np.random.default_rng(0)
+    params = {"stride": (1, 1), "padding": ((1, 1),) * 2, "dilation": (1, 1), "groups": 1}
+    shapes = {"x": (2, 3, 6, 6), "w": (5, 3, 3, 3), "y": (2, 5, 6, 6)}
+    of = {"conv": "xw", "conv_input": "yw", "conv_weight": "xy"}[name]
+    arrays = [tf.tensor(rng.normal(size=shapes[k]).astype(np.float32)) for k in of]
+    extra = {"conv": {}, "conv_input": {"shape": (6, 6)}, "conv_weight": {"shape": (3, 3)}}[name]
+    compiled = tf.compile(lambda a, b: call(name, a, b, **params, **extra))
+    compiled(*arrays)
+    with tf.profile() as p:
+        compiled(*arrays)
+    flops = 2 * (2 * 5 * 6 * 6) * (3 * 3 * 3)
+    assert flops in [k.flops for k in p.kernels]

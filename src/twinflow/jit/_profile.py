@@ -56,11 +56,10 @@ def _node_flops(node: Node) -> int:
         return 0
     if node.op == "matmul":
         return 2 * int(node.aval.size) * int(node.inputs[0].aval.shape[-1])
-    if node.op in ("conv", "conv_input", "conv_weight"):
+    if node.op in ("conv_last", "conv_input_last", "conv_weight_last"):  # filters [*K, C/groups, O], y [N, *S, O]
         x, w = node.inputs[0].aval, node.inputs[1].aval
-        images, filters = (x, w) if node.op != "conv_weight" else (x, node.aval)
-        result = node.aval if node.op == "conv" else w if node.op == "conv_weight" else x
-        return 2 * int(prod(result.shape)) * int(prod(filters.shape[1:])) if images is not None else 0
+        y, filters = {"conv_last": (node.aval, w), "conv_input_last": (x, w)}.get(node.op, (w, node.aval))
+        return 2 * int(y.size) * int(prod(filters.shape[:-1]))
     return max(int(node.aval.size), *[int(x.aval.size) for x in node.inputs if isinstance(x, Node)], 0)
 
 
