@@ -486,6 +486,7 @@ class _Loop:
     ) -> None:
         self.model, self.data, self.epochs, self.shuffle = model, data, epochs, shuffle
         self.history = callbacks.History()
+        self.started = False  # whether the model is built and the data was looked at
         given = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
         for c in given:
             if not isinstance(c, callbacks.Callback):
@@ -591,7 +592,9 @@ class _Loop:
     def _epoch_of_rows(self) -> dict[str, Any]:
         """An epoch as native loops over rows; one loop, unless someone watches the steps."""
         model, data = self.model, self.data
-        model._start("fit", *data.data[:2], True)
+        if not self.started:
+            model._start("fit", *data.data[:2], True)
+            self.started = True
         model.reset_metrics()
         watched = self.each_step or (self.bar is not None and self.bar.moves)
         done, chunk = 0, 1
