@@ -15,7 +15,7 @@ from twinflow.ops._pool import window_sum
 from twinflow.ops._unary import digamma, erf, erfc, erfinv, lgamma, sigmoid
 from twinflow.tensor import Tensor, apply
 
-# From which size on a compiled program pays, including that it must be compiled once: see benchmarks/operations.py.
+# From which size on a compiled program pays, including that it must be compiled once. Coarse, from timings on a busy machine.
 _PRODUCTS = 1 << 20  # of a convolution: a millisecond of NumPy
 _WINDOWED = 1 << 14
 _SCALARS = 1 << 12  # of functions that NumPy lacks
