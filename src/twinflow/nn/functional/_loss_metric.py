@@ -11,7 +11,7 @@ from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn.functional._arguments import tensors
 from twinflow.nn.functional._distance import pairwise_distance
 from twinflow.nn.functional._loss_checks import reduce, same_shape
-from twinflow.ops import as_tensor, call, cat, exp, full, log, maximum, minimum, sqrt, sum, where
+from twinflow.ops import as_tensor, call, cat, exp, full, log, maximum, minimum, scan, sqrt, sum, where
 from twinflow.tensor import SPECIAL, Tensor
 
 
@@ -138,14 +138,20 @@ def ctc_loss(
         same = cat([full((n, 2), True, dtype="bool"), extended[:, 2:] == extended[:, :-2]], 1)
         skips = skips & ~same
     emitted = call("gather", log_probs, extended.unsqueeze(0).expand(frames, n, rows), axis=2)  # [T, N, rows]
-    place = call("iota", n=rows, dtype=extended.dtype)
-    alpha = where(place < 2, emitted[0], _NEVER)
+    emitted = maximum(emitted, _NEVER)
+    counts = call("iota", n=frames, dtype=in_len.dtype).unsqueeze(1) < in_len  # [T, N]
     wall = full((n, 2), _NEVER, dtype=log_probs.dtype)
-    for t in range(1, frames):
+
+    def frame(alpha: Tensor, x: tuple[Tensor, Tensor]) -> tuple[Tensor, None]:
+        here, active = x
         one = cat([wall[:, :1], alpha[:, :-1]], 1)
         two = where(skips, cat([wall, alpha[:, :-2]], 1) if rows > 2 else _NEVER, _NEVER)
-        new = _log_add(alpha, one, two) + emitted[t]
-        alpha = where((in_len > t).unsqueeze(1), new, alpha)
+        return where(active.unsqueeze(1), _log_add(alpha, one, two) + here, alpha), None
+
+    # before the first frame all is at the first blank, from where both the first blank and the first label follow
+    place = call("iota", n=rows, dtype=extended.dtype).unsqueeze(0).expand(n, rows)
+    begin = where(place < 1, full((), 0.0, dtype=log_probs.dtype), _NEVER)
+    alpha, _ = scan(frame, begin, (emitted, counts))
     last = (out_len * 2).unsqueeze(1)
     end = call("gather", alpha, last, axis=1).squeeze(1)
     before = where(out_len > 0, call("gather", alpha, (last - 1).clamp(0), axis=1).squeeze(1), _NEVER)
