@@ -114,6 +114,12 @@ class Graph:
         self.nodes.append(node)
         return node
 
+    def number(self, node: Node, number: int) -> Node:
+        """`node`, renumbered, as a text that is read back numbered it; later nodes get higher numbers."""
+        node.id = number
+        self._count = max(self._count, number + 1)
+        return node
+
     @property
     def results(self) -> list[Operand]:
         """Everything a run must compute: the outputs, then the values that are written back."""
