@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -139,6 +140,21 @@ class Graph:
         from twinflow.graph._text import to_text
 
         return to_text(self)
+
+    def draw(self, path: str | os.PathLike[str]) -> None:
+        """Draw the graph into a file: `.svg`, `.html`, or `.dot` for Graphviz.
+
+        Boxes are operations with their types; resting on one in a browser shows the user's line.
+        """
+        from twinflow.graph.drawing import draw
+
+        draw(self, path)
+
+    def _repr_svg_(self) -> str:
+        """The picture that notebooks show."""
+        from twinflow.graph.drawing import to_svg
+
+        return to_svg(self)
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)

@@ -50,6 +50,13 @@ def _array_text(value: np.ndarray, constants: dict[str, np.ndarray] | None) -> s
     return f"array({name!r}, {value.dtype.name})"
 
 
+def node_text(node: Node, constants: dict[str, np.ndarray] | None = None) -> str:
+    """The row of one node: `%2: float32[2, 3] = mul(%0, %1)`."""
+    args = [_value_text(x, constants) for x in node.inputs]
+    args += [f"{k}={_value_text(v, constants)}" for k, v in node.params.items()]
+    return f"{node!r}: {_aval_text(node.aval)} = {node.op}({', '.join(args)})"
+
+
 def to_text(graph: Graph, *, lines: bool = False, constants: dict[str, np.ndarray] | None = None) -> str:
     """The graph as text; with `lines`, each node is followed by the user's line.
 
@@ -59,10 +66,8 @@ def to_text(graph: Graph, *, lines: bool = False, constants: dict[str, np.ndarra
     head = ", ".join(f"{n!r}: {n.aval!r}" + (f' "{n.name}"' if n.name else "") for n in graph.inputs)
     rows = [f"graph {graph.name}({head})"]
     for node in graph.nodes:
-        args = [_value_text(x, constants) for x in node.inputs]
-        args += [f"{k}={_value_text(v, constants)}" for k, v in node.params.items()]
         where = f"    # {format_location(node.line)}" if lines and node.line else ""
-        rows.append(f"  {node!r}: {_aval_text(node.aval)} = {node.op}({', '.join(args)}){where}")
+        rows.append(f"  {node_text(node, constants)}{where}")
     rows.append("  return " + ", ".join(_value_text(x, constants) for x in graph.outputs))
     rows += [f"  write {k!r} <- {_value_text(v, constants)}" for k, v in graph.writes.items()]
     return "\n".join(rows)
