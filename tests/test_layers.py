@@ -22,6 +22,8 @@ LEVEL = {
     "autodiff": 5,
     "jit": 5,
     "autograd": 6,
+    "backends": 6,
+    "cuda": 6,
     "data": 6,
     "fft": 6,
     "func": 6,

@@ -9,6 +9,8 @@ from typing import Any as _Any
 
 from twinflow import autodiff as autodiff
 from twinflow import autograd as autograd
+from twinflow import backends as backends
+from twinflow import cuda as cuda
 from twinflow import fft as fft
 from twinflow import func as func
 from twinflow import linalg as linalg
@@ -17,6 +19,7 @@ from twinflow import optim as optim
 from twinflow import special as special
 from twinflow import utils as utils
 from twinflow.autodiff import vmap as vmap
+from twinflow.autograd import is_anomaly_enabled as is_anomaly_enabled
 from twinflow.core import DType as DType
 from twinflow.core import broadcast_shapes as broadcast_shapes
 from twinflow.core import finfo as finfo
@@ -58,9 +61,14 @@ from twinflow.linalg._toplevel import slogdet as slogdet
 from twinflow.linalg._toplevel import svd as svd
 from twinflow.nn._summary import summary as summary
 from twinflow.nn.functional import adaptive_avg_pool1d as adaptive_avg_pool1d
+from twinflow.nn.functional import adaptive_max_pool1d as adaptive_max_pool1d
+from twinflow.nn.functional import alpha_dropout as alpha_dropout
 from twinflow.nn.functional import avg_pool1d as avg_pool1d
+from twinflow.nn.functional import batch_norm as batch_norm
 from twinflow.nn.functional import bilinear as bilinear
+from twinflow.nn.functional import binary_cross_entropy_with_logits as binary_cross_entropy_with_logits
 from twinflow.nn.functional import celu as celu
+from twinflow.nn.functional import celu_ as celu_
 from twinflow.nn.functional import channel_shuffle as channel_shuffle
 from twinflow.nn.functional import conv1d as conv1d
 from twinflow.nn.functional import conv2d as conv2d
@@ -68,23 +76,39 @@ from twinflow.nn.functional import conv3d as conv3d
 from twinflow.nn.functional import conv_transpose1d as conv_transpose1d
 from twinflow.nn.functional import conv_transpose2d as conv_transpose2d
 from twinflow.nn.functional import conv_transpose3d as conv_transpose3d
+from twinflow.nn.functional import cosine_embedding_loss as cosine_embedding_loss
 from twinflow.nn.functional import cosine_similarity as cosine_similarity
+from twinflow.nn.functional import ctc_loss as ctc_loss
 from twinflow.nn.functional import dropout as dropout
+from twinflow.nn.functional import embedding as embedding
+from twinflow.nn.functional import embedding_bag as embedding_bag
+from twinflow.nn.functional import feature_alpha_dropout as feature_alpha_dropout
+from twinflow.nn.functional import group_norm as group_norm
 from twinflow.nn.functional import hardshrink as hardshrink
+from twinflow.nn.functional import hinge_embedding_loss as hinge_embedding_loss
+from twinflow.nn.functional import instance_norm as instance_norm
+from twinflow.nn.functional import kl_div as kl_div
 from twinflow.nn.functional import layer_norm as layer_norm
+from twinflow.nn.functional import margin_ranking_loss as margin_ranking_loss
 from twinflow.nn.functional import max_pool1d as max_pool1d
 from twinflow.nn.functional import max_pool2d as max_pool2d
 from twinflow.nn.functional import max_pool3d as max_pool3d
 from twinflow.nn.functional import pairwise_distance as pairwise_distance
 from twinflow.nn.functional import pixel_shuffle as pixel_shuffle
 from twinflow.nn.functional import pixel_unshuffle as pixel_unshuffle
+from twinflow.nn.functional import poisson_nll_loss as poisson_nll_loss
 from twinflow.nn.functional import prelu as prelu
 from twinflow.nn.functional import rms_norm as rms_norm
 from twinflow.nn.functional import rrelu as rrelu
+from twinflow.nn.functional import rrelu_ as rrelu_
 from twinflow.nn.functional import selu as selu
+from twinflow.nn.functional import selu_ as selu_
 from twinflow.nn.functional import threshold as threshold
+from twinflow.nn.functional import threshold_ as threshold_
+from twinflow.nn.functional import triplet_margin_loss as triplet_margin_loss
 from twinflow.ops import *  # noqa: F403 - the functions of `ops` are the top level
 from twinflow.ops import Device as Device
+from twinflow.ops._keywords import add_keywords as _add_keywords
 from twinflow.runtime import get_num_threads as get_num_threads
 from twinflow.runtime import set_num_threads as set_num_threads
 from twinflow.special import gammainc as gammainc
@@ -152,5 +176,41 @@ cfloat = complex64
 cdouble = complex128
 igamma = gammainc
 igammac = gammaincc
+from math import e as e  # noqa: E402 - after `float` and `int` have become types
+from math import inf as inf  # noqa: E402
+from math import nan as nan  # noqa: E402
+from math import pi as pi  # noqa: E402
+
+newaxis = None
+
+set_anomaly_enabled = autograd.set_detect_anomaly
+
+# The in-place methods, as functions.
+for _name in (
+    "abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil clamp clamp_max clamp_min clip cos "
+    "cosh deg2rad detach erf erfc exp exp2 expm1 fill fix floor frac gcd i0 index_put lcm ldexp log log10 log1p log2 logit nan_to_num "
+    "neg negative rad2deg reciprocal relu round rsqrt sigmoid sin sinc sinh sqrt square tan tanh trunc xlogy zero"
+).split():
+    globals()[f"{_name}_"] = getattr(Tensor, f"{_name}_")
+
+# The functions of which PyTorch documents `out=`.
+_add_keywords(
+    globals(),
+    "abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr all amax amin aminmax angle any arange arccos arccosh arcsin "
+    "arcsinh arctan arctan2 arctanh argmax argmin asin asinh atan atan2 atanh baddbmm bartlett_window bernoulli bitwise_and "
+    "bitwise_left_shift bitwise_not bitwise_or bitwise_right_shift bitwise_xor blackman_window bmm bucketize cat ceil chain_matmul cholesky "
+    "cholesky_inverse cholesky_solve clamp clamp_max clamp_min clip column_stack complex concat concatenate copysign cos cosh "
+    "cross cummax cummin cumprod cumsum deg2rad diag diff digamma div divide dot dstack empty empty_like eq erf erfc erfinv exp exp2 "
+    "expm1 eye fix float_power floor floor_divide fmax fmin fmod frac frexp full full_like gather gcd ge ger greater greater_equal gt "
+    "hamming_window hann_window heaviside histc histogram hstack hypot i0 igamma igammac index_add index_copy index_reduce index_select "
+    "inner inverse isneginf isposinf kron kthvalue lcm ldexp le lerp less less_equal lgamma linspace log log10 log1p log2 log_softmax "
+    "logaddexp logaddexp2 logcumsumexp logical_and logical_not logical_or logical_xor logit logspace logsumexp lt lu_solve lu_unpack "
+    "masked_select matmul matrix_power max maximum mean median min minimum mm mode msort mul multinomial multiply mv mvlgamma "
+    "nan_to_num nanmean nanmedian nanquantile nansum ne neg negative nextafter nonzero norm normal not_equal ones ones_like outer "
+    "pinverse polar polygamma pow prod qr quantile rad2deg rand rand_like randint randint_like randn randn_like randperm reciprocal relu "
+    "remainder renorm round row_stack rsqrt scatter scatter_add scatter_reduce searchsorted sgn sigmoid sign signbit sin sinc sinh slogdet "
+    "softmax sort sqrt square stack std std_mean sub subtract sum svd take take_along_dim tan tanh tensordot topk trace tril tril_indices "
+    "triu triu_indices true_divide trunc var var_mean vdot vstack where xlogy zeros zeros_like",
+)
 
 __version__ = "0.1.0"

@@ -14,6 +14,7 @@ from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.ops import call, roll
 from twinflow.ops._create import finish_new
 from twinflow.ops._declare import conjugate
+from twinflow.ops._keywords import add_keywords
 from twinflow.ops._promote import convert, is_inexact, to_tensor_arg
 from twinflow.tensor import Tensor
 
@@ -223,3 +224,9 @@ def ifftshift(input: Tensor, dim: Any = None) -> Tensor:
     """The inverse of `fftshift`."""
     axes = normalize_axes(dim, input.ndim, "ifftshift")
     return roll(input, [-(input._data.shape[a] // 2) for a in axes], list(axes))
+
+
+add_keywords(
+    globals(),
+    "fft ifft rfft irfft hfft ihfft fft2 ifft2 rfft2 irfft2 hfft2 ihfft2 fftn ifftn rfftn irfftn hfftn ihfftn fftfreq rfftfreq",
+)

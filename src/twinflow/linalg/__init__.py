@@ -38,3 +38,11 @@ from twinflow.linalg._solving import solve_triangular as solve_triangular
 from twinflow.linalg._solving import tensorinv as tensorinv
 from twinflow.linalg._solving import tensorsolve as tensorsolve
 from twinflow.ops import matmul as matmul
+from twinflow.ops._keywords import add_keywords as _add_keywords
+
+_add_keywords(
+    globals(),
+    "cholesky cholesky_ex cond cross det eig eigh eigvals eigvalsh householder_product inv inv_ex lstsq lu lu_factor lu_solve matmul "
+    "matrix_exp matrix_norm matrix_power matrix_rank multi_dot norm pinv qr slogdet solve solve_ex solve_triangular svd svdvals "
+    "tensorinv tensorsolve vecdot vector_norm",
+)

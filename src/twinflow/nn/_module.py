@@ -15,6 +15,7 @@ from twinflow.nn._hooks import FORWARD, FORWARD_PRE, BackwardPass, Hook, HookDic
 from twinflow.nn._parameter import Buffer, Parameter, is_lazy, replace_data
 from twinflow.nn._state import IncompatibleKeys, load
 from twinflow.ops import Device
+from twinflow.ops._settings import check_format
 from twinflow.tensor import MODE, Tensor, no_grad
 
 _HOOK_KINDS = (
@@ -421,8 +422,16 @@ class Module:
                     t._meta.grad = change(t._meta.grad)
         return self
 
-    def to(self, *args: Any, dtype: Any = None, device: Any = None, non_blocking: bool = False) -> Self:
+    def to(
+        self,
+        *args: Any,
+        dtype: Any = None,
+        device: Any = None,
+        non_blocking: bool = False,
+        memory_format: Any = None,
+    ) -> Self:
         """Convert floating parameters and buffers to a type, or move everything to a device."""
+        check_format("Module.to", memory_format)
         for a in args:
             if isinstance(a, Tensor):
                 dtype = a.dtype

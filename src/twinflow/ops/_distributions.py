@@ -26,10 +26,18 @@ def exponential01(shape: tuple[int, ...], dtype: DType, generator: Generator | N
     return -M.log1p(-G.uniform01(shape, dtype, generator))
 
 
-def randint_like(input: Tensor, low: int, high: int | None = None, *, dtype: Any = None, device: Any = None) -> Tensor:
+def randint_like(
+    input: Tensor,
+    low: int,
+    high: int | None = None,
+    *,
+    generator: Generator | None = None,
+    dtype: Any = None,
+    device: Any = None,
+) -> Tensor:
     """Uniform random integers from low (0) to high - 1 in the shape and type of `input`."""
     bounds = (0, low) if high is None else (low, high)
-    return G.randint(*bounds, tuple(input.shape), dtype=dtype or input.dtype, device=device)
+    return G.randint(*bounds, tuple(input.shape), generator=generator, dtype=dtype or input.dtype, device=device)
 
 
 def multinomial(

@@ -17,6 +17,7 @@ from twinflow.ops import _shaping as P
 from twinflow.ops import _signal as N
 from twinflow.ops import _sorting as S
 from twinflow.ops import _statistics as T
+from twinflow.ops._keywords import has_axes, with_keywords
 from twinflow.ops._methods import UFUNCS
 from twinflow.tensor import Tensor
 
@@ -60,7 +61,8 @@ _IN_PLACE: dict[Any, str] = {
 
 for _module, _names in _FUNCTIONS.items():
     for _name in _names.split():
-        setattr(Tensor, _name, getattr(_module, _name))
+        _fn = getattr(_module, _name)
+        setattr(Tensor, _name, with_keywords(_fn, out=False, module=_fn.__module__) if has_axes(_fn) else _fn)
 for _module, _names in _IN_PLACE.items():
     for _name in _names.split():
         setattr(Tensor, f"{_name}_", M.inplace(getattr(_module, _name), f"{_name}_", UFUNCS.get(_name)))

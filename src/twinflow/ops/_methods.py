@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import DType, as_dtype, broadcast_shapes
+from twinflow.core import DType, as_dtype, broadcast_shapes, normalize_axis
 from twinflow.core.errors import ArgumentError, GradientError, IndexOutOfRange, ShapeError
 from twinflow.ops import _generator as G
 from twinflow.ops import _index, _products
@@ -16,6 +16,7 @@ from twinflow.ops._create import CPU, Device, _full, at_level_of, tensor
 from twinflow.ops._declare import BF16, call
 from twinflow.ops._promote import convert, is_number, promote
 from twinflow.ops._repr import tensor_repr
+from twinflow.ops._settings import check_format, strided
 from twinflow.ops._shape import cast
 from twinflow.ops._unary import copy as copy_prim
 from twinflow.ops._unary import stop_gradient
@@ -182,15 +183,23 @@ def detach(self: Tensor) -> Tensor:
     return t
 
 
-def clone(self: Tensor) -> Tensor:
+def clone(self: Tensor, *, memory_format: Any = None) -> Tensor:
     """A copy in new memory; gradients flow through."""
+    check_format("clone", memory_format)
     return apply(copy_prim, self)
 
 
 def to(
-    self: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False, non_blocking: bool = False
+    self: Tensor,
+    *args: Any,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool = False,
+    non_blocking: bool = False,
+    memory_format: Any = None,
 ) -> Tensor:
     """In another type, or on another device: `to(dtype)`, `to(device)`, `to(other)`. Itself if nothing changes."""
+    check_format("to", memory_format)
     for a in args:
         if isinstance(a, Tensor):
             dtype = a.dtype
@@ -236,6 +245,7 @@ def size(self: Tensor, dim: int | None = None) -> Any:
 
 def contiguous(self: Tensor, memory_format: Any = None) -> Tensor:
     """With elements in row-major order in memory; itself if they are."""
+    check_format("contiguous", memory_format)
     data = self._data
     if isinstance(data, np.ndarray) and not data.flags.c_contiguous:
         return clone(self)
@@ -329,7 +339,34 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
 
 def as_type(self: Tensor, dtype: Any = None) -> Any:
     """In another type; without one, the name of this one."""
-    return f"twinflow.{self.dtype.name}" if dtype is None else self.to(dtype=as_dtype(dtype))
+    if dtype is None:
+        return f"twinflow.{self.dtype.name}"
+    return self.to(dtype=as_dtype(getattr(dtype, "dtype", dtype)))  # FloatTensor and its kin name their type so
+
+
+def on_device(name: str) -> Any:
+    """The method that moves a tensor to a device of this name: an error, for there is only the processor."""
+
+    def method(self: Tensor, device: Any = None, non_blocking: bool = False, memory_format: Any = None) -> Tensor:
+        return to(self, device=name if device is None else device)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"`to(device={name!r})`: see there."
+    return method
+
+
+def stride(self: Tensor, dim: int | None = None) -> Any:
+    """How many elements in memory lie between neighbours along each axis, or along one."""
+    data = array_of(self, "stride()")
+    steps = tuple([s // data.dtype.itemsize for s in data.strides])
+    return steps if dim is None else steps[normalize_axis(dim, len(steps), "stride")]
+
+
+def new(self: Tensor, *args: Any) -> Tensor:
+    """A tensor of this one's type: of sizes, `x.new(2, 3)`, or of elements, `x.new([1, 2])`."""
+    if len(args) == 1 and not isinstance(args[0], (int, np.integer)):
+        return tensor(args[0], dtype=self.dtype)
+    return _full((args if args else (0,),), 0, self.dtype, False, None)
 
 
 def share_memory_(self: Tensor) -> Tensor:
@@ -426,7 +463,7 @@ _set(
     element_size=lambda self: self.dtype.itemsize, is_floating_point=lambda self: self.dtype.is_floating_point, is_complex=lambda self: self.dtype.is_complex,
     is_contiguous=lambda self, memory_format=None: not isinstance(self._data, np.ndarray) or bool(self._data.flags.c_contiguous),
     data_ptr=lambda self: array_of(self, "data_ptr()").ctypes.data, get_device=lambda self: -1,
-    stride=lambda self: tuple(s // self._data.dtype.itemsize for s in array_of(self, "stride()").strides),
+    stride=stride, new=new, cuda=on_device("cuda"), xpu=on_device("xpu"), is_pinned=lambda self: False, is_shared=lambda self: False, output_nr=property(lambda self: meta_of(self).index),
     view_as=lambda self, other: view(self, tuple(other.shape)), reshape_as=lambda self, other: P.reshape(self, tuple(other.shape)),
     expand_as=lambda self, other: P.expand(self, tuple(other.shape)), type_as=lambda self, other: convert(self, other.dtype),
     where=lambda self, condition, other: M.where(self, condition, other) if self._data.dtype.kind == "b" else M.where(condition, self, other),
@@ -436,7 +473,8 @@ _set(
 for _name, _get in {
     "T": P.reversed_axes, "mT": lambda self: P.transpose(self, -2, -1), "H": lambda self: M.conj(P.t(self)),
     "mH": lambda self: M.conj(P.transpose(self, -2, -1)), "real": M.real, "imag": M.imag, "device": _device, "nbytes": lambda self: self._data.size * self.dtype.itemsize,
-    "itemsize": lambda self: self.dtype.itemsize, "is_sparse": lambda self: False, "is_cpu": lambda self: True, "is_cuda": lambda self: False,
+    "itemsize": lambda self: self.dtype.itemsize, "is_sparse": lambda self: False, "is_quantized": lambda self: False, "is_meta": lambda self: False, "is_nested": lambda self: False, "is_mps": lambda self: False,
+    "is_xpu": lambda self: False, "layout": lambda self: strided, "is_cpu": lambda self: True, "is_cuda": lambda self: False,
 }.items():  # fmt: skip
     setattr(Tensor, _name, property(_get))
 setattr(Tensor, "data", property(_data_get, _data_set))  # noqa: B010

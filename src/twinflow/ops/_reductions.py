@@ -8,7 +8,7 @@ from twinflow.core import as_dtype, normalize_axes, normalize_axis, numel
 from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange
 from twinflow.ops import _reduce as R
 from twinflow.ops._declare import call
-from twinflow.ops._math import as_bool, bitwise_not, sqrt, true_divide
+from twinflow.ops._math import as_bool, bitwise_not, maximum, minimum, sqrt, true_divide
 from twinflow.ops._promote import F32, F64, convert, is_inexact, to_tensor_arg
 from twinflow.ops._shape import reshape
 from twinflow.ops._softmax import log_softmax_of, softmax_of
@@ -190,21 +190,21 @@ def _extreme(input: Tensor, dim: int, keepdim: bool, arg: Any) -> ValuesIndices:
     return ValuesIndices(values, index)
 
 
-def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
     """The largest element of all; along an axis (values, indices); of two tensors, elementwise."""
     x = to_tensor_arg(input, "max")
-    if isinstance(dim, Tensor):
-        return call("maximum", x, dim)
+    if isinstance(dim, Tensor) or other is not None:
+        return maximum(x, dim if other is None else other)
     if dim is None:
         return amax(x)
     return _extreme(x, dim, keepdim, argmax)
 
 
-def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor | None = None) -> Any:
     """The smallest element of all; along an axis (values, indices); of two tensors, elementwise."""
     x = to_tensor_arg(input, "min")
-    if isinstance(dim, Tensor):
-        return call("minimum", x, dim)
+    if isinstance(dim, Tensor) or other is not None:
+        return minimum(x, dim if other is None else other)
     if dim is None:
         return amin(x)
     return _extreme(x, dim, keepdim, argmin)

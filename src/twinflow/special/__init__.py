@@ -16,6 +16,7 @@ from twinflow.ops import sigmoid as sigmoid
 from twinflow.ops import sinc as sinc
 from twinflow.ops import softmax as softmax
 from twinflow.ops import xlogy as xlogy
+from twinflow.ops._keywords import add_keywords as _add_keywords
 from twinflow.special import _toplevel as _toplevel
 from twinflow.special._bessel import bessel_j0 as bessel_j0
 from twinflow.special._bessel import bessel_j1 as bessel_j1
@@ -55,3 +56,5 @@ from twinflow.special._polynomials import legendre_polynomial_p as legendre_poly
 
 expit = sigmoid
 gammaln = lgamma
+
+_add_keywords(globals(), " ".join(_name for _name in list(globals()) if not _name.startswith("_")))

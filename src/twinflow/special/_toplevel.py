@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from twinflow.ops._math import inplace
 from twinflow.special._bessel import i0
-from twinflow.special._gamma import multigammaln, polygamma
+from twinflow.special._gamma import gammainc, gammaincc, multigammaln, polygamma
 from twinflow.tensor import Tensor
 
-for _name, _fn in {
+
+def _polygamma(self: Tensor, n: int) -> Tensor:
+    return polygamma(n, self)
+
+
+_METHODS: dict[str, Callable[..., Tensor]] = {
     "i0": i0,
-    "polygamma": lambda self, n: polygamma(n, self),
+    "igamma": gammainc,
+    "igammac": gammaincc,
     "mvlgamma": multigammaln,
-}.items():
+    "polygamma": _polygamma,
+}
+for _name, _fn in _METHODS.items():
     setattr(Tensor, _name, _fn)
+    setattr(Tensor, f"{_name}_", inplace(_fn, f"{_name}_"))

@@ -12,13 +12,15 @@ import os
 import struct
 import tempfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from twinflow.core import FROM_NUMPY
-from twinflow.core.errors import CheckpointError
+from twinflow.core.errors import ArgumentError, CheckpointError
+from twinflow.ops import Device
 from twinflow.tensor import Tensor, array_of, wrap
+from twinflow.utils._torch_file import read_torch_file
 
 _NAMES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32", "uint64": "U64", "int64": "I64",
@@ -30,8 +32,11 @@ _KEY = "twinflow"  # the metadata entry that holds the structure
 _VERSION = 1
 
 
-def save(obj: Any, path: str | os.PathLike[str]) -> None:
+def save(obj: Any, f: str | os.PathLike[str] | BinaryIO) -> None:
     """Write tensors, and containers of tensors, numbers, strings, booleans and None, to a file.
+
+    Args:
+        f: a path, whose file is replaced at once and only when it is complete; or a file opened for writing bytes.
 
     Raises: CheckpointError for anything else, saying where in `obj` it stands: save `model.state_dict()` of a module.
 
@@ -50,14 +55,13 @@ def save(obj: Any, path: str | os.PathLike[str]) -> None:
         at += a.nbytes
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    write_atomically(
-        path,
-        [
-            struct.pack("<Q", len(text)),
-            text,
-            *(np.ascontiguousarray(a).reshape(-1).view(np.uint8).data for a in arrays.values()),
-        ],
-    )
+    elements = (np.ascontiguousarray(a).reshape(-1).view(np.uint8).data for a in arrays.values())
+    pieces: list[Any] = [struct.pack("<Q", len(text)), text, *elements]
+    if isinstance(f, (str, os.PathLike)):
+        write_atomically(f, pieces)
+    else:
+        for piece in pieces:
+            f.write(piece)
 
 
 def write_atomically(path: str | os.PathLike[str], pieces: list[Any]) -> None:
@@ -119,24 +123,39 @@ def _encode(x: Any, where: str, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
     )
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(f: str | os.PathLike[str] | BinaryIO, map_location: Any = None, *, weights_only: bool | None = None) -> Any:
     """Read what `save` wrote; from any other safetensors file, a dict of its tensors. No code in the file is run.
 
+    Args:
+        f: a path, or a file opened for reading bytes.
+        map_location: the device to put tensors on; `cpu` is the only one.
+        weights_only: True reads the files of PyTorch's `torch.save` too: tensors, numbers, strings and containers of them. Their
+            description is a pickle, of which only the commands that make these are followed.
     Raises: CheckpointError, naming the file, if it is missing, truncated, damaged or of a newer version.
     """
     from safetensors import SafetensorError, deserialize  # only programs that load pay for the import
 
-    name = os.fspath(path)
-    try:
-        with open(name, "rb") as file:
-            raw = file.read()
-    except FileNotFoundError:
-        raise CheckpointError(f"load: there is no file {name}") from None
-    except OSError as error:
-        raise CheckpointError(f"load: {name} cannot be read: {error.strerror}") from None
-    if raw[:2] in (b"PK", b"\x80\x02", b"\x80\x04", b"\x80\x05"):
+    if map_location is not None:
+        Device(map_location)
+    if weights_only is False:
+        raise ArgumentError("load: weights_only=False would run code that the file names; nothing here does that")
+    if isinstance(f, (str, os.PathLike)):
+        name = os.fspath(f)
+        try:
+            with open(name, "rb") as file:
+                raw = file.read()
+        except FileNotFoundError:
+            raise CheckpointError(f"load: there is no file {name}") from None
+        except OSError as error:
+            raise CheckpointError(f"load: {name} cannot be read: {error.strerror}") from None
+    else:
+        name, raw = str(getattr(f, "name", "the file")), f.read()
+    if raw[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+        if weights_only:
+            return read_torch_file(raw, name)
         raise CheckpointError(
-            f"load: {name} is a pickle, which can run any code when it is read, so it is not; save the tensors as safetensors where it was made"
+            f"load: {name} is a pickle, which can run any code when it is read, so it is not. If it is a state_dict that PyTorch "
+            "saved, load(..., weights_only=True) reads its tensors and nothing else"
         )
     try:
         found = deserialize(raw)  # type: ignore[no-untyped-call]  # safetensors' core has no types
