@@ -162,3 +162,72 @@ def test_an_integer_bool_and_a_scalar_array_are_not_basic_indices(data):
     assert x[True].shape == (1, 2, 3)
     assert x[np.int64(1)].tolist() == [3.0, 4.0, 5.0]
     assert x[tf.tensor(1)].tolist() == [3.0, 4.0, 5.0]
+
+
+def leaf():
+    return tf.arange(6.0).reshape(2, 3).clone().requires_grad_()
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_view_follows_a_base_that_a_recorded_value_was_written_to(asked):
+    t = tf.zeros(3)
+    v = t[:2]
+    if asked:  # the view's Meta is made then, while the base does not require gradients
+        assert v._version == 0
+    w = tf.ones(3, requires_grad=True)
+    t.add_(w)
+    assert v.requires_grad
+    (v * 2).sum().backward()
+    np.testing.assert_array_equal(w.grad.numpy(), [2, 2, 0])
+
+
+def test_a_view_follows_a_base_that_was_written_with_constants():
+    x = leaf()
+    h = x * 2
+    v = h[0]
+    h.zero_()
+    ((v * 3).sum() + x.sum()).backward()
+    np.testing.assert_array_equal(x.grad.numpy(), np.ones((2, 3)))
+
+
+def test_asking_a_view_for_its_place_without_recording_does_not_lose_it():
+    x = leaf()
+    h = x * 1
+    v = h[0]
+    h.mul_(2.0)
+    with tf.no_grad():
+        assert v.grad_fn is not None
+    (v * 3).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [[6, 6, 6], [0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    "view", [lambda t: t[0], lambda t: t.reshape(-1), lambda t: t.T], ids=["index", "reshape", "T"]
+)
+def test_a_view_made_without_recording_carries_no_gradient(view):
+    h = leaf() * 1
+    with tf.no_grad():
+        v = view(h)
+    assert not (v * 2).requires_grad
+    t = tf.zeros(2, 3)
+    v = view(t)
+    t.requires_grad_()
+    assert not (v * 2).requires_grad
+
+
+def test_writes_to_detached_memory_count_for_a_tensor_nothing_was_known_of():
+    t = tf.zeros(3)
+    d = t.detach()
+    w = tf.ones(3, requires_grad=True)
+    y = (t * w).sum()
+    d.add_(1.0)
+    with pytest.raises(GradientError, match="mul needs operand 0"):
+        y.backward()
+
+
+def test_a_retained_gradient_is_that_of_the_value_after_a_write():
+    h = leaf() * 1
+    h.retain_grad()
+    h.mul_(2.0)
+    (h * 3).sum().backward()
+    np.testing.assert_array_equal(h.grad.numpy(), np.full((2, 3), 3))

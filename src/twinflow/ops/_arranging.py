@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import as_dtype, as_int, as_shape, broadcast_shapes, infer_reshape, normalize_axes, normalize_axis
-from twinflow.core.errors import ArgumentError, ShapeError, TraceError
+from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.ops import _gather, _math
 from twinflow.ops import _shape as S
 from twinflow.ops import _shaping as P
 from twinflow.ops._create import finish_new
 from twinflow.ops._declare import call
 from twinflow.ops._promote import convert, promote
-from twinflow.tensor import MODE, Tensor, apply, array_of, meta_of, old_value
+from twinflow.tensor import Tensor, apply, array_of, reshape_in_place
 
 concat = concatenate = P.cat
 swapaxes = swapdims = P.transpose
@@ -448,30 +448,11 @@ def as_strided(input: Tensor, size: Any, stride: Any, storage_offset: int = 0) -
 # -- in-place changes of shape ----------------------------------------------------------------------------------
 
 
-def _become(t: Tensor, op: str, rearrange: Any) -> Tensor:
-    """`t` takes the shape, memory and place on the tape that `rearrange` gives."""
-    m = t._meta
-    if m is not None and m.requires_grad and m.grad_fn is None and MODE.grad:
-        raise ShapeError(f"{op}: the shape of a leaf tensor that requires gradients cannot change; use {op[:-1]}")
-    if MODE.tracer is not None and isinstance(t._data, np.ndarray):
-        raise TraceError(
-            f"{op}: a tensor from outside cannot change its shape while a function is traced; use {op[:-1]}"
-        )
-    new = rearrange(old_value(t))
-    t._data = new._data
-    if new._meta is not None:
-        have = meta_of(t)
-        have.grad_fn, have.index, have.requires_grad = new._meta.grad_fn, new._meta.index, new._meta.requires_grad
-        if have.base is not None:
-            have.view = (*have.view, *new._meta.view)
-    return t
-
-
 def _in_place(fn: Any) -> Any:
     name = f"{fn.__name__}_"
 
     def method(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return _become(self, name, lambda x: fn(x, *args, **kwargs))
+        return reshape_in_place(self, lambda x: fn(x, *args, **kwargs), name)
 
     method.__name__ = method.__qualname__ = name
     method.__doc__ = f"`{fn.__name__}` in place: this tensor takes the new shape."

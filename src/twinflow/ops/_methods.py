@@ -176,10 +176,9 @@ def detach(self: Tensor) -> Tensor:
         t._data = MODE.tracer.node_of(self)
         if MODE.tracer.body:
             t = apply(stop_gradient, t)
-    m = self._meta
-    if m is not None:
-        meta = t._meta = new_meta(m.version)
-        meta.inference = m.inference
+    m = meta_of(self)  # made if there is none: both must count the writes of either
+    meta = t._meta = new_meta(m.version)
+    meta.inference = m.inference
     return t
 
 

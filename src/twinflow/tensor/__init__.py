@@ -13,6 +13,7 @@ from twinflow.tensor._backward import sum_to as sum_to
 from twinflow.tensor._inplace import assign as assign
 from twinflow.tensor._inplace import check_writable as check_writable
 from twinflow.tensor._inplace import old_value as old_value
+from twinflow.tensor._inplace import reshape_in_place as reshape_in_place
 from twinflow.tensor._inplace import update as update
 from twinflow.tensor._mode import MODE as MODE
 from twinflow.tensor._mode import SPECIAL as SPECIAL

@@ -14,7 +14,7 @@ from twinflow.core.errors import ShapeError, TraceError, TwinflowError
 from twinflow.graph import Aval, Node, Primitive, aval_of
 from twinflow.tensor._mode import MODE, SPECIAL
 from twinflow.tensor._tape import record, record_unary
-from twinflow.tensor._tensor import Tensor, Tie, _new, meta_of, new_meta, payload, wrap
+from twinflow.tensor._tensor import Tensor, Tie, _new, look_from, new_meta, payload, wrap
 
 _ndarray = np.ndarray
 
@@ -75,12 +75,16 @@ def view_of(prim: Any, x: Tensor, out: np.ndarray[Any, Any], params: Any) -> Ten
     t: Tensor = _new(Tensor)
     t._data = out
     t._info = None
-    if m is not None and m.requires_grad and MODE.grad:
-        if not isinstance(prim, Primitive):
-            return None
-        record_unary(prim, x, params, t)
-        _tie_view(prim, x, params, t)
-        return t
+    if m is not None:
+        if m.requires_grad and MODE.grad:
+            if not isinstance(prim, Primitive):
+                return None
+            record_unary(prim, x, params, t)
+            _tie_view(prim, x, params, t)
+            return t
+        if type(m) is not Tie and (m.requires_grad or m.base is not None):
+            look_from(x, ((prim, params),) if isinstance(prim, Primitive) else prim(x, params), t)
+            return t
     t._info = tie = Tie()
     tie.base = x
     tie.prim = prim
@@ -119,20 +123,15 @@ def _tie_view(prim: Primitive, base: Tensor, params: dict[str, Any], out: Tensor
         root = b.base
         if root is not a and (root is None or root is not a.base):
             return  # reshape had to copy: new memory
-    if out._info is None:
+    m = base._info
+    plain = m is None or type(m) is Tie or not (m.requires_grad or m.base is not None)
+    if plain and out._info is None and not SPECIAL.count:
         out._info = tie = Tie()
         tie.base = base
         tie.prim = prim
         tie.params = params
-        return
-    bm = meta_of(base)
-    om = meta_of(out)
-    om.version = bm.version
-    if bm.base is None:
-        om.base, om.view = base, ((prim, params),)
     else:
-        om.base, om.view = bm.base, (*bm.view, (prim, params))
-    om.seen = bm.version[0]
+        look_from(base, ((prim, params),), out)
 
 
 def _apply_special(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:

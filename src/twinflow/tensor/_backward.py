@@ -258,6 +258,11 @@ def accumulate_grad(leaf: Tensor, g: Tensor, create_graph: bool, shared: set[int
         tracer.touch_grad(leaf, reads=True)
     old = m.grad
     data = g._data
+    if data.shape != leaf._data.shape:
+        raise GradientError(
+            f"backward: a gradient of shape {tuple(data.shape)} reached a leaf of shape {tuple(leaf._data.shape)}, whose shape "
+            "was changed in place after it was used; compute the loss again"
+        )
     if data.dtype is not leaf._data.dtype and data.dtype != leaf._data.dtype:
         g = apply(find_primitive("cast"), g, dtype=leaf.dtype)
         data = g._data

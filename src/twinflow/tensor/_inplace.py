@@ -7,12 +7,21 @@ from collections.abc import Callable
 import numpy as np
 
 from twinflow.core import broadcast_shapes
-from twinflow.core.errors import DTypeError, GradientError, ShapeError
+from twinflow.core.errors import DTypeError, GradientError, ShapeError, TraceError
 from twinflow.graph import find_primitive
 from twinflow.tensor._apply import apply
 from twinflow.tensor._mode import MODE
 from twinflow.tensor._tape import next_sequence
-from twinflow.tensor._tensor import Tensor, current_grad_fn, meta_of, new_meta, payload, wrap
+from twinflow.tensor._tensor import (
+    Tensor,
+    base_of,
+    current_grad_fn,
+    meta_of,
+    move_on_tape,
+    new_meta,
+    payload,
+    wrap,
+)
 
 
 def old_value(t: Tensor) -> Tensor:
@@ -62,7 +71,8 @@ def check_writable(t: Tensor, op: str) -> None:
             f"{op}: a leaf tensor that requires gradients cannot be written in place while gradients are recorded; "
             "write it inside `with no_grad():`"
         )
-    if m is not None and MODE.grad and m.base is not None and m.base.is_leaf and m.base.requires_grad:
+    base = None if m is None else base_of(m)
+    if base is not None and MODE.grad and base.is_leaf and base.requires_grad:
         raise GradientError(
             f"{op}: this is a view of a leaf tensor that requires gradients, which cannot be written in place while "
             "gradients are recorded; write it inside `with no_grad():`"
@@ -99,13 +109,12 @@ def assign(t: Tensor, value: Tensor, op: str) -> Tensor:
         return t
     _store(t, value)
     if recorded:
-        m, vm = meta_of(t), value._meta
-        if vm is not None and vm.requires_grad:
-            if vm.grad_fn is None:  # a leaf was assigned: give it a place on the tape
-                vm = meta_of(apply(find_primitive("copy"), value))
-            m.requires_grad, m.grad_fn, m.index = True, vm.grad_fn, vm.index
-        else:
-            m.requires_grad, m.grad_fn, m.index = False, None, 0
+        vm = value._meta
+        if (
+            vm is not None and vm.requires_grad and vm.grad_fn is None
+        ):  # a leaf was assigned: give it a place on the tape
+            vm = meta_of(apply(find_primitive("copy"), value))
+        move_on_tape(t, vm)
     return t
 
 
@@ -149,7 +158,7 @@ def _replace(t: Tensor, value: Tensor) -> None:
 def _write_through_view(t: Tensor, value: Tensor, *, recorded: bool) -> None:
     """base <- base with `value` where the view looks; then the view follows its base."""
     m = meta_of(t)
-    base = m.base
+    base = base_of(m)
     if base is None:
         raise GradientError("in-place: not a view")
     chain: list[Tensor] = [old_value(base)]
@@ -169,6 +178,38 @@ def _write_through_view(t: Tensor, value: Tensor, *, recorded: bool) -> None:
     bm = meta_of(base)
     bm.version[0] += 1
     if recorded and new._meta is not None:
-        bm.requires_grad, bm.grad_fn, bm.index = new._meta.requires_grad, new._meta.grad_fn, new._meta.index
+        move_on_tape(base, new._meta)
     if not in_memory and not isinstance(t._data, np.ndarray):
         t._data = value._data
+
+
+def reshape_in_place(t: Tensor, rearrange: Callable[[Tensor], Tensor], op: str) -> Tensor:
+    """`t` takes the shape, memory and place on the tape that `rearrange`, a view, gives.
+
+    Views of `t` from before go on looking at what it was: a stand-in takes over its Meta, and `t` becomes a view of that.
+    """
+    m = meta_of(t)
+    if m.requires_grad and current_grad_fn(t) is None:
+        raise ShapeError(
+            f"{op}: the shape of a leaf tensor that requires gradients cannot change; use {op[:-1]}, or assign to .data"
+        )
+    if MODE.tracer is not None and isinstance(t._data, np.ndarray):
+        raise TraceError(
+            f"{op}: a tensor from outside cannot change its shape while a function is traced; use {op[:-1]}"
+        )
+    former = wrap(payload(t))
+    former._meta = m
+    new = rearrange(former)
+    if new is former:
+        return t
+    t._data, t._meta = new._data, new._meta
+    nm = meta_of(t)
+    nm.former = former if m.base is None or m.former is None else m.former
+    nm.inference = m.inference
+    nm.version[0] += 1
+    nm.seen = nm.version[0]
+    if m.retains is not None and nm.grad_fn is not None:
+        nm.retains, m.retains = m.retains, None
+        m.grad_fn.prehooks[m.index].remove(nm.retains)
+        nm.grad_fn.add_prehook(nm.index, nm.retains)
+    return t

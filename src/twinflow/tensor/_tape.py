@@ -275,8 +275,8 @@ def _mark(node: GradNode, result: Tensor, keeps_out: bool) -> None:
         m.requires_grad = True
         m.grad_fn = node
         m.index = 0
-        m.base = m.grad = m.hooks = None
-        m.retains = m.inference = False
+        m.base = m.grad = m.hooks = m.retains = None
+        m.inference = False
         if keeps_out:
             node.out = ((data, m.version, 0),)
 

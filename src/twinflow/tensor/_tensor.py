@@ -19,21 +19,23 @@ from twinflow.tensor._mode import MODE, SPECIAL
 
 class Meta:
     """What a tensor knows beyond its elements. Made by `new_meta`; without an `__init__`, because one is made for every
-    recorded operation and a call would cost as much as the rest. `view` and `seen` are set where `base` is.
+    recorded operation and a call would cost as much as the rest. `view`, `seen` and `former` are set where `base` is.
     """
 
     __slots__ = (
-        "base", "grad", "grad_fn", "hooks", "index", "inference", "requires_grad", "retains", "seen", "version", "view",
+        "base", "former", "grad", "grad_fn", "hooks", "index", "inference", "requires_grad", "retains", "seen", "version",
+        "view",
     )  # fmt: skip
 
-    base: Tensor | None  # the tensor this one is a view of
+    base: Tensor | None  # the tensor this one is a view of; `base_of` gives it in the shape that it had then
+    former: Tensor | None  # stands for this tensor as it was before its shape was changed in place
     grad: Tensor | None
     grad_fn: Any
     hooks: dict[int, Any] | None
     index: int  # which result of grad_fn this is
     inference: bool
     requires_grad: bool
-    retains: bool
+    retains: Any  # the hook that keeps the gradient of a tensor that is no leaf, or None
     seen: int  # the version at which payload and grad_fn of a view were last made
     version: list[int]  # one list shared by all views of the same memory
     view: tuple[Any, ...]  # ((primitive, params), ...) from base to here
@@ -55,15 +57,36 @@ class Tie:
     def requires_grad(self) -> bool:
         """True once the base was written in place with a value that requires gradients."""
         m = self.base._info
-        return m is not None and m.requires_grad
+        return m is not None and m.requires_grad and (type(m) is not Meta or m.grad_fn is not None)
 
 
-def new_meta(version: list[int] | None = None) -> Meta:
+class ViewMeta(Meta):
+    """What a view knows: it requires gradients too once its base was written in place with a value that does."""
+
+    __slots__ = ()
+
+    @property
+    def requires_grad(self) -> bool:  # a stored flag for all but views
+        """Whether operations on the view are recorded."""
+        if _own_flag(self) or self.seen == self.version[0]:
+            return _own_flag(self)
+        return was_recorded(base_of(self))
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        _set_own_flag(self, value)
+
+
+_slot = vars(Meta)["requires_grad"]  # what `Meta` itself stores
+_own_flag, _set_own_flag = _slot.__get__, _slot.__set__
+
+
+def new_meta(version: list[int] | None = None, kind: type[Meta] = Meta) -> Meta:
     """A Meta of a tensor that nothing is known of; `version` is given for one that shares memory."""
-    m = Meta()
+    m = kind()
     m.version = [0] if version is None else version
-    m.base = m.grad = m.grad_fn = m.hooks = None
-    m.requires_grad = m.retains = m.inference = False
+    m.base = m.grad = m.grad_fn = m.hooks = m.retains = None
+    m.requires_grad = m.inference = False
     m.index = 0
     return m
 
@@ -234,7 +257,7 @@ class Tensor:
     @property
     def _base(self) -> Tensor | None:
         """The tensor this one is a view of, or None."""
-        return None if self._meta is None else self._meta.base
+        return None if self._meta is None else base_of(self._meta)
 
     def retain_grad(self) -> None:
         """Keep the gradient of this tensor in `.grad` although it is not a leaf."""
@@ -242,9 +265,8 @@ class Tensor:
             raise GradientError("retain_grad: this tensor does not require gradients")
         m = meta_of(self)
         fn = current_grad_fn(self)
-        if fn is None or m.retains:
+        if fn is None or m.retains is not None:
             return
-        m.retains = True
         me = weakref.ref(self)
 
         def keep(g: Tensor) -> Tensor:
@@ -253,12 +275,13 @@ class Tensor:
                 t.grad = g
             return g
 
+        m.retains = keep
         fn.add_prehook(m.index, keep)
 
     @property
     def retains_grad(self) -> bool:
         """Whether `retain_grad` was called."""
-        return self._meta is not None and self._meta.retains
+        return self._meta is not None and self._meta.retains is not None
 
 
 class Size(tuple[int, ...]):
@@ -290,14 +313,62 @@ def wrap(data: Any) -> Tensor:
 
 def _resolve(t: Tensor, tie: Tie) -> Meta:
     """The Meta of a view, which shares the version counter of its base."""
-    base, prim = tie.base, tie.prim
+    base = tie.base
     bm = meta_of(base)
-    m = new_meta(bm.version)
-    steps = ((prim, tie.params),) if isinstance(prim, Primitive) else prim(base, tie.params)
-    m.base, m.view = (base, steps) if bm.base is None else (bm.base, (*bm.view, *steps))
-    m.seen = -1  # whether the base was written in between is not known: look when it matters
-    t._info = m
+    if bm.base is not None and bm.former is not None:
+        base = bm.former
+    steps = ((tie.prim, tie.params),) if isinstance(tie.prim, Primitive) else tie.prim(base, tie.params)
+    m = look_from(base, steps, t)
+    if was_recorded(base_of(m)):
+        m.seen = -1  # whether the base was written in between is not known: look when it matters
     return m
+
+
+def look_from(base: Tensor, steps: tuple[Any, ...], t: Tensor) -> Meta:
+    """Make `t` a view that `steps` lead to from `base`, both up to date."""
+    bm = meta_of(base)
+    m = t._info
+    if m is None or type(m) is Tie:
+        m = t._info = new_meta(kind=ViewMeta)
+    m.version = bm.version
+    root = base_of(bm)
+    m.base, m.view = (base, steps) if root is None else (root, (*bm.view, *steps))
+    m.seen = bm.version[0]
+    m.former = None
+    made: Meta = m
+    return made
+
+
+def base_of(m: Meta) -> Any:
+    """The tensor that a view looks at, None where it is not a view."""
+    base = m.base
+    if base is not None:
+        bm = base._meta
+        if bm is not None and bm.base is not None:  # its shape was changed in place: it looks at what it was itself
+            base = m.base = bm.former
+    return base
+
+
+def was_recorded(base: Tensor) -> bool:
+    """Whether the elements of a tensor that is no view come from a recorded operation."""
+    m = base._meta
+    return m is not None and m.requires_grad and m.grad_fn is not None
+
+
+def move_on_tape(t: Tensor, place: Meta | None) -> None:
+    """Let `t` stand on the tape where `place` does, or nowhere. A gradient that is retained there is that of the new value."""
+    m = meta_of(t)
+    keep = m.retains
+    if keep is not None and m.grad_fn is not None:
+        m.grad_fn.prehooks[m.index].remove(keep)
+        m.retains = None
+    if place is None or not place.requires_grad:
+        m.requires_grad, m.grad_fn, m.index = False, None, 0
+        return
+    m.requires_grad, m.grad_fn, m.index = True, place.grad_fn, place.index
+    if keep is not None and m.grad_fn is not None:
+        m.retains = keep
+        m.grad_fn.add_prehook(m.index, keep)
 
 
 def meta_of(t: Tensor) -> Meta:
@@ -325,14 +396,23 @@ def refresh_view(t: Tensor) -> None:
     m = t._meta
     if m is None or m.base is None:
         return
-    value: Tensor = m.base
-    if not isinstance(t._data, np.ndarray) or value.requires_grad:
-        for prim, params in m.view:
-            value = apply(prim, value, **params)
-        if not isinstance(t._data, np.ndarray):
+    value: Tensor = base_of(m)
+    recorded = was_recorded(value)
+    in_memory = isinstance(t._data, np.ndarray)
+    if recorded or not in_memory:
+        before = MODE.grad
+        MODE.grad |= recorded  # whoever asks, the view stands where its base stands
+        try:
+            for prim, params in m.view:
+                value = apply(prim, value, **params)
+        finally:
+            MODE.grad = before
+        if not in_memory:
             t._data = value._data
-        if value._meta is not None:
-            m.grad_fn, m.index, m.requires_grad = value._meta.grad_fn, value._meta.index, value._meta.requires_grad
+    if recorded:
+        move_on_tape(t, value._meta)
+    elif m.grad_fn is not None and not value.requires_grad:
+        move_on_tape(t, None)  # the base was written with constants
     m.seen = m.version[0]
 
 

@@ -16,7 +16,7 @@ from twinflow.core import is_symbolic
 from twinflow.core.errors import TraceError
 from twinflow.graph import Aval, Graph, Node, Primitive
 from twinflow.tensor._mode import MODE, enter_special, exit_special, next_level
-from twinflow.tensor._tensor import Tensor, meta_of, payload, wrap
+from twinflow.tensor._tensor import Tensor, base_of, meta_of, payload, wrap
 
 
 class HostScalar:
@@ -118,7 +118,7 @@ class Tracer:
     def _view_of_captured(self, value: Tensor) -> Node:
         """A view that was made before tracing: its base is captured, and the view is part of the graph."""
         meta = meta_of(value)
-        node = self.node_of(meta.base)
+        node = self.node_of(base_of(meta))
         for prim, params in meta.view:
             node = self.graph.add(prim, (node,), params)
         return node
