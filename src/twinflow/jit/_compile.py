@@ -18,6 +18,7 @@ from twinflow.core import Dim, TreeDef, log, log_enabled, tree_flatten, tree_unf
 from twinflow.core.errors import ArgumentError, TraceError
 from twinflow.graph import Graph, aval_of, interpret
 from twinflow.jit._differentiable import WayBack, record_call, runner, way_back
+from twinflow.jit._quick import MISS, QuickCall, quick_call
 from twinflow.ops import from_numpy
 from twinflow.tensor import MODE, SPECIAL, Tensor, Tracer, meta_of, payload, wrap
 
@@ -84,20 +85,27 @@ class Program:
                 self._keep_residuals(self.way, tracer, tensors, stand_ins)
             self._collect_writes(tracer, tensors, stand_ins)
         self.graph = graph
-        self.guards = tracer.guards + self._grad_guards
+        self.guards = tracer.guards
         self.after_call = tracer.after_call
         order = {node: i for i, node in enumerate(graph.inputs)}
-        self.state = [(t, order[node]) for t, node in tracer.captured]
-        self.scalars = [(s.read, np.zeros((), s.node.dtype)) for s in tracer.scalars]
+        positions: dict[int, Any] = {id(t): k for k, t in enumerate(tensors)}
         self.n_args = len(tensors)
+        # a gradient that was there before is whichever tensor `.grad` holds when the program is called
+        before: dict[int, Any] = {id(b): positions.get(id(t), t) for t, b, _ in tracer.grads.values() if b is not None}
+        self.state = [(t, order[node]) for t, node in tracer.captured if id(t) not in before]
+        self.grad_state = [(before[id(t)], order[node]) for t, node in tracer.captured if id(t) in before]
+        self.scalars = [(s.read, np.zeros((), s.node.dtype)) for s in tracer.scalars]
         self._arrays: list[Any] = [None] * len(graph.inputs)
         for (_, buffer), scalar in zip(self.scalars, tracer.scalars):
             self._arrays[order[scalar.node]] = buffer
         owners = {i: t for t, i in self.state}
-        self.versions = [meta_of(owners[i]).version for i in self.writes if i >= self.n_args]
+        self.versions = [meta_of(owners[i]).version for i in self.writes if i in owners]
         self.written_args = [i for i in self.writes if i < self.n_args]
-        self._lock = threading.Lock()
+        self.written_grads = [t for t, i in self.grad_state if i in self.writes]
+        self.lock = threading.Lock()  # the native program has one arena
         self.execute = backend(graph)
+        self._calls = 0
+        self._quick: QuickCall | None = None
 
     def _keep_residuals(self, way: WayBack, tracer: Tracer, tensors: list[Tensor], stand_ins: list[Tensor]) -> None:
         """What the way back reads: inputs are kept as they are, other values become outputs."""
@@ -121,7 +129,7 @@ class Program:
         way.compiled = Compiled(runner(way.graph), self._backend)
 
     def _record(self, way: WayBack, tensors: Sequence[Tensor], values: list[Any], results: list[Tensor]) -> None:
-        owners = {i: t for t, i in self.state}
+        owners = {i: t for t, i in self.state} | {i: _grad_of(t, tensors) for t, i in self.grad_state}
 
         def given(i: int) -> Tensor:
             return tensors[i] if i < self.n_args else owners[i]
@@ -148,13 +156,13 @@ class Program:
 
     def _collect_grads(self, tracer: Tracer, tensors: list[Tensor]) -> None:
         """Gradients that the function leaves in `.grad` become outputs, set anew by each call."""
-        positions = {id(t): k for k, t in enumerate(tensors)}
+        positions: dict[int, Any] = {id(t): k for k, t in enumerate(tensors)}
         self.grad_sets: list[tuple[Any, bool]] = []  # (tensor or position among the arguments, set or cleared)
-        self._grad_guards: list[tuple[Callable[[], Any], Any, str]] = []
+        self.grad_guards: list[tuple[Any, bool]] = []  # (tensor or position, whether its gradient was None)
         for t, before, read_first in tracer.grads.values():
             after = meta_of(t).grad
             if read_first:
-                self._grad_guards.append((functools.partial(_grad_is_none, t), before is None, "whether .grad is None"))
+                self.grad_guards.append((positions.get(id(t), t), before is None))
             if after is before:
                 continue
             if after is not None:
@@ -172,8 +180,11 @@ class Program:
             graph.writes[inputs[key]] = tracer.values[key]
         self.writes = [graph.inputs.index(n) for n in graph.writes]
 
-    def holds(self) -> str:
+    def holds(self, tensors: Sequence[Tensor]) -> str:
         """Empty if what the trace assumed of Python state still holds, else what changed."""
+        for owner, was_none in self.grad_guards:
+            if (_grad_of(owner, tensors) is None) is not was_none:
+                return f"whether .grad is None changed from {was_none} to {not was_none}"
         for read, value, what in self.guards:
             now = read()
             if now != value:
@@ -181,13 +192,15 @@ class Program:
         return ""
 
     def __call__(self, tensors: Sequence[Tensor]) -> Any:
-        with self._lock:  # the native program has one arena
+        with self.lock:
             arrays = self._arrays
             for k, t in enumerate(tensors):
                 arrays[k] = t._data
             for t, i in self.state:
                 if t._data is not arrays[i]:
                     arrays[i] = self._checked_state(t, i)
+            for owner, i in self.grad_state:
+                arrays[i] = self._checked_state(_grad_of(owner, tensors), i)
             for read, buffer in self.scalars:
                 buffer[()] = read()
             values = self.execute(arrays)
@@ -195,10 +208,14 @@ class Program:
                 version[0] += 1
             for i in self.written_args:
                 meta_of(tensors[i]).version[0] += 1
+            for owner in self.written_grads:
+                meta_of(_grad_of(owner, tensors)).version[0] += 1
             if self.grad_sets:
                 self._set_grads(tensors, values)
             for k in range(self.n_args):
                 arrays[k] = None  # nothing is kept alive between calls
+            for _, i in self.grad_state:
+                arrays[i] = None
         for effect in self.after_call:
             effect()
         if self.out_tree.kind is None and self.out_is_tensor[0] and self.way is None:
@@ -209,6 +226,13 @@ class Program:
         found = iter(results)
         leaves = [next(found) if is_t else static for is_t, static in zip(self.out_is_tensor, self.out_static)]
         return tree_unflatten(leaves, self.out_tree)
+
+    def quick(self, tensors: Sequence[Tensor]) -> QuickCall | None:
+        """How to call it again with arguments like these, from the second call on, so that the first one is no slower."""
+        if self._calls == 1:
+            self._quick = quick_call(self, [t.requires_grad for t in tensors], MODE.grad)
+        self._calls += 1
+        return self._quick
 
     def _checked_state(self, t: Tensor, i: int) -> Any:
         """The new array of a captured tensor whose memory was exchanged (by `.data =`, or loading)."""
@@ -228,8 +252,9 @@ class Program:
             meta_of(target).grad = wrap(next(grads)) if is_set else None
 
 
-def _grad_is_none(t: Tensor) -> bool:
-    return meta_of(t).grad is None
+def _grad_of(owner: Any, tensors: Sequence[Tensor]) -> Any:
+    """The gradient of a tensor, or of the argument at a position."""
+    return meta_of(tensors[owner] if type(owner) is int else owner).grad
 
 
 def _fresh(value: Any, arrays: list[Any]) -> np.ndarray[Any, Any]:
@@ -329,31 +354,26 @@ class Compiled:
         self._dimensions: dict[Any, Dimensions] = {}
         self._traces = self._changes = 0
         self._seen: Any = None
-        self._last: tuple[Program, tuple[Any, ...], bool] | None = None  # the latest call with tensors alone
+        self._quick: QuickCall | None = None  # of the latest program that was called with tensors alone
         functools.update_wrapper(self, fn, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if SPECIAL.count:  # inside another trace or transformation: part of it
             return self._fn(*args, **kwargs)
-        last = self._last
-        if last is not None and not kwargs and len(args) == len(last[1]) and MODE.grad is last[2]:
-            # the common case, without building a key: tensors like those of the latest call
-            for a, (shape, dtype, wanted) in zip(args, last[1]):
-                if type(a) is not Tensor or a._data.shape != shape or a._data.dtype is not dtype:
-                    break
-                if (a._meta is not None and a._meta.requires_grad) is not wanted:
-                    break
-            else:
-                if not last[0].guards or not last[0].holds():
-                    return last[0](args)
+        quick = self._quick
+        if quick is not None and not kwargs:
+            result = quick(args)
+            if result is not MISS:
+                return result
         leaves, treedef = tree_flatten((args, kwargs))
         for k, x in enumerate(leaves):
             if isinstance(x, np.ndarray):
                 leaves[k] = from_numpy(x)
-        program = self._find(leaves, treedef)
+        tensors = [x for x in leaves if isinstance(x, Tensor)]
+        program = self._find(leaves, tensors, treedef)
         if not kwargs and all(type(a) is Tensor for a in args):
-            self._last = (program, tuple([(a._data.shape, a._data.dtype, a.requires_grad) for a in args]), MODE.grad)
-        return program([x for x in leaves if isinstance(x, Tensor)])
+            self._quick = program.quick(tensors)
+        return program(tensors)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -382,14 +402,14 @@ class Compiled:
         )
         return kind, tuple([x._data.shape for x in leaves if isinstance(x, Tensor)])
 
-    def _find(self, leaves: list[Any], treedef: TreeDef) -> Program:
+    def _find(self, leaves: list[Any], tensors: list[Tensor], treedef: TreeDef) -> Program:
         kind, shapes = self._kind(leaves, treedef)
         key = (kind, shapes)
         known = self._programs.pop(key, [])
         self._programs[key] = known  # the latest used stand last
         reasons = []
         for program in known:
-            reason = program.holds()
+            reason = program.holds(tensors)
             if not reason:
                 return program
             reasons.append(reason)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from sys import getrefcount
 from time import perf_counter_ns
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
@@ -20,10 +20,10 @@ from twinflow.lower._launch import Scratch
 from twinflow.lower._memory import Request, plan_memory
 from twinflow.lower._reference import array_at, reference_call
 from twinflow.lower._steps import Step, build_steps
-from twinflow.runtime import address_of, aligned_empty, get_num_threads
+from twinflow.runtime import UNUSED, address_of, aligned_empty, get_num_threads
 from twinflow.runtime._driver import CHUNKED, COPY, PATCH, RECORD, WHOLE, NativeProgram
 
-_SPARES = 2  # a gradient and the one it replaces
+_SPARES = 2  # results that are kept to serve again: a loss and the one it replaces
 
 
 @dataclass
@@ -58,14 +58,17 @@ class NativeGraph:
     Attributes:
         steps: the kernel calls, in order.
         arena_nbytes: memory for intermediate values.
+        observers: `OBSERVERS`.
+        results: (number in the io table, Aval) of each output, those of index checks last; (-1, value) for a constant.
+        errors: what references raised in the latest run.
     """
 
     def __init__(self, graph: Graph, checks: Sequence[Check] = (), errors: list[BaseException] | None = None) -> None:
-        self._errors: list[BaseException] = [] if errors is None else errors  # of references, nested ones included
+        self.errors: list[BaseException] = [] if errors is None else errors  # of references, nested ones included
         self.graph = graph
         self.checks = checks  # the last outputs are their flags
         plan = Fuser(graph, has_own_kernel).plan()
-        self.steps = build_steps(graph, plan, lambda nested: NativeGraph(nested, errors=self._errors))
+        self.steps = build_steps(graph, plan, lambda nested: NativeGraph(nested, errors=self.errors))
         self.code = Code()
         self._keep: list[Any] = []
         for step in self.steps:
@@ -213,7 +216,7 @@ class NativeGraph:
                 block = np.zeros(max(len(operands), 1), np.uint64)
                 for k, node in enumerate(operands):
                     fill(block, k, node)
-                callback, address = reference_call(step.nodes[0], block, step.writes, self._errors)
+                callback, address = reference_call(step.nodes[0], block, step.writes, self.errors)
                 self._keep += [callback, block]
                 records.append((WHOLE, address, address_of(block), 0))
                 self.record_steps.append(step)
@@ -230,9 +233,10 @@ class NativeGraph:
         fixes = np.zeros(len(patches), PATCH)
         for k, p in enumerate(patches):
             fixes[k] = p
-        self._bound: list[Any] = [None] * self.n_io
-        self._spare: list[list[tuple[Any, int]]] = [[] for _ in range(self.n_io)]
-        self._outputs = [(io, aval if io >= 0 else value) for io, aval, value in self.outputs]
+        self.observers = OBSERVERS
+        self.bound: list[Any] = [None] * self.n_io  # the arrays whose addresses stand in the io table
+        self.spares: list[list[np.ndarray[Any, Any]]] = [[] for _ in range(self.n_io)]
+        self.results = [(io, aval if io >= 0 else value) for io, aval, value in self.outputs]
         self.program = NativeProgram(rows, fixes, self.n_io, [self._keep, self.code, self.arena, self.places])
 
     def _is_same_memory(self, a: Node, b: Node) -> bool:
@@ -267,7 +271,7 @@ class NativeGraph:
     def __call__(self, arrays: Sequence[np.ndarray[Any, Any]]) -> list[Any]:
         """The graph's outputs (in new arrays); writes go into the input arrays themselves."""
         program = self.program
-        io, bound = program.io, self._bound
+        io, bound = program.io, self.bound
         fixed = None
         for i, a in enumerate(arrays):
             if a is bound[i]:
@@ -279,32 +283,13 @@ class NativeGraph:
                 a = np.ascontiguousarray(a)
             bound[i] = a
             io[i] = address_of(a)
-        results: list[Any] = []
-        for number, out in self._outputs:
-            if number < 0:
-                results.append(out)
-                continue
-            # an array of an earlier call serves again once nobody else holds it: the three references are the spare
-            # table's, the loop's and the call's. Views do not hold the array but the memory that it looks at itself,
-            # to which there are two references, the array's and the call's
-            for array, address in self._spare[number]:  # noqa: B007 - the address found is used below
-                if getrefcount(array) <= 3 and getrefcount(array.base) <= 2:
-                    break
-            else:
-                array = aligned_empty(out.shape, out.dtype.np)
-                address = address_of(array)
-                if len(self._spare[number]) < _SPARES:
-                    self._spare[number].append((array, address))
-            io[number] = address
-            results.append(array)
+        results = [out if number < 0 else self.place_result(number, out) for number, out in self.results]
         if OBSERVERS:
             self._run_observed(arrays)
         else:
             program.run()
-        if self._errors:
-            error = self._errors.pop()
-            self._errors.clear()
-            raise error
+        if self.errors:
+            self.raise_error()
         if self.checks:
             flags = results[len(results) - len(self.checks) :]
             for check, flag in zip(self.checks, flags):
@@ -317,9 +302,29 @@ class NativeGraph:
             bound[i] = None
         return results
 
+    def place_result(self, number: int, aval: Aval) -> np.ndarray[Any, Any]:
+        """An array for the result with this number in the io table: one of an earlier call once nobody else holds it."""
+        spares = self.spares[number]
+        for k in range(len(spares)):
+            if getrefcount(spares[k]) == UNUSED:
+                array = spares[k]
+                break
+        else:
+            array = aligned_empty(aval.shape, aval.dtype.np)
+            if len(spares) < _SPARES:
+                spares.append(array)
+        self.program.io[number] = address_of(array)
+        return array
+
+    def raise_error(self) -> NoReturn:
+        """Raise what a reference raised in the latest run."""
+        error = self.errors.pop()
+        self.errors.clear()
+        raise error
+
     def forget_inputs(self) -> None:
         """Let go of the arrays of the latest call, which are kept otherwise in case the next call has them again."""
-        self._bound[: len(self.graph.inputs)] = [None] * len(self.graph.inputs)
+        self.bound[: len(self.graph.inputs)] = [None] * len(self.graph.inputs)
 
     def _run_observed(self, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         """Record by record, so that observers see the time of each and the values it made."""

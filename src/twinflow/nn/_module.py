@@ -16,7 +16,7 @@ from twinflow.nn._parameter import Buffer, Parameter, is_lazy, replace_data
 from twinflow.nn._state import IncompatibleKeys, load
 from twinflow.ops import Device
 from twinflow.ops._settings import check_format
-from twinflow.tensor import MODE, Tensor, no_grad
+from twinflow.tensor import MODE, Attributes, Tensor, no_grad
 
 _HOOK_KINDS = (
     "_forward_pre_hooks",
@@ -110,7 +110,7 @@ class Module:
         if id(self) not in _GUARDED.ids:
             modules = list(self.modules())
             _GUARDED.ids.update(map(id, modules))  # type: ignore[union-attr]
-            MODE.tracer.guard(lambda: [m.training for m in modules], f"train/eval mode of {type(self).__name__}")
+            MODE.tracer.guard(Attributes(modules, "training"), f"train/eval mode of {type(self).__name__}")
         try:
             return self._call_with_hooks(args, kwargs)
         except TwinflowError as error:

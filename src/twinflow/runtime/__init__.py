@@ -4,6 +4,7 @@ llvmlite is imported only when something is compiled.
 """
 
 from twinflow.runtime._buffers import ALIGNMENT as ALIGNMENT
+from twinflow.runtime._buffers import UNUSED as UNUSED
 from twinflow.runtime._buffers import Arena as Arena
 from twinflow.runtime._buffers import address_of as address_of
 from twinflow.runtime._buffers import aligned_empty as aligned_empty

@@ -147,6 +147,12 @@ exit:
   ret void
 }
 
+; The whole of a program once: how Python comes in.
+define void @tf_enter(ptr %frame) nounwind {
+  call void @tf_run(ptr %frame, i64 0)
+  ret void
+}
+
 ; A nested program: its frame, how many io entries it has, and their first addresses, which stand in the caller's
 ; argument block (so that the caller's patches reach them) and are copied before each run.
 define internal void @nested(ptr %frame, i64 %n_io, ptr %bases, ptr %pool, i64 %stepping) nounwind {
@@ -230,14 +236,15 @@ exit:
 
 
 @functools.cache
-def _driver() -> tuple[Any, Executable]:
+def _driver() -> tuple[Any, Any, Executable]:
     code = engine().compile(_DRIVER_IR)
-    return code.function("tf_run", ctypes.c_void_p, ctypes.c_int64), code
+    enter = code.function("tf_enter", ctypes.c_void_p)  # one argument: each costs a tenth of a microsecond
+    return enter, code.function("tf_run", ctypes.c_void_p, ctypes.c_int64), code
 
 
 def control_address(name: str) -> int:
     """The native function that runs nested programs: "loop", "branch" or "while"; for records of kind WHOLE."""
-    return _driver()[1].address(f"tf_{name}")
+    return _driver()[2].address(f"tf_{name}")
 
 
 class NativeProgram:
@@ -247,6 +254,9 @@ class NativeProgram:
         records, patches: arrays of RECORD and PATCH. The memory they point to must outlive this object: `keep`.
         n_io: how many addresses change from call to call; `io[i]` is set by the caller before `run`.
         keep: what must stay alive (executables, argument blocks, arenas).
+
+    Attributes:
+        enter, frame: `enter(frame)` is `run()` for a caller who has read `pool().address` himself.
     """
 
     def __init__(
@@ -254,7 +264,8 @@ class NativeProgram:
     ) -> None:
         self.records = records
         self.patches = patches
-        self.io = np.zeros(max(n_io, 1), np.uint64)
+        self._io = np.zeros(max(n_io, 1), np.uint64)
+        self.io = memoryview(self._io)  # type: ignore[arg-type] # an array is a buffer; quicker to write to one by one
         self.io_step = np.zeros(max(n_io, 1), np.int64)
         self._n_io = n_io
         self._keep = keep
@@ -262,17 +273,12 @@ class NativeProgram:
         frame = self._frame[0]
         frame["records"], frame["n_records"] = address_of(records), len(records)
         frame["patches"], frame["n_patches"] = address_of(patches), len(patches)
-        frame["io"], frame["io_step"] = address_of(self.io), address_of(self.io_step)
-        self._address = address_of(self._frame)
-        self._pool_field = self._frame["pool"]
+        frame["io"], frame["io_step"] = address_of(self._io), address_of(self.io_step)
+        self.frame = address_of(self._frame)  # what the driver receives, also for nesting this program in another
+        frame["pool"] = pool().address
         self._repeat_field = self._frame["repeat"]
         self._repeat_field[0] = 1
-        self._call, self._code = _driver()
-
-    @property
-    def frame(self) -> int:
-        """The address of what the driver receives, for nesting this program in another."""
-        return self._address
+        self.enter, self._run, self._code = _driver()
 
     def set_repeat(self, times: int) -> None:
         """How often a nested run goes through the records."""
@@ -280,20 +286,20 @@ class NativeProgram:
 
     def run_record(self, k: int) -> None:
         """Run one record alone; all records in order are one run. For profiles and for finding faults."""
-        self._pool_field[0] = pool().address
+        _ = pool().address  # which starts the workers
         frame = self._frame[0]
         frame["records"], frame["n_records"] = address_of(self.records) + k * RECORD.itemsize, 1
         try:
-            self._call(self._address, 0)
+            self.enter(self.frame)
         finally:
             frame["records"], frame["n_records"] = address_of(self.records), len(self.records)
 
     def run(self, repeat: int = 1) -> None:
         """Run all records in order, `repeat` times."""
-        self._pool_field[0] = pool().address
-        if repeat != 1:
-            self._repeat_field[0] = repeat
-            self._call(self._address, self._n_io)
-            self._repeat_field[0] = 1
+        _ = pool().address
+        if repeat == 1:
+            self.enter(self.frame)
             return
-        self._call(self._address, 0)
+        self._repeat_field[0] = repeat
+        self._run(self.frame, self._n_io)
+        self._repeat_field[0] = 1

@@ -43,6 +43,9 @@ class Pool:
 
     Args:
         threads: how many threads work on a job, the caller included; at least 1.
+
+    Attributes:
+        started: whether its workers are there; while they are, the address is the one that `address` gave last.
     """
 
     def __init__(self, threads: int) -> None:
@@ -51,7 +54,8 @@ class Pool:
         self._block = aligned_zeros(POOL_NBYTES + 128, np.uint8)
         self._address = -(-address_of(self._block) // 128) * 128
         self._workers: list[threading.Thread] = []
-        self._started = self._closed = False
+        self.started = False
+        self._closed = False
         self._lock = threading.Lock()
         self._code: Executable | None = None
 
@@ -63,7 +67,7 @@ class Pool:
     @property
     def address(self) -> int:
         """Where generated code finds the pool, its workers started. Read it for each call: a fork stops them."""
-        if not self._started:
+        if not self.started:
             self._start()
         return self._address
 
@@ -95,7 +99,7 @@ class Pool:
 
     def _start(self) -> None:
         with self._lock:
-            if self._started:
+            if self.started:
                 return
             code = self._native()
             call, number, _ = _sleeping()
@@ -115,7 +119,7 @@ class Pool:
                     thread.start()
                     self._workers.append(thread)
             self._set("workers", len(self._workers))
-            self._started = True
+            self.started = True
 
     def _stop(self) -> None:
         """Make the workers return, and wait until they have. Whoever reads `address` next starts new ones."""
@@ -134,13 +138,13 @@ class Pool:
                 thread.join(max(0.0, deadline - time.monotonic()) if self._closed else None)
             self._set("busy", 0)
         self._workers = []
-        self._started = False
+        self.started = False
 
     def _after_fork(self) -> None:
         """In a child there are no workers, and whatever the parent's other threads were doing here is not going on."""
         self._lock = threading.Lock()
         self._workers = []
-        self._started = False
+        self.started = False
         for name in ("workers", "busy", "sleepers", "waiting", "stop", "done", "ticket"):
             self._set(name, 0)
 

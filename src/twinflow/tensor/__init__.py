@@ -43,6 +43,7 @@ from twinflow.tensor._tensor import payload as payload
 from twinflow.tensor._tensor import wrap as wrap
 from twinflow.tensor._tracer import PICK as PICK
 from twinflow.tensor._tracer import STOP_GRADIENT as STOP_GRADIENT
+from twinflow.tensor._tracer import Attributes as Attributes
 from twinflow.tensor._tracer import Tracer as Tracer
 from twinflow.tensor._tracer import after_call as after_call
 from twinflow.tensor._tracer import current_tracer as current_tracer

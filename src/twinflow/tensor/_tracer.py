@@ -7,7 +7,7 @@ them become new nodes; at the end, the last value of each written tensor is the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,19 @@ class HostScalar:
     def __init__(self, read: Callable[[], float], node: Node) -> None:
         self.read = read
         self.node = node
+
+
+class Attributes:
+    """What a guard reads that wants to know an attribute of many objects. Compiled calls look at these without calling it."""
+
+    __slots__ = ("name", "objects")
+
+    def __init__(self, objects: Sequence[Any], name: str) -> None:
+        self.objects = objects
+        self.name = name
+
+    def __call__(self) -> list[Any]:
+        return [getattr(x, self.name) for x in self.objects]
 
 
 class Tracer:
