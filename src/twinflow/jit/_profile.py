@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +55,10 @@ def _node_flops(node: Node) -> int:
         return 0
     if node.op == "matmul":
         return 2 * int(node.aval.size) * int(node.inputs[0].aval.shape[-1])
-    if node.op in ("conv_last", "conv_input_last", "conv_weight_last"):  # filters [*K, C/groups, O], y [N, *S, O]
+    if node.op in ("conv_last", "conv_input_last", "conv_weight_last"):  # y [N, *S, O]
         x, w = node.inputs[0].aval, node.inputs[1].aval
         y, filters = {"conv_last": (node.aval, w), "conv_input_last": (x, w)}.get(node.op, (w, node.aval))
-        return 2 * int(y.size) * int(prod(filters.shape[:-1]))
+        return 2 * int(y.size) * int(filters.size) // int(y.shape[-1])
     return max(int(node.aval.size), *[int(x.aval.size) for x in node.inputs if isinstance(x, Node)], 0)
 
 

@@ -45,14 +45,12 @@ def conv_spec(node: Node) -> ConvSpec:
     y = node.aval
     kind = _KINDS[node.op]
     p: dict[str, Any] = node.params
-    image, kernel = {
-        "forward": (a.shape, b.shape[:-2]),
-        "data": (y.shape, b.shape[:-2]),
-        "weight": (a.shape, y.shape[:-2]),
-    }[kind]
+    image, filters = {"forward": (a.shape, b.shape), "data": (y.shape, b.shape), "weight": (a.shape, y.shape)}[kind]
+    kernel = filters[2:] if p["filters_first"] else filters[:-2]
+    wide = {"forward": y, "data": a, "weight": b}[kind].shape[-1]
     return ConvSpec(
-        kind, image[0], image[1:-1], kernel, image[-1], y.shape[-1] if kind != "data" else a.shape[-1],
-        p["stride"], p["padding"], p["dilation"], p["groups"], y.dtype.name,
+        kind, image[0], image[1:-1], kernel, image[-1], wide,
+        p["stride"], p["padding"], p["dilation"], p["groups"], y.dtype.name, filters_first=p["filters_first"],
     )  # fmt: skip
 
 

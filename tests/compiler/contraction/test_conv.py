@@ -39,6 +39,11 @@ def reference(spec, x, w, dy):
     return {"forward": y, "data": dpadded[(slice(None), *inner)], "weight": dw}
 
 
+def users_order(w):
+    """[*K, C, O] as [O, C, *K]."""
+    return np.ascontiguousarray(np.moveaxis(w, (-1, -2), (0, 1)))
+
+
 def run_all(execute, machine_of, batch, size, kernel, channels, filters, *, machine="host", open_batch=False, workers=0,
             kinds=("forward", "data", "weight"), rtol=1e-5, **options):  # fmt: skip
     rng = np.random.default_rng(sum(size) + channels)
@@ -48,6 +53,9 @@ def run_all(execute, machine_of, batch, size, kernel, channels, filters, *, mach
     w = rng.standard_normal((*kernel, channels // spec.groups, filters)).astype(dtype)
     dy = rng.standard_normal((batch, *spec.out_size, filters)).astype(dtype)
     want = reference(spec, x, w, dy)
+    if spec.filters_first:
+        w = users_order(w)
+        want["weight"] = users_order(want["weight"])
     results = {}
     for kind in kinds:
         a, b = {"forward": (x, w), "data": (dy, w), "weight": (x, dy)}[kind]
@@ -87,6 +95,32 @@ def pad(*widths):
 )
 def test_geometry(convolve, machine, options) -> None:
     convolve(3, (9, 11), (3, 3), 5, 7, machine=machine, **options)
+
+
+@pytest.mark.parametrize(
+    ("batch", "size", "kernel", "channels", "filters", "options"),
+    [
+        (3, (9, 11), (3, 3), 5, 7, {"padding": pad(1, 1), "stride": (2, 1)}),
+        (3, (9, 11), (3, 2), 21, 37, {"padding": pad(1, 1), "dilation": (2, 1)}),
+        (2, (8, 8), (1, 1), 3, 5, {"stride": (2, 2)}),
+        (2, (8, 8), (1, 1), 40, 50, {}),
+        (2, (20,), (5,), 6, 9, {"padding": pad(2)}),
+        (2, (5, 6, 7), (2, 3, 3), 4, 20, {"padding": pad(1, 1, 0), "stride": (1, 2, 1)}),
+        (1, (6, 6), (3, 3), 70, 130, {"padding": pad(1, 1), "accumulate": True}),
+        (2, (10, 12), (3, 2), 8, 36, {"groups": 4, "padding": pad(1, 1)}),
+        (2, (9, 9), (5, 5), 1, 33, {"padding": pad(2, 2)}),
+        (2, (9, 9), (3, 3), 40, 40, {"padding": pad(1, 1), "groups": 40, "stride": (2, 1)}),
+    ],
+)
+def test_filters_in_the_users_order(convolve, machine, batch, size, kernel, channels, filters, options) -> None:
+    convolve(batch, size, kernel, channels, filters, filters_first=True, machine=machine, **options)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("float64", 1e-13), ("bfloat16", 2**-8), ("float16", 2**-10)])
+def test_filters_in_the_users_order_of_other_types(convolve, machine, dtype, rtol) -> None:
+    options = {"padding": pad(1, 1), "filters_first": True, "dtype": dtype, "rtol": rtol}
+    convolve(3, (9, 9), (3, 3), 12, 20, machine=machine, **options)
+    convolve(3, (9, 9), (3, 3), 12, 20, workers=3, **options)
 
 
 @pytest.mark.parametrize("groups", [2, 4, 8])

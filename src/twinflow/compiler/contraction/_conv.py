@@ -6,12 +6,14 @@ reduction. A derivative by the image with stride s is s passes (an axis) of conv
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
 from twinflow.compiler.contraction._conv_spec import ConvSpec, Line, data_lines, forward_lines
 from twinflow.compiler.contraction._conv_weight import emit_weight
 from twinflow.compiler.contraction._copy import Copies, Extent, copy_region
+from twinflow.compiler.contraction._filters import FilterPack
 from twinflow.compiler.contraction._kernel import (
     SCALAR,
     Kernel,
@@ -64,6 +66,7 @@ class _Slide:
         self.source_channels, self.out_channels = (spec.channels, spec.filters)[:: 1 if forward else -1]
         self.groups = 1 if spec.depthwise else spec.groups
         self.deep, self.wide = self.source_channels // self.groups, self.out_channels // self.groups
+        self.w_rows = 1 if spec.depthwise else self.deep  # of one tap
         self.kind = SCALAR[spec.dtype]
         self.sum_type = "double" if spec.dtype == "float64" else "float"
         self.narrow = self.kind != self.sum_type
@@ -117,11 +120,13 @@ class _Slide:
         self.col_blocks = -(-self.wide // self.col_block)
         far = self.spec.filters * NBYTES[self.kind] >= 1024 and self.wide > self.tile_cols
         busy = batch * positions >= 64
-        self.packed = not self.spec.depthwise and (self.narrow or self.w_wide != 1 or (far and busy))
+        self.packed = self.spec.filters_first or (
+            not self.spec.depthwise and (self.narrow or self.w_wide != 1 or (far and busy))
+        )
         self.padded = round_up(self.wide, self.lanes)
         self.shared_nbytes = 0
         if self.packed:
-            self.shared_nbytes = round_up(self.groups * self.taps * self.deep * self.padded * nbytes, 64)
+            self.shared_nbytes = round_up(self.groups * self.taps * self.w_rows * self.padded * nbytes, 64)
         self.worker_nbytes = round_up(self.images * self.region_cells * nbytes, 64) if self.copied else 0
 
     def _plan_tile(self) -> None:
@@ -159,6 +164,31 @@ class _Slide:
         panels = -(-self.wide // self.tile_cols)
         group, panel = f.div("%chunk", panels), f.rem("%chunk", panels)
         weights, target = slot(f, "b"), slot(f, "workspace")
+        pack = self._pack_first(f, group) if self.spec.filters_first else self._pack_last(f, group)
+
+        def panel_of(width: int, j: Value, _: bool) -> None:
+            to = f.mul(f.add(f.mul(group, self.padded), j), self.taps * self.w_rows)
+            pack(width, j, weights, f.shift(target, to, self.sum_type))
+
+        start = f.mul(panel, self.tile_cols)
+        self.cols.walk(f, start, f.min(f.add(start, self.tile_cols), self.wide), panel_of)
+        return name
+
+    def _pack_first(self, f: Function, group: Value) -> Callable[[int, Value, str, str], None]:
+        """Packs `width` columns from column j of weights in the user's order."""
+        spec = self.spec
+        packing = FilterPack(self.module, self.machine, f"{self.name}.pack_w", spec, self.taps, self.w_rows)
+        row = spec.channels // spec.groups * self.taps
+        step = row if spec.kind == "forward" else self.taps  # of depthwise filters both are the same
+
+        def pack(width: int, j: Value, weights: str, into: str) -> None:
+            first = f.add(f.mul(group, spec.filters // self.groups * row), f.mul(j, step))
+            packing.call(f, f.shift(weights, first, self.kind), into, round_up(width, self.lanes), width)
+
+        return pack
+
+    def _pack_last(self, f: Function, group: Value) -> Callable[[int, Value, str, str], None]:
+        """The same from weights [*kernel, channels, filters]."""
         packing = Pack(
             self.module,
             self.machine,
@@ -170,11 +200,10 @@ class _Slide:
             whole=True,
         )
 
-        def pack(width: int, j: Value, _: bool) -> None:
+        def pack(width: int, j: Value, weights: str, into: str) -> None:
             wide = round_up(width, self.lanes)
             first = f.add(f.mul(group, self.spec.filters // self.groups), f.mul(j, self.w_wide))
-            to = f.mul(f.add(f.mul(group, self.padded), j), self.taps * self.deep)
-            source, into = f.shift(weights, first, self.kind), f.shift(target, to, self.sum_type)
+            source = f.shift(weights, first, self.kind)
             if self.w_wide == 1:  # taps and channels are one axis
                 packing.call(f, source, into, self.taps * self.deep, wide, width)
                 return
@@ -185,9 +214,7 @@ class _Slide:
 
             f.loop(0, self.taps, 1, tap)
 
-        start = f.mul(panel, self.tile_cols)
-        self.cols.walk(f, start, f.min(f.add(start, self.tile_cols), self.wide), pack)
-        return name
+        return pack
 
     def _emit_work(self) -> str:
         name = f"{self.name}.work"
@@ -223,7 +250,7 @@ class _Slide:
         def group(g: Value, _: list[str]) -> None:
             def cols(width: int, j: Value, _: bool) -> None:
                 if self.packed:
-                    at = f.mul(f.add(f.mul(g, self.padded), j), self.taps * self.deep)
+                    at = f.mul(f.add(f.mul(g, self.padded), j), self.taps * self.w_rows)
                     weights = f.shift(slot(f, "workspace"), at, self.sum_type)
                 else:
                     weights = f.shift(w, f.add(f.mul(g, self.wide), f.mul(j, self.w_wide)), self.kind)
@@ -268,7 +295,7 @@ class _Slide:
             line.kernel_first * prod(kernel[d + 1 :]) for d, line in enumerate(lines)
         )  # of the taps of this pass, the first
         b_width = round_up(width, self.lanes) if self.packed else 0
-        b_tap = self.deep * b_width if self.packed else self.w_tap
+        b_tap = self.w_rows * b_width if self.packed else self.w_tap
         weights = f.shift(weights, tap_start * b_tap, self.sum_type if self.packed else self.kind)
 
         def call(group: int, across: int, a: Value, row: Value) -> None:

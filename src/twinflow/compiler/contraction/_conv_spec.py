@@ -21,7 +21,8 @@ class ConvSpec:
 
     with x [N, *size, channels], w [*kernel, channels / groups, filters], y [N, *out_size, filters], all contiguous.
     The filter is not flipped. The epilogue's row is a position (n, q) counted through, for `weight` a pair (t, c); its
-    column is the last axis.
+    column is the last axis. With `filters_first` w is [filters, channels / groups, *kernel], and the epilogue of
+    `weight` has a row for each filter and a column for each pair (c, t).
 
     Args:
         kind: which of the three.
@@ -31,6 +32,7 @@ class ConvSpec:
         channels, filters, groups: group g maps the g-th part of the channels to the g-th part of the filters.
         dtype: element type of all three arrays. Sums are kept in float32, those of float64 in float64.
         accumulate: add to what the result holds.
+        filters_first: the order of the axes of w.
     """
 
     kind: Literal["forward", "data", "weight"]
@@ -45,6 +47,7 @@ class ConvSpec:
     groups: int = 1
     dtype: str = "float32"
     accumulate: bool = False
+    filters_first: bool = False
 
     def __post_init__(self) -> None:
         axes = len(self.size)

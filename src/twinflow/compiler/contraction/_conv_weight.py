@@ -12,6 +12,7 @@ from math import prod
 
 from twinflow.compiler.contraction._conv_spec import ConvSpec, forward_lines
 from twinflow.compiler.contraction._copy import Copies, Extent, copy_region
+from twinflow.compiler.contraction._filters import FilterSum
 from twinflow.compiler.contraction._kernel import (
     SCALAR,
     Kernel,
@@ -67,8 +68,8 @@ class _Weight:
         flops = 2.0 * spec.flops_row * self.positions
         wanted = max(1, min(32, int(batch * flops / GRAIN_FLOPS)))
         self.parts = max(1, min(MOST_PARTS, wanted, batch, PARTS_NBYTES // max(1, total * nbytes)))
-        if self.parts == 1 and self.narrow:
-            self.parts = 2  # sums that are rounded once must be kept apart from the result
+        # sums that are rounded once, or turned around, must be kept apart from the result
+        self.apart = self.parts > 1 or self.narrow or spec.filters_first
         panels = -(-self.wide // self.tile_cols)
         self.col_blocks = max(1, min(panels, wanted // self.parts))
         self.col_block = round_up(-(-self.wide // self.col_blocks), self.tile_cols)
@@ -78,7 +79,7 @@ class _Weight:
         room = self.machine.l2_nbytes // 2 // max(1, cells * nbytes)
         self.images = max(1, min(room, -(-768 // self.positions), -(-batch // self.parts) or 1))
         self.step_part = total
-        self.shared_nbytes = round_up(self.parts * total * nbytes, 64) if self.parts > 1 else 0
+        self.shared_nbytes = round_up(self.parts * total * nbytes, 64) if self.apart else 0
         self.y_at = round_up(self.images * self.region_cells * nbytes, 64) if self.copied else 0
         dy_nbytes = round_up(self.images * self.positions * spec.filters * nbytes, 64) if self.narrow else 0
         self.worker_nbytes = self.y_at + dy_nbytes
@@ -106,7 +107,7 @@ class _Weight:
     def emit(self) -> Kernel:
         self.copies = Copies(self.module, self.machine, self.name, self.kind, self.sum_type)
         phases: list[tuple[str, Value]] = [(self._emit_work(), self.parts * self.col_blocks)]
-        if self.parts > 1:
+        if self.apart:
             phases.append(self._emit_reduce())
         done = write_entry(self.module, self.name, phases)
         return Kernel(self.name, done, self.spec.flops, self.shared_nbytes, self.worker_nbytes)
@@ -121,7 +122,7 @@ class _Weight:
         length = f.ceil_div(batch, self.parts)
         first = f.min(f.mul(part, length), batch)
         last = f.min(f.add(first, length), batch)
-        if self.parts > 1:
+        if self.apart:
             target = f.shift(slot(f, "workspace"), f.mul(part, self.step_part), self.sum_type)
         else:
             target = slot(f, "c")
@@ -156,7 +157,7 @@ class _Weight:
 
     def _tiles(self, f: Function, x: str, dy: str, target: str, flags: dict[str, Value], j0: Value, j1: Value) -> None:
         spec = self.spec
-        step = round_up(spec.filters, self.lanes) if self.parts > 1 else spec.filters
+        step = round_up(spec.filters, self.lanes) if self.apart else spec.filters
 
         def group(g: Value, _: list[str]) -> None:
             def cols(width: int, j: Value, _: bool) -> None:
@@ -195,7 +196,7 @@ class _Weight:
             Axis(line.count, line.source_step * self.step_in[d], prod(spec.out_size[d + 1 :]) * spec.filters)
             for d, line in enumerate(self.lines)
         ]
-        direct = self.parts == 1
+        direct = not self.apart
         return Tile(
             rows=rows, c_rows=tuple(r * step for r in range(len(rows))), indices=tuple(range(len(rows))),
             vectors=-(-width // self.lanes),
@@ -211,6 +212,8 @@ class _Weight:
         f = phase_function(self.module, name)
         filters = self.spec.filters
         step = round_up(filters, self.lanes)
+        if self.spec.filters_first:
+            return name, self._turned(f, step)
         group = max(1, min(self.dw_rows, (1 << 16) // (self.parts * step)))
         parts, c = slot(f, "workspace"), slot(f, "c")
         i0 = f.mul("%chunk", group)
@@ -231,3 +234,15 @@ class _Weight:
 
         split_cols(filters, 4 * self.lanes).walk(f, 0, filters, cols)
         return name, -(-self.dw_rows // group)
+
+    def _turned(self, f: Function, step: int) -> int:
+        """The same into filters in the user's order; gives the number of chunks."""
+        taps, filters = prod(self.spec.kernel), self.spec.filters
+        total = FilterSum(
+            self.machine, self.spec, self.tiles.epilogue, taps=taps, rows=self.deep, parts=self.parts,
+            part=self.step_part, step=step,
+        )  # fmt: skip
+        group = max(1, min(4, (1 << 16) // (self.parts * self.dw_rows * self.lanes))) * self.lanes
+        o0 = f.mul("%chunk", group)
+        total.write(f, slot(f, "workspace"), slot(f, "c"), o0, f.min(f.add(o0, group), filters))
+        return -(-filters // group)

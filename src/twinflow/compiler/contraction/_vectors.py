@@ -184,14 +184,19 @@ def _float_to_half(kind: _Kind, value: str) -> str:
 
 
 def load_transposed(f: Function, source: str, target: str, pointers: list[str], *, half: bool) -> list[str]:
-    """Load a square block, a row from each pointer, and give its columns: as many as a power of two of pointers.
+    """Load a square block, a row from each pointer, and give its columns: as many as a power of two of pointers."""
+    n = len(pointers)
+    rows = [load(f, source, p, n) for p in pointers]
+    return transposed(f, target, [convert(f, row, source, target, n, half=half) for row in rows])
+
+
+def transposed(f: Function, scalar: str, rows: list[str]) -> list[str]:
+    """The columns of a square block whose rows are vectors: as many as a power of two.
 
     log2(n) rounds, each of which swaps blocks half as large as the one before.
     """
-    n = len(pointers)
-    rows = [load(f, source, p, n) for p in pointers]
-    rows = [convert(f, row, source, target, n, half=half) for row in rows]
-    kind, size = vector(target, n), n // 2
+    n = len(rows)
+    kind, size = vector(scalar, n), n // 2
     while size:
         out = list(rows)
         for first in range(n):

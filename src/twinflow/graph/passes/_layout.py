@@ -20,11 +20,12 @@ _FLOATS = ("float32", "float64", "bfloat16", "float16")
 
 
 def choose_layouts(graph: Graph) -> Graph:
-    """conv(x, w)  →  permute(conv_last(permute(x), permute(w))), the outer permute moved down past operations that work in
-    any order: elementwise ones, reductions, padding, slices and reshapes that keep axes apart."""
+    """conv(x, w)  →  permute(conv_last(permute(x), w)), the outer permute moved down past operations that work in any
+    order: elementwise ones, reductions, padding, slices and reshapes that keep axes apart. Filters stay as they are, in
+    the user's order or, where they are kept as [*K, C, O], in that."""
     if not any(n.op in CONVOLUTIONS for n in graph.nodes):
         return graph
-    layouts = _Layouts()
+    layouts = _Layouts(graph)
     made = rebuild(graph, layouts.replace)
     made.outputs = [layouts.plain(x) for x in made.outputs]
     made.writes = {k: layouts.plain(v) for k, v in made.writes.items()}
@@ -50,7 +51,8 @@ class _Layouts:
     """What is known while a graph is rebuilt. A node of the new graph that stands for a value in another order than the
     user's has an entry in `order`: its axis j is the value's axis order[j]."""
 
-    def __init__(self) -> None:
+    def __init__(self, graph: Graph) -> None:
+        self.users = graph.users()  # of the old graph
         self.order: dict[Node, Order] = {}
         self.made: dict[tuple[Node, Order], Node] = {}
 
@@ -118,15 +120,26 @@ class _Layouts:
             else:
                 stops = (a.aval.shape[0], *(s - high for s, (_, high) in zip(size, crops)), a.aval.shape[-1])
                 a = _add(new, node, "slice", (a,), {"starts": starts, "stops": stops, "steps": (1,) * n})
-        b = self.ordered(b, image if node.op == "conv_weight" else filters)
+        p["filters_first"] = self._filters_first(node, b, filters)
+        if node.op == "conv_weight":
+            b = self.ordered(b, image)
+        else:
+            b = self.plain(b) if p["filters_first"] else self.ordered(b, filters)
         y = _add(new, node, node.op + "_last", (a, b), p)
         if any(map(any, crops)) and node.op == "conv_input":
             around = {"low": starts, "high": (0, *(high for _, high in crops), 0), "interior": (0,) * n, "value": 0}
             y = _add(new, node, "pad", (y,), around)
         if node.op == "conv_weight":
-            # optimizers and users have filters in the user's order: what follows is better off in it
-            return _add(new, node, "permute", (y,), {"axes": _inverse(filters)})
+            return y if p["filters_first"] else _add(new, node, "permute", (y,), {"axes": _inverse(filters)})
         return self._keep(y, image)
+
+    def _filters_first(self, node: Node, b: Operand, filters: Order) -> bool:
+        """Whether filters are best left as [O, C, *K]: kernels rearrange them as they read or write them. Not where they
+        are kept as [*K, C, O] and turned around for the user."""
+        if node.op == "conv_weight":
+            turned = [u.op == "permute" and u.params["axes"] == filters for u in self.users[node]]
+            return not turned or not all(turned)
+        return not (isinstance(b, Node) and b.op == "permute" and b.params["axes"] == _inverse(filters))
 
     def _elementwise(self, new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
         n = node.aval.ndim
