@@ -417,3 +417,47 @@ def test_gradients_that_cannot_wait_are_summed_step_by_step():
         return tf.autodiff.grad(state.sum(), w)
 
     np.testing.assert_allclose(both(program, w)[0], loop(w)[0].numpy(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_results_share_no_memory_with_what_went_in(compiled):
+    def fn(x):
+        outs = [
+            tf.cond(x.sum() > 0, lambda: x, lambda: -x),
+            tf.while_loop(lambda v: v.sum() > 1e6, lambda v: v * 2, x),
+            tf.fori_loop(0, 0, lambda i, v: v, x),
+            tf.scan(lambda c, _: (c, None), x, length=2)[0],
+        ]
+        for out in outs:
+            out.add_(1)
+        return [x, *outs]
+
+    x = tf.ones(2)
+    results = (tf.compile(fn) if compiled else fn)(x)
+    assert x.tolist() == [1, 1]
+    assert [r.tolist() for r in results] == [[1, 1]] + [[2, 2]] * 4
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_writing_the_carry_in_place_leaves_the_first_one_alone(compiled):
+    def fn(x):
+        return tf.scan(lambda c, _: (c.mul_(2), None), x, length=3)[0], tf.while_loop(
+            lambda v: v.sum() < 10, lambda v: v.add_(1), x
+        )
+
+    x = tf.ones(2)
+    doubled, grown = (tf.compile(fn) if compiled else fn)(x)
+    assert (x.tolist(), doubled.tolist(), grown.tolist()) == ([1, 1], [8, 8], [5, 5])
+
+
+def test_a_view_of_a_tensor_written_before_is_read_in_both_branches():
+    def fn(x):
+        row = x[0]
+        x.add_(1)
+        y = tf.cond(x.sum() > 0, lambda: row * 2, lambda: row * 3)
+        return y + row
+
+    for sign in (1.0, -5.0):
+        x = tf.full((2, 3), sign)
+        want = fn(x.clone())
+        assert tf.compile(fn)(x.clone()).tolist() == want.tolist()

@@ -7,7 +7,7 @@ the bodies as graphs inside it: size and compile time do not grow with the numbe
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,11 @@ def _known(t: Tensor) -> Any:
     while not isinstance(p, np.ndarray) and hasattr(p, "value") and p.transform == "jvp":
         p = payload(p.value)
     return p
+
+
+def _own(values: Sequence[Any]) -> list[Any]:
+    """Copies of tensors: what goes in and out of a loop or branch shares no memory with anything, compiled or not."""
+    return [call("copy", v) if isinstance(v, Tensor) else v for v in values]
 
 
 # -- scan -------------------------------------------------------------------------------------------------------
@@ -106,6 +111,7 @@ def _scan_now(
 ) -> tuple[list[Tensor], list[Tensor]]:
     rows: list[list[Tensor]] = []
     slices = [unstack(x, 0) for x in xs]
+    carry = _own(carry)
     for t in builtins.reversed(range(n)) if reverse else range(n):
         new, ys = step(*carry, *[x[t] for x in slices])
         _check_carry("scan", carry, new)
@@ -113,7 +119,7 @@ def _scan_now(
         rows.append(ys)
     if reverse:
         rows.reverse()
-    return carry, [stack(list(column)) for column in zip(*rows)]
+    return _own(carry), [stack(list(column)) for column in zip(*rows)]
 
 
 def _scan_graph(
@@ -186,7 +192,8 @@ def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], o
         return true_fn(*operands) if pred else false_fn(*operands)
     p = _predicate(pred, "cond")
     if not _traced(p):
-        return true_fn(*operands) if bool(_known(p)) else false_fn(*operands)
+        outs, tree = tree_flatten(true_fn(*operands) if bool(_known(p)) else false_fn(*operands))
+        return tree_unflatten(_own(outs), tree)
     leaves, tree = tree_flatten(list(operands))
     places = [k for k, x in enumerate(leaves) if isinstance(x, Tensor)]
     given = [leaves[k] for k in places]
@@ -254,12 +261,13 @@ def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], ini
         return [leaf_tensor(x, "while_loop: the value") for x in new]
 
     if MODE.tracer is None:
+        carry = _own(carry)
         while True:
             p = flat_test(*carry)[0]
             if _traced(p):
                 break
             if not bool(_known(p)):
-                return tree_unflatten(list(carry), tree)
+                return tree_unflatten(_own(carry), tree)
             new = flat_body(*carry)
             _check_carry("while_loop", carry, new)
             carry = new
@@ -302,5 +310,6 @@ def fori_loop(lower: Any, upper: Any, body_fn: Callable[[Any, Any], Any], init: 
         return while_loop(lambda s: call("lt", s[0], high), lambda s: (s[0] + 1, body_fn(s[0], s[1])), start)[1]
     steps = builtins.max(0, upper - lower)
     if steps == 0:
-        return init
+        leaves, tree = tree_flatten(init)
+        return tree_unflatten(_own([leaf_tensor(x, "fori_loop: the value") for x in leaves]), tree)
     return scan(lambda v, i: (body_fn(i, v), None), init, arange(lower, upper, dtype=as_dtype("int64")))[0]

@@ -16,7 +16,7 @@ from twinflow.core import is_symbolic
 from twinflow.core.errors import TraceError
 from twinflow.graph import Aval, Graph, Node, Primitive
 from twinflow.tensor._mode import MODE, enter_special, exit_special, next_level
-from twinflow.tensor._tensor import Tensor, base_of, meta_of, payload, wrap
+from twinflow.tensor._tensor import Tensor, base_of, meta_of, payload, refresh_view, wrap
 
 
 class HostScalar:
@@ -101,8 +101,11 @@ class Tracer:
             return p
         node = self.values.get(id(value))
         if node is None:
-            self._check_alive(p)
             meta = value._meta
+            if meta is not None and meta.base is not None and isinstance(p, Node) and not self._runs(p.graph):
+                refresh_view(value)  # what it held was derived from its base in a body that has ended
+                return self.node_of(value)
+            self._check_alive(p)
             if meta is not None and meta.base is not None and isinstance(p, np.ndarray):
                 return self._view_of_captured(value)
             node = self.graph.add_input(_aval(value), "")
@@ -114,10 +117,7 @@ class Tracer:
     def _check_alive(self, p: Any) -> None:
         """Raise if a payload belongs to a trace or transformation that has ended, or that runs inside this one."""
         if isinstance(p, Node):
-            tracer = self.outer
-            while tracer is not None and tracer.graph is not p.graph:
-                tracer = tracer.outer
-            if tracer is None:
+            if not self._runs(p.graph):
                 raise TraceError(
                     "a tensor that was made while a function was traced has no value outside it; return it from the function "
                     "instead of keeping it in a variable or attribute"
@@ -127,6 +127,13 @@ class Tracer:
                 f"a tensor that was made inside {p.transform} has no value outside it; return it from the function "
                 "instead of keeping it in a variable or attribute"
             )
+
+    def _runs(self, graph: Graph) -> bool:
+        """Whether `graph` is being traced, by this tracer or one around it."""
+        tracer: Tracer | None = self
+        while tracer is not None and tracer.graph is not graph:
+            tracer = tracer.outer
+        return tracer is not None
 
     def _view_of_captured(self, value: Tensor) -> Node:
         """A view that was made before tracing: its base is captured, and the view is part of the graph."""
