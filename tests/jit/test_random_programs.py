@@ -50,7 +50,10 @@ class Value:
 
 
 class Maker:
-    """Grows a program by running it: a list of (instruction, noisy), each a function of the values so far and of the state."""
+    """Grows a program by running it: a list of (instruction, noisy), each a function of the values so far and of the state.
+
+    `noisy` is True for one operation that rounds, "inside" for several.
+    """
 
     def __init__(self, seed):
         self.rng = np.random.default_rng(seed)
@@ -184,13 +187,13 @@ class Maker:
                 return tf.while_loop(lambda c: c[0] < count, lambda c: (c[0] + 1, tf.cos(c[1])), (tf.tensor(0), x))[1]
             return tf.scan(lambda c, row: (tf.tanh(c + row), c * row), tf.zeros_like(x[0]), x)[1]
 
-        self.add(run, {"exact": False}, noisy=True)
+        self.add(run, {"exact": False}, noisy="inside")
 
     def gradient(self):
         source = self.find(lambda v: v.tensor.dtype.name in ("float32", "float64"))
         other = self.find(lambda v: v.tensor.dtype == self.values[source].tensor.dtype and v.tensor.numel())
         how = self.pick([
-            lambda x, y: (tf.tanh(x) * y).sum(),
+            lambda x, y: (tf.sin(x) * y).sum(),
             lambda x, y: tf.softmax(x.reshape(1, -1), dim=-1)[:, :1].sum() + (x * x * y).sum(),
             lambda x, y: tf.logsumexp(x.reshape(-1), dim=0) if x.numel() else x.sum(),
             lambda x, y: (x.reshape(-1, 1) @ y.reshape(1, -1)).square().sum(),
@@ -200,7 +203,7 @@ class Maker:
             x, y = values[source], fitted(values[other], self.values[source].tensor.shape)
             return tf.func.grad(lambda t: how(t, y))(x)
 
-        self.add(run, {"exact": False}, noisy=True)
+        self.add(run, {"exact": False}, noisy="inside")
 
     def use_state(self):
         slot = int(self.rng.integers(len(self.state)))
@@ -225,7 +228,10 @@ def fitted(x, shape):
 def run(maker, inputs, state, noise=None):
     values = list(inputs)
     for instruction, noisy in maker.instructions:
-        made = instruction(values, state)
+        if noise is not None and noisy == "inside":  # several operations: what they read is disturbed too
+            made = instruction([v if v.dtype.name not in EPS else wrap(jitter(v, noise)) for v in values], state)
+        else:
+            made = instruction(values, state)
         if noise is not None and noisy and made.dtype.name in EPS:
             made = disturbed(made, values, noise)
         values.append(made)
@@ -234,13 +240,15 @@ def run(maker, inputs, state, noise=None):
 
 def disturbed(made, values, noise):
     """`made` with a few units in the last place of difference: in its memory where it shares it, else a copy."""
-    factor = 1 + 4 * EPS[made.dtype.name] * noise.normal(size=made.shape)
-    array = made.detach().numpy() if made.dtype.name != "bfloat16" else made.detach()._data
-    result = np.asarray(array * factor, array.dtype)
     if any(made is v for v in values):
-        array[...] = result
+        made._data[...] = jitter(made, noise)
         return made
-    return wrap(result)
+    return wrap(jitter(made, noise))
+
+
+def jitter(t, noise):
+    array = t.detach()._data
+    return np.asarray(array * (1 + 4 * EPS[t.dtype.name] * noise.normal(size=array.shape)), array.dtype)
 
 
 def arrays(tensors):
@@ -278,7 +286,7 @@ def compare(a, b, others, message):
         known &= np.isfinite(o)
     spread = np.max([np.abs(np.where(known, o - b, 0)) for o in others], axis=0, initial=0.0)
     scale = np.max(np.abs(np.where(known, b, 0)), initial=0.0)
-    bound = 20 * spread + 20 * eps * (np.abs(b) + 0.1 * scale)
+    bound = 20 * spread + 20 * eps * (np.abs(b) + 0.1 * max(scale, 1.0))
     wrong = known & ~(np.abs(a - b) <= np.where(known, bound, np.inf))
     assert not wrong.any(), f"{message}\n{a[wrong][:5]} instead of {b[wrong][:5]} ± {bound[wrong][:5]}"
     steady = ~known  # not finite, whatever the rounding

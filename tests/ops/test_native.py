@@ -181,3 +181,11 @@ def test_large_products_read_operands_as_they_lie(ta, tb, monkeypatch):
         np.testing.assert_allclose(matmul.run(left[:n], right), want[:n], atol=1e-12)
     every = np.repeat(a, 2, 1)[:, ::2]  # neither way contiguous
     np.testing.assert_allclose(matmul.run(every, right), want, atol=1e-12)
+
+
+@pytest.mark.parametrize("run", [lambda f: f, twinflow.compile])
+def test_softmax_over_no_elements_is_empty_and_logsumexp_minus_infinity(run):
+    x = twinflow.zeros(2, 0)
+    assert run(lambda x: twinflow.softmax(x, -1))(x).shape == (2, 0)
+    assert run(lambda x: twinflow.log_softmax(x, -1))(x).shape == (2, 0)
+    assert run(lambda x: twinflow.logsumexp(x, -1))(x).tolist() == [-np.inf] * 2

@@ -28,6 +28,8 @@ def _total(x: Tensor, axis: int) -> Tensor:
 
 
 def _shifted(x: Tensor, axis: int) -> Tensor:
+    if not x._data.shape[axis]:
+        return x  # no elements, hence none that is largest
     z: Tensor = x - call("amax", x, axes=(axis,), keepdim=True).detach()
     return z
 
