@@ -221,3 +221,17 @@ def test_a_view_of_a_result_keeps_its_memory():
     for k in range(3, 6):
         double(x * k)
     assert kept.tolist() == [2, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("read", [lambda t: t == 0, lambda t: t + 1, lambda t: (t != t).any(), lambda t: t.sum()])
+def test_a_tensor_kept_from_a_trace_has_no_value_outside(read):
+    kept = []
+
+    @tf.compile
+    def f(x):
+        kept.append(x * 2)
+        return x
+
+    f(tf.ones(2))
+    with pytest.raises(TraceError, match="made while a function was traced"):
+        read(kept[0])

@@ -12,7 +12,7 @@ import pytest
 
 import twinflow
 from twinflow import nn
-from twinflow.jit import interpreted
+from twinflow.jit import interpreted, native
 
 HERE = Path(__file__).parent
 _spec = importlib.util.spec_from_file_location("golden_env", HERE / "golden_env.py")
@@ -34,10 +34,7 @@ def check(got: list[Any], want: list[Any]) -> None:
             np.testing.assert_allclose(g, w, rtol=1e-7, atol=1e-9)
 
 
-@pytest.mark.parametrize("text", GOLDEN)
-def test_golden(text: str) -> None:
-    case = golden_env.Case(text, nn, nn.functional, twinflow.from_numpy)
-    total = case.total(twinflow.from_numpy)
+def gradients_of(case: Any) -> Any:
     leaves = case.leaves()
 
     def backward(total: Any) -> list[Any]:
@@ -47,14 +44,41 @@ def test_golden(text: str) -> None:
             total.backward()
         return [x.grad for x in leaves]
 
-    grads = backward(total)
-    check(case.condense(total.item(), [None if g is None else g.numpy() for g in grads]), GOLDEN[text])
+    return backward
 
-    @twinflow.compile(backend=interpreted)
+
+def condensed(case: Any, value: Any, grads: list[Any]) -> list[Any]:
+    return case.condense(value.item(), [None if g is None else g.numpy() for g in grads])
+
+
+def new_case(text: str) -> Any:
+    return golden_env.Case(text, nn, nn.functional, twinflow.from_numpy)
+
+
+@pytest.mark.parametrize("text", GOLDEN)
+def test_eager(text: str) -> None:
+    case = new_case(text)
+    total = case.total(twinflow.from_numpy)
+    check(condensed(case, total, gradients_of(case)(total)), GOLDEN[text])
+
+
+WAYS = [pytest.param(text, interpreted, id=f"{text}-interpreted") for text in GOLDEN]
+WAYS += [  # machine code for each case takes minutes: the default suite makes it for every sixth
+    pytest.param(text, native, id=f"{text}-native", marks=[pytest.mark.slow] if k % 6 else [])
+    for k, text in enumerate(GOLDEN)
+]
+
+
+@pytest.mark.parametrize(("text", "backend"), WAYS)
+def test_compiled(text: str, backend: Any) -> None:
+    case = new_case(text)
+    case.total(twinflow.from_numpy)  # makes the inputs and the parameters
+    backward = gradients_of(case)
+
+    @twinflow.compile(backend=backend)
     def step() -> Any:
         total = case.total(twinflow.from_numpy)
         return total.detach(), backward(total)
 
     for _ in range(2):
-        value, grads = step()
-        check(case.condense(value.item(), [None if g is None else g.numpy() for g in grads]), GOLDEN[text])
+        check(condensed(case, *step()), GOLDEN[text])

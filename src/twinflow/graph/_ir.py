@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import user_location
-from twinflow.core.errors import TwinflowError
+from twinflow.core.errors import TraceError, TwinflowError
 from twinflow.graph._primitive import Aval, Primitive
 
 Operand = Any  # Node | bool | int | float | complex
@@ -42,6 +42,13 @@ class Node:
         self.line = line
         self.name = name
         self.id = graph.next_id()
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """NumPy must not take a node that outlived its trace for an element: `node == 0` would quietly be False."""
+        raise TraceError(
+            f"{ufunc.__name__}: an operand was made while a function was traced, and has no value outside it; "
+            "return it from the function instead of keeping it"
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:

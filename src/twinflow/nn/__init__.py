@@ -2,6 +2,7 @@
 
 from twinflow.nn import functional as functional
 from twinflow.nn import init as init
+from twinflow.nn import parameter as parameter
 from twinflow.nn import utils as utils
 from twinflow.nn._activation import CELU as CELU
 from twinflow.nn._activation import ELU as ELU
@@ -31,6 +32,7 @@ from twinflow.nn._activation import Softsign as Softsign
 from twinflow.nn._activation import Tanh as Tanh
 from twinflow.nn._activation import Tanhshrink as Tanhshrink
 from twinflow.nn._activation import Threshold as Threshold
+from twinflow.nn._adaptive import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
 from twinflow.nn._attention import MultiheadAttention as MultiheadAttention
 from twinflow.nn._containers import ModuleDict as ModuleDict
 from twinflow.nn._containers import ModuleList as ModuleList
@@ -90,6 +92,7 @@ from twinflow.nn._module import Module as Module
 from twinflow.nn._norm import BatchNorm1d as BatchNorm1d
 from twinflow.nn._norm import BatchNorm2d as BatchNorm2d
 from twinflow.nn._norm import BatchNorm3d as BatchNorm3d
+from twinflow.nn._norm import CrossMapLRN2d as CrossMapLRN2d
 from twinflow.nn._norm import GroupNorm as GroupNorm
 from twinflow.nn._norm import InstanceNorm1d as InstanceNorm1d
 from twinflow.nn._norm import InstanceNorm2d as InstanceNorm2d
@@ -103,6 +106,7 @@ from twinflow.nn._norm import LazyInstanceNorm2d as LazyInstanceNorm2d
 from twinflow.nn._norm import LazyInstanceNorm3d as LazyInstanceNorm3d
 from twinflow.nn._norm import LocalResponseNorm as LocalResponseNorm
 from twinflow.nn._norm import RMSNorm as RMSNorm
+from twinflow.nn._norm import SyncBatchNorm as SyncBatchNorm
 from twinflow.nn._parameter import Buffer as Buffer
 from twinflow.nn._parameter import Parameter as Parameter
 from twinflow.nn._parameter import UninitializedBuffer as UninitializedBuffer

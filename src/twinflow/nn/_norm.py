@@ -130,6 +130,53 @@ class BatchNorm3d(_BatchNorm):
     ranks, layout = (5,), "[N, C, D, H, W]"
 
 
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation over the batches of all processes of a group, for [N, C], [N, C, L], [N, C, H, W] or [N, C, D, H, W].
+
+    There is one process here, so it computes what `BatchNorm2d` computes; arguments as there.
+
+    Args:
+        process_group: None, the one process.
+    """
+
+    ranks, layout = (2, 3, 4, 5), "[N, C] or [N, C, ...]"
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+    ) -> None:
+        if process_group is not None:
+            raise ArgumentError("SyncBatchNorm: there is one process; process_group must be None")
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
+        """The module with each BatchNorm layer in it replaced by a SyncBatchNorm of the same parameters and statistics."""
+        made = module
+        if isinstance(module, _BatchNorm) and not isinstance(module, SyncBatchNorm):
+            made = cls(
+                module.num_features,
+                module.eps,
+                module.momentum,
+                module.affine,
+                module.track_running_stats,
+                process_group,
+            )
+            made._parameters.update(module._parameters)
+            made._buffers.update(module._buffers)
+            made.training = module.training
+        for name, child in list(module.named_children()):
+            made.add_module(name, cls.convert_sync_batchnorm(child, process_group))
+        return made
+
+
 class _InstanceNorm(_RunningNorm):
     def __init__(
         self,
@@ -329,3 +376,10 @@ class LocalResponseNorm(FunctionLayer):
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__(size=size, alpha=alpha, beta=beta, k=k)
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """The older name of `LocalResponseNorm`, for [N, C, H, W]."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)

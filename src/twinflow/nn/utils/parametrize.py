@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from twinflow.core.errors import ArgumentError, ShapeError
@@ -9,6 +11,20 @@ from twinflow.nn._containers import ModuleDict, ModuleList
 from twinflow.nn._module import Module
 from twinflow.nn._parameter import Parameter
 from twinflow.tensor import Tensor, no_grad
+
+_KEPT: dict[int, Tensor] | None = None  # values computed within `cached`
+
+
+@contextmanager
+def cached() -> Iterator[None]:
+    """Within this context each parametrized tensor is computed once, at its first use. Do not change originals in it."""
+    global _KEPT
+    before = _KEPT
+    _KEPT = {} if before is None else before
+    try:
+        yield
+    finally:
+        _KEPT = before
 
 
 class ParametrizationList(ModuleList):
@@ -54,6 +70,13 @@ class ParametrizationList(ModuleList):
 
     def forward(self) -> Tensor:
         """The parameter."""
+        if _KEPT is not None:
+            if id(self) not in _KEPT:
+                _KEPT[id(self)] = self._value()
+            return _KEPT[id(self)]
+        return self._value()
+
+    def _value(self) -> Tensor:
         maps = list(self)
         y: Tensor = maps[0](*self._starts())
         for m in maps[1:]:
@@ -146,3 +169,27 @@ def remove_parametrizations(module: Module, tensor_name: str, leave_parametrized
         module.__class__ = type(module)._plain_class  # type: ignore[attr-defined]
     module.register_parameter(tensor_name, parameter)
     return module
+
+
+def type_before_parametrizations(module: Module) -> type[Module]:
+    """The class that the module had before any of its parameters was parametrized."""
+    return getattr(type(module), "_plain_class", type(module))
+
+
+def transfer_parametrizations_and_params(
+    from_module: Module, to_module: Module, tensor_name: str | None = None
+) -> Module:
+    """Give `to_module` the parametrizations of `from_module`, of one tensor or of all, with their parameters."""
+    if not is_parametrized(from_module, tensor_name):
+        return to_module
+    names = list(from_module.parametrizations) if tensor_name is None else [tensor_name]
+    for name in names:
+        maps = from_module.parametrizations[name]
+        if is_parametrized(to_module, name):
+            raise ArgumentError(f"transfer_parametrizations_and_params: {name!r} of the target is parametrized already")
+        for one in maps:
+            register_parametrization(to_module, name, one, unsafe=True)
+        with no_grad():
+            for target, source in zip(to_module.parametrizations[name]._starts(), maps._starts()):
+                target.copy_(source)
+    return to_module
