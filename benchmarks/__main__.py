@@ -46,9 +46,10 @@ def inference_rows(members: Team, machine: limits.Limits, wanted: Callable[[str]
     rows: list[Row] = []
     for w in filter(lambda w: wanted(w.name), WORKLOADS.values()):
         if w.name in (
+            "linear-many",
             "mlp-sgd",
             "factorisation-adam",
-        ):  # the optimizer is all that sets these apart from their neighbours
+        ):  # only how they train sets these apart from their neighbours
             continue
         arrays = w.arrays()
         for batch in (1, 64):
@@ -140,7 +141,8 @@ def main() -> int:
         ):
             if section in sections:
                 rows = rows_of(members, machine, wanted, options.rounds)
-                out += [f"### {title}", tables.side_by_side(rows, present)]
+                limited = {w.title: w.limit for w in WORKLOADS.values()} if section == "train" else None
+                out += [f"### {title}", tables.side_by_side(rows, present, limited)]
                 out += [tables.faults(rows)] * bool(tables.faults(rows))
                 if options.plots:
                     say(f"drawn: {plots.draw(title, rows, present, options.plots / f'{section}.svg')}")

@@ -52,18 +52,26 @@ def ratio(time_s: float, to_s: float) -> str:
     return f"{time_s / to_s:.2f}" if math.isfinite(time_s / to_s) else "–"
 
 
-def side_by_side(rows: Sequence[tuple[str, Mapping[str, Times], float | None]], names: Sequence[str]) -> str:
-    """One row per program: (title, results by framework, floor in seconds if known)."""
+def side_by_side(
+    rows: Sequence[tuple[str, Mapping[str, Times], float | None]],
+    names: Sequence[str],
+    limits: Mapping[str, float | None] | None = None,
+) -> str:
+    """One row per program: (title, results by framework, floor in seconds if known). `limits`, by title, are what
+    twinflow's compiled time may be as a share of the best peer's."""
     ours = [n for n in names if is_ours(n)]
     floors = any(floor for _, _, floor in rows)
     header = ["program", *(FRAMEWORKS[n][1] for n in names)]
     header += [f"{FRAMEWORKS[n][1].removeprefix('twinflow ')} / best peer" for n in ours]
+    header += ["at most"] * (limits is not None)
     header += ["floor", "share of the floor reached"] * floors
     body = []
     for title, results, floor in rows:
         best = best_peer_s(results)
         line = [title, *(cell(results.get(n)) for n in names)]
         line += [ratio(results[n].median_s, best) if n in results else "–" for n in ours]
+        if limits is not None:
+            line.append(f"{limits[title]:g}" if limits.get(title) else "–")
         if floors:
             reached = min((t.median_s for t in results.values() if t.blocks and not t.fault), default=math.nan)
             if "twinflow" in results and results["twinflow"].blocks:

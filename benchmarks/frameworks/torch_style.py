@@ -3,10 +3,12 @@
 from importlib import import_module
 from typing import Any
 
+import numpy as np
+
 from benchmarks.operations import Operation
 from benchmarks.workloads import CHECK_STEPS, Workload
 
-from ._program import Program, with_batch
+from ._program import Loop, Program, with_batch
 
 
 class Framework:
@@ -57,10 +59,24 @@ class Framework:
             update()
             return loss
 
+        if self.ours and workload.steps_a_call > 1:
+            return self.loop(step, workload, arrays)
         if self.compiled and self.ours:
             step = torch.compile(step)
         batches = [(torch.from_numpy(arrays[f"x{i}"]), torch.from_numpy(arrays[f"y{i}"])) for i in range(CHECK_STEPS)]
         return self.program(step, batches)
+
+    def loop(self, step: Any, workload: Workload, arrays: dict[str, Any]) -> Program:
+        """Many steps, in one call if they are compiled, over the batches again and again."""
+        scan = self.torch.scan
+        steps = self.compile(lambda x, y: scan(lambda carry, batch: (carry, step(*batch)), [], (x, y))[1])
+
+        def batches(n: int) -> tuple[Any, ...]:
+            stacked = (np.stack([arrays[f"{which}{i % CHECK_STEPS}"] for i in range(n)]) for which in "xy")
+            return tuple(map(self.torch.from_numpy, stacked))
+
+        p = self.program(steps, [batches(workload.steps_a_call)])
+        return Loop(p.call, p.arguments, p.sync, p.to_numpy, workload.steps_a_call, batches(CHECK_STEPS))
 
     def predict(self, workload: Workload, arrays: dict[str, Any], batch: int) -> Program:
         torch = self.torch

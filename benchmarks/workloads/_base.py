@@ -39,6 +39,8 @@ class Workload:
     lr: float = 1e-3
     rtol: float = 1e-3  # how far a loss may be from the reference's, relatively
     rtol_later: float = 1e-2  # the same from the second step on: updates amplify rounding
+    limit: float | None = None  # what a training step may take, as a share of the best other framework's
+    steps_a_call: int = 1  # twinflow's compiled step runs so many in one call; the others one, as their users write it
     tables: frozenset[str] = frozenset()  # two-dimensional arrays that are looked up in, never transposed
 
     def parameters(self, rng: np.random.Generator) -> Arrays:

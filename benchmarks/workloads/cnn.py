@@ -241,7 +241,9 @@ class ResNet18(Workload):
 
 
 WORKLOADS = [
-    MnistCNN("mnist-cnn", "MNIST CNN (conv 32, pool, dense 128), batch 128, Adam", 128),
-    CifarCNN("cifar-cnn", "CIFAR-shaped CNN with batch norm (32-64-128), batch 64, Adam", 64),
-    ResNet18("resnet18", "ResNet-18 on 32x32, batch 16, SGD with momentum", 16, optimizer="momentum", lr=1e-2),
+    MnistCNN("mnist-cnn", "MNIST CNN (conv 32, pool, dense 128), batch 128, Adam", 128, limit=0.5),
+    CifarCNN("cifar-cnn", "CIFAR-shaped CNN with batch norm (32-64-128), batch 64, Adam", 64, limit=0.7),
+    ResNet18(
+        "resnet18", "ResNet-18 on 32x32, batch 16, SGD with momentum", 16, optimizer="momentum", lr=1e-2, limit=0.85
+    ),
 ]

@@ -62,6 +62,7 @@ WORKLOADS = [
         "mse",
         "sgd",
         0.1,
+        limit=0.3,
         tables=TABLES,
     ),
     Factorisation(
@@ -69,6 +70,7 @@ WORKLOADS = [
         "matrix factorisation, 10k x 10k, d 64, batch 1024, Adam",
         1024,
         "mse",
+        limit=0.3,
         tables=TABLES,
     ),
 ]

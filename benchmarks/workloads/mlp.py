@@ -89,9 +89,28 @@ class ScalarRegression(MLP):
 
 SCALAR = ScalarRegression("scalar", "linear regression with two scalars", 100, "mse", "sgd", 0.01, widths=(1, 1))
 WORKLOADS = [
-    MLP("linear", "linear regression of the articles", 100, "mse", "sgd", 0.1, widths=(1, 1)),
-    MLP("softmax", "softmax regression 784-10, batch 100, SGD", 100, optimizer="sgd", lr=0.01, widths=(784, 10)),
-    MLP("mlp-sgd", "MLP 784-128-10, batch 64, SGD", 64, optimizer="sgd", lr=0.01, widths=(784, 128, 10)),
-    MLP("mlp-adam", "MLP 784-128-10, batch 64, Adam", 64, widths=(784, 128, 10)),
-    MLP("mlp-wide", "MLP 1024-1024-1024-10, batch 256, Adam", 256, widths=(1024, 1024, 1024, 10)),
+    MLP("linear", "linear regression of the articles", 100, "mse", "sgd", 0.1, limit=0.4, widths=(1, 1)),
+    MLP(
+        "linear-many",
+        "linear regression, twinflow 999 steps a call, per step",
+        100,
+        "mse",
+        "sgd",
+        0.1,
+        limit=0.05,
+        steps_a_call=999,
+        widths=(1, 1),
+    ),
+    MLP(
+        "softmax",
+        "softmax regression 784-10, batch 100, SGD",
+        100,
+        optimizer="sgd",
+        lr=0.01,
+        limit=0.5,
+        widths=(784, 10),
+    ),
+    MLP("mlp-sgd", "MLP 784-128-10, batch 64, SGD", 64, optimizer="sgd", lr=0.01, limit=0.5, widths=(784, 128, 10)),
+    MLP("mlp-adam", "MLP 784-128-10, batch 64, Adam", 64, limit=0.5, widths=(784, 128, 10)),
+    MLP("mlp-wide", "MLP 1024-1024-1024-10, batch 256, Adam", 256, limit=0.8, widths=(1024, 1024, 1024, 10)),
 ]

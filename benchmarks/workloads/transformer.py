@@ -136,6 +136,7 @@ WORKLOADS = [
         "transformer",
         "character transformer, 4 layers, d 128, batch 32 x 64, Adam",
         32,
+        limit=0.7,
         tables=frozenset({"token.weight", "position.weight"}),
     )
 ]

@@ -72,6 +72,23 @@ def test_a_worker_computes_and_is_timed() -> None:
     assert times.fault == "" and len(times.blocks) == 1 and times.median_s > 0
 
 
+def test_many_steps_a_call_make_the_same_steps_and_are_timed_per_step() -> None:
+    with team(["twinflow", "twinflow-eager"], 1, sys.executable) as members:
+        arrays = WORKLOADS["linear-many"].arrays()
+        results = compare(members, arrays, kind="train", name="linear-many", rounds=1)
+        one = compare(members, arrays, kind="train", name="linear", rounds=1)
+    assert [t.fault for t in results.values()] == ["", ""]
+    np.testing.assert_allclose(results["twinflow"].checks, one["twinflow"].checks, rtol=1e-5)
+    assert 0 < results["twinflow"].median_s < one["twinflow"].median_s
+
+
+def test_the_limit_of_a_workload_stands_in_its_row() -> None:
+    table = tables.side_by_side([("a", {}, None), ("b", {}, None)], ["twinflow", "torch"], {"a": 0.4})
+    head, _, a, b = ([c.strip() for c in line.split("|")] for line in table.splitlines())
+    at = head.index("at most")
+    assert (a[at], b[at]) == ("0.4", "–")
+
+
 def test_a_worker_that_fails_says_why_and_the_team_goes_on() -> None:
     with team(["twinflow-eager"], 1, sys.executable) as members:
         failed = compare(members, {"a0": np.ones(3)}, kind="operation", name="no-such-operation", rounds=1)

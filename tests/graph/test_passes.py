@@ -28,6 +28,7 @@ def after(run, text):
     [
         (merge_common, "  %1: f = exp(%0)\n  %2: f = exp(%0)\n  %3: f = add(%1, %2)\n  return %3", "  %1: float32[2, 3] = exp(%0)\n  %2: float32[2, 3] = add(%1, %1)\n  return %2"),
         (simplify, "  %1: f = mul(%0, 1.0)\n  return %1", "  return %0"),
+        (simplify, "  %1: f = stop_gradient(%0)\n  return %1", "  return %0"),
         (simplify, "  %1: f = neg(%0)\n  %2: f = sub(%0, %1)\n  return %2", "  %2: float32[2, 3] = add(%0, %0)\n  return %2"),
         (simplify, "  %1: f = reshape(%0, shape=(6,))\n  %2: f = reshape(%1, shape=(2, 3))\n  return %2", "  return %0"),
         (simplify, "  %1: f = permute(%0, axes=(1, 0))\n  %2: f = permute(%1, axes=(1, 0))\n  return %2", "  return %0"),

@@ -73,6 +73,12 @@ def add_neg(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | No
     return None
 
 
+@rule("stop_gradient")
+def no_more_gradients(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
+    """stop_gradient(x)  →  x: a graph comes to the passes when nobody will differentiate it any more."""
+    return inputs[0]
+
+
 @rule("reshape", "expand", "cast", "slice", "permute", "copy", "sum")
 def nothing_changes(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
     """A structural operation that changes neither shape, type nor order  →  its operand."""
