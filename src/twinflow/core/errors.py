@@ -57,6 +57,10 @@ class CompileError(TwinflowError):
     """Generated code that cannot be compiled, linked or found. A user who meets it has found a bug of twinflow's."""
 
 
+class OutOfMemory(TwinflowError, MemoryError):
+    """A compiled step that needs more memory than there is. Raised before the step runs, so nothing is lost."""
+
+
 class MissingExtra(TwinflowError, ImportError):
     """An optional dependency that is not installed."""
 

@@ -42,3 +42,17 @@ def plan_memory(requests: list[Request]) -> int:
         placed.append(r)
         size = max(size, at + need)
     return size
+
+
+def in_units(nbytes: int) -> str:
+    """A number of bytes as a person says it.
+
+    >>> in_units(5 * 2**30 // 2)
+    '2.5 GiB'
+    """
+    size = float(nbytes)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.4g} {unit}"
+        size /= 1024
+    return f"{size:.4g} TiB"

@@ -10,19 +10,21 @@ from typing import Any, NoReturn, Protocol
 
 import numpy as np
 
-from twinflow.core import log, log_enabled
+from twinflow.core import format_location, log, log_enabled
+from twinflow.core.errors import OutOfMemory
 from twinflow.graph import Aval, Graph, Node
 from twinflow.graph.passes import optimize
 from twinflow.lower._checks import Check, add_index_checks
 from twinflow.lower._code import Code
 from twinflow.lower._fuse import Fuser, Plan
 from twinflow.lower._launch import Scratch
-from twinflow.lower._memory import Request, plan_memory
+from twinflow.lower._memory import Request, in_units, plan_memory
 from twinflow.lower._reference import array_at, reference_call
 from twinflow.lower._steps import Step, build_steps
-from twinflow.runtime import UNUSED, address_of, aligned_empty, get_num_threads
+from twinflow.runtime import UNUSED, address_of, aligned_empty, available_memory, get_num_threads
 from twinflow.runtime._driver import CHUNKED, COPY, PATCH, RECORD, WHOLE, NativeProgram
 
+_LARGE_ARENA = 1 << 28  # bytes from which on it is worth asking how much memory is free
 _SPARES = 2  # results that are kept to serve again: a loss and the one it replaces
 
 
@@ -144,8 +146,28 @@ class NativeGraph:
         for node in made:
             if node not in self.places:
                 self.places[node] = Place("arena", self.offsets[node])
-        self.arena = aligned_empty(max(self.arena_nbytes, 64), np.uint8)
+        self.arena = self._allocate(list(requests.values()))
         self.n_io = n_io
+
+    def _allocate(self, requests: list[Request]) -> np.ndarray[Any, Any]:
+        """The arena; an error that names its largest buffers if the machine has no such memory."""
+        there = available_memory() if self.arena_nbytes > _LARGE_ARENA else None
+        try:
+            if there is not None and self.arena_nbytes > there:
+                raise MemoryError
+            return aligned_empty(max(self.arena_nbytes, 64), np.uint8)
+        except MemoryError:
+            rows = [
+                f"  {in_units(r.nbytes)} {r.key!r} = {r.key.op} {r.key.aval!r}  {format_location(r.key.line)}".rstrip()
+                for r in sorted(requests, key=lambda r: -r.nbytes)
+                if isinstance(r.key, Node)
+            ]
+            raise OutOfMemory(
+                f"compile: {self.graph.name} needs {in_units(self.arena_nbytes)} for intermediate values"
+                + (f", and {in_units(there)} are free" if there is not None else "")
+                + ". Use smaller batches, or utils.checkpoint, which keeps less for the backward pass. The largest buffers:\n"
+                + "\n".join(rows[:5])
+            ) from None
 
     def _overwrite(self, requests: dict[Any, Request]) -> dict[Node, Node]:
         """Results that take the memory of an operand which dies where they are made: {result: whose memory it is}."""

@@ -9,6 +9,7 @@ from twinflow.runtime._buffers import Arena as Arena
 from twinflow.runtime._buffers import address_of as address_of
 from twinflow.runtime._buffers import aligned_empty as aligned_empty
 from twinflow.runtime._buffers import aligned_zeros as aligned_zeros
+from twinflow.runtime._buffers import available_memory as available_memory
 from twinflow.runtime._buffers import is_aligned as is_aligned
 from twinflow.runtime._buffers import round_up as round_up
 from twinflow.runtime._cache import KernelCache as KernelCache

@@ -34,6 +34,21 @@ def aligned_empty(shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32)
     return np.ndarray(shape, kind, raw, -address_of(raw) % ALIGNMENT)
 
 
+def available_memory() -> int | None:
+    """Bytes that can be taken without pushing other programs out, as the system says; None where it does not say.
+
+    Linux grants more than there is and ends the process when it is used, so a large request must be compared first.
+    """
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            for row in file:
+                if row.startswith("MemAvailable:"):
+                    return int(row.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    return None
+
+
 def aligned_zeros(shape: int | Sequence[int], dtype: npt.DTypeLike = np.float32) -> npt.NDArray[Any]:
     """The same as `aligned_empty`, filled with zeros."""
     array = aligned_empty(shape, dtype)
