@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import format_location
+from twinflow.core import format_location, silently
 from twinflow.core.errors import TwinflowError
 from twinflow.graph._ir import Graph, Node
 from twinflow.graph._primitive import Aval
@@ -43,7 +43,7 @@ def run_node(node: Node, operands: Sequence[Any]) -> Any:
     if node.prim is None:
         raise TwinflowError(f"interpret: {node!r} is an input without a value")
     try:
-        value = node.prim.ref(*operands, **node.params)
+        value = silently(node.prim.ref, *operands, **node.params)
     except Exception as error:
         where = format_location(node.line)
         raise TwinflowError(f"{node.op}: {error}", line=where) from error

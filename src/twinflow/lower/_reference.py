@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from twinflow.core import silently
 from twinflow.core.errors import TwinflowError
 from twinflow.graph import Node
 
@@ -35,7 +36,7 @@ def reference_call(
             addresses = block.tolist()
             arrays = iter([array_at(a, s, d) for a, (s, d) in zip(addresses, views)])
             operands = [next(arrays) if isinstance(x, Node) else x for x in node.inputs]
-            result = ref(*operands, **node.params)
+            result = silently(ref, *operands, **node.params)
             results = (result,) if single else result
             for a, (s, d), value in zip(addresses[len(views) :], targets, results):
                 array_at(a, s, d)[...] = value

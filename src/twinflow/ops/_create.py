@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import FROM_NUMPY, DType, as_dtype, as_int, as_shape, get_default_dtype, python_dtype
+from twinflow.core import FROM_NUMPY, DType, as_dtype, as_int, as_shape, get_default_dtype, python_dtype, silently
 from twinflow.core.errors import ArgumentError, DeviceError, DTypeError, ShapeError
 from twinflow.ops._promote import is_number
 from twinflow.ops._shape import constant, iota
@@ -70,14 +70,16 @@ def _array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if isinstance(data, np.ndarray) or (hasattr(data, "__array__") and not isinstance(data, Tensor)):
         found = np.asarray(data)
         target = as_dtype(dtype if dtype is not None else found.dtype)
-        return np.array(found, target.np, order="C")
+        made: np.ndarray[Any, Any] = silently(np.array, found, target.np, order="C")
+        return made
     if dtype is not None:
         target = as_dtype(dtype)
     else:
         leaf = _widest(data)
         target = leaf if leaf is not None else get_default_dtype()
     try:
-        return np.array(_plain(data), target.np)
+        made = silently(np.array, _plain(data), target.np)
+        return made
     except (ValueError, TypeError) as error:
         if "inhomogeneous" in str(error) or "sequence" in str(error):
             raise ShapeError(

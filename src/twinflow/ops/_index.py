@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import as_int, broadcast_shapes
+from twinflow.core import as_int, broadcast_shapes, silently
 from twinflow.core.errors import ArgumentError, IndexOutOfRange, ShapeError
 from twinflow.ops._create import tensor
 from twinflow.ops._declare import call
@@ -254,7 +254,7 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
         if m is None or not (m.requires_grad or m.base is not None or m.inference):
             part = _basic_view(x, index)
             if part is not None and part.flags.writeable:
-                part[...] = value
+                silently(part.fill, value)
                 if m is not None:
                     m.version[0] += 1
                 return

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from twinflow.core import quiet, silently
 from twinflow.core.errors import DTypeError
 from twinflow.graph import Primitive
 from twinflow.ops import _binary as B
@@ -37,7 +38,7 @@ def _number_array(x: float, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     known = _NUMBERS[dtype]
     found = known.get(x)
     if found is None:
-        found = np.array(x, dtype)
+        found = silently(np.array, x, dtype)
         if x:  # 0.0 and -0.0 are one key
             if len(known) >= 256:
                 known.clear()
@@ -55,7 +56,10 @@ def unary(prim: Primitive, *, inexact: bool = True, name: str = "") -> Fn:
                 a = input._data
                 d = a.dtype
                 if d is F32 or d is F64:
-                    out = prim.run(a)
+                    try:
+                        out = quiet(prim.run, a)
+                    except RuntimeError:
+                        return apply(prim, input)
                     t: Tensor = _new(Tensor)
                     t._data = out if type(out) is np.ndarray else np.asarray(out)
                     m = input._info
@@ -114,9 +118,9 @@ def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: s
         else:
             return slow(input, other)
         try:
-            out = ufunc(a, b)
-        except (ValueError, TypeError):
-            return slow(input, other)  # it fails again, with the right words
+            out = quiet(ufunc, a, b)
+        except (ValueError, TypeError, RuntimeError):
+            return slow(input, other)  # which says what is wrong
         t: Tensor = _new(Tensor)
         t._data = out if type(out) is np.ndarray else np.asarray(out)
         t._info = None
@@ -402,7 +406,7 @@ def inplace(fn: Fn, name: str, ufunc: Any = None) -> Any:
                     fits = type(other) is float or type(other) is int
                     b = _number_array(float(other), d) if fits else None
                 if fits and a.flags.writeable:
-                    ufunc(a, b, a)
+                    silently(ufunc, a, b, a)
                     if m is not None:
                         m.version[0] += 1
                     return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from twinflow.core import as_dtype, normalize_axes, normalize_axis, numel
+from twinflow.core import as_dtype, normalize_axes, normalize_axis, numel, silently
 from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange
 from twinflow.ops import _reduce as R
 from twinflow.ops._declare import call
@@ -60,7 +60,7 @@ def _sum(x: Tensor, a: Any, axes: tuple[int, ...], keepdim: bool) -> Tensor:
     """The sum over resolved axes in plain evaluation."""
     if a.dtype is not F32 and a.dtype is not F64:
         return apply(R.sum_, x, axes=axes, keepdim=keepdim)
-    out = R.add_reduce(a, None if len(axes) == a.ndim else axes, None, None, keepdim)
+    out = silently(R.add_reduce, a, None if len(axes) == a.ndim else axes, None, None, keepdim)
     result: Tensor = result_of(R.sum_, x, out, {"axes": axes, "keepdim": keepdim})
     return result
 

@@ -34,14 +34,10 @@ def _zero(g: Tensor, _y: Any, _x: Any) -> Tensor:
 
 
 def _np_sigmoid(x: Any) -> Any:
-    with np.errstate(all="ignore"):
-        return (
-            np.where(x >= 0, 1 / (1 + np.exp(-np.abs(x))), np.exp(-np.abs(x)) / (1 + np.exp(-np.abs(x)))).astype(
-                x.dtype, copy=False
-            )
-            if x.dtype.kind != "c"
-            else 1 / (1 + np.exp(-x))
-        )
+    if x.dtype.kind == "c":
+        return 1 / (1 + np.exp(-x))
+    e = np.exp(-np.abs(x))
+    return (np.where(x >= 0, 1, e) / (1 + e)).astype(x.dtype, copy=False)
 
 
 def _map_float64(fn: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from twinflow.core import is_under_way, quiet, silently
 from twinflow.core.errors import ShapeError, TraceError, TwinflowError
 from twinflow.graph import Aval, Node, Primitive, aval_of
 from twinflow.tensor._mode import MODE, SPECIAL
@@ -34,9 +35,9 @@ def apply(prim: Primitive, *args: Any, **params: Any) -> Any:
         else:
             data.append(a)
     try:
-        out = prim.run(*data, **params)
+        out = quiet(prim.run, *data, **params)
     except Exception as error:
-        raise explain(prim, args, params, error) from error
+        out = _run_again(prim, args, data, params, error)
     if prim.n_out == 1:
         result: Any = _new(Tensor)
         result._data = out if type(out) is _ndarray else np.asarray(out)
@@ -48,6 +49,18 @@ def apply(prim: Primitive, *args: Any, **params: Any) -> Any:
     if prim.view is not None:
         _tie_view(prim, args[0], params, result)
     return result
+
+
+def _run_again(
+    prim: Primitive, args: tuple[Any, ...], data: list[Any], params: dict[str, Any], error: Exception
+) -> Any:
+    """Run an operation that could not be run quietly; raise what explains the error if the operation itself failed."""
+    if not is_under_way(error):
+        raise explain(prim, args, params, error) from error
+    try:
+        return silently(prim.run, *data, **params)
+    except Exception as failed:
+        raise explain(prim, args, params, failed) from failed
 
 
 def is_plain(x: Tensor) -> bool:
@@ -158,9 +171,9 @@ def _apply_special(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any
             )
         data = [a._data if isinstance(a, Tensor) else a for a in args]
         try:
-            out = prim.run(*data, **params)
+            out = quiet(prim.run, *data, **params)
         except Exception as error:
-            raise explain(prim, args, params, error) from error
+            out = _run_again(prim, args, data, params, error)
         result = wrap(np.asarray(out)) if prim.n_out == 1 else tuple([wrap(np.asarray(o)) for o in out])
     return finish(prim, args, params, result)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import FROM_NUMPY, format_location
+from twinflow.core import FROM_NUMPY, format_location, silently
 from twinflow.core.errors import GradientError
 from twinflow.graph import find_primitive
 from twinflow.tensor._apply import apply, is_plain
@@ -29,7 +29,7 @@ def sum_to(g: Tensor, shape: tuple[int, ...]) -> Tensor:
     lead = len(have) - len(shape)
     axes = tuple(range(lead)) + tuple([lead + i for i, s in enumerate(shape) if s == 1 and have[lead + i] != 1])
     if axes and is_plain(g) and (g._data.dtype is _F32 or g._data.dtype is _F64):
-        g = wrap(np.asarray(_add_reduce(g._data, axes, None, None, lead == 0)))
+        g = wrap(np.asarray(silently(_add_reduce, g._data, axes, None, None, lead == 0)))
     elif axes:
         g = apply(find_primitive("sum"), g, axes=axes, keepdim=lead == 0)
     if g._data.shape != shape:
@@ -280,7 +280,7 @@ def accumulate_grad(leaf: Tensor, g: Tensor, create_graph: bool, shared: set[int
             and into.shape == data.shape and into.dtype == data.dtype and into.flags.writeable
             and (om is None or not (om.requires_grad or om.base is not None))
         ):  # fmt: skip
-            np.add(into, data, into)
+            silently(np.add, into, data, into)
             if om is not None:
                 om.version[0] += 1
             return
