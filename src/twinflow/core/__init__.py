@@ -30,6 +30,7 @@ from twinflow.core._shapes import reduced_shape as reduced_shape
 from twinflow.core._silence import is_under_way as is_under_way
 from twinflow.core._silence import quiet as quiet
 from twinflow.core._silence import silently as silently
+from twinflow.core._source import blaming as blaming
 from twinflow.core._source import format_location as format_location
 from twinflow.core._source import user_line as user_line
 from twinflow.core._source import user_location as user_location

@@ -5,6 +5,9 @@ from __future__ import annotations
 import linecache
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
@@ -21,8 +24,27 @@ def user_frame() -> FrameType | None:
     return frame
 
 
+class _Blamed(threading.local):
+    location: tuple[str, int, str] | None = None
+
+
+_BLAMED = _Blamed()
+
+
+@contextmanager
+def blaming(location: tuple[str, int, str]) -> Iterator[None]:
+    """Within it the user's line is this one: for operations that were defined earlier than they run."""
+    before, _BLAMED.location = _BLAMED.location, location
+    try:
+        yield
+    finally:
+        _BLAMED.location = before
+
+
 def user_location() -> tuple[str, int, str]:
     """(file, line number, function) of the user's line; empty strings and 0 if there is none."""
+    if _BLAMED.location is not None:
+        return _BLAMED.location
     frame = user_frame()
     if frame is None:
         return ("", 0, "")

@@ -1,57 +1,138 @@
 """TensorFlow 2's face: variables, tapes and functions over the same tensors, and `tf.keras`."""
 
-from __future__ import annotations
-
-from typing import Any
-
 from twinflow import keras as keras
-from twinflow import ops as _ops
+from twinflow.core._dtypes import DType as DType
+from twinflow.core._dtypes import bfloat16 as bfloat16
 from twinflow.core._dtypes import bool_ as bool  # noqa: F401
+from twinflow.core._dtypes import complex64 as complex64
+from twinflow.core._dtypes import complex128 as complex128
+from twinflow.core._dtypes import float16 as float16
 from twinflow.core._dtypes import float32 as float32
 from twinflow.core._dtypes import float64 as float64
+from twinflow.core._dtypes import int8 as int8
+from twinflow.core._dtypes import int16 as int16
 from twinflow.core._dtypes import int32 as int32
 from twinflow.core._dtypes import int64 as int64
+from twinflow.core._dtypes import uint8 as uint8
+from twinflow.core._dtypes import uint16 as uint16
+from twinflow.core._dtypes import uint32 as uint32
+from twinflow.core._dtypes import uint64 as uint64
 from twinflow.jit import compile as function  # noqa: F401
 from twinflow.keras import Variable as Variable
-from twinflow.keras._variable import to_tensor as convert_to_tensor
+from twinflow.keras._variable import to_tensor as convert_to_tensor  # noqa: F401
 from twinflow.tensor import Tensor as Tensor
+from twinflow.tf import compat as compat
+from twinflow.tf import linalg as linalg
 from twinflow.tf import math as math
+from twinflow.tf import nn as nn
 from twinflow.tf import random as random
+from twinflow.tf._array import argsort as argsort
+from twinflow.tf._array import boolean_mask as boolean_mask
+from twinflow.tf._array import broadcast_to as broadcast_to
+from twinflow.tf._array import concat as concat
+from twinflow.tf._array import constant as constant
+from twinflow.tf._array import ensure_shape as ensure_shape
+from twinflow.tf._array import expand_dims as expand_dims
+from twinflow.tf._array import eye as eye
+from twinflow.tf._array import fill as fill
+from twinflow.tf._array import foldl as foldl
+from twinflow.tf._array import gather as gather
+from twinflow.tf._array import gather_nd as gather_nd
+from twinflow.tf._array import identity as identity
+from twinflow.tf._array import linspace as linspace
+from twinflow.tf._array import map_fn as map_fn
+from twinflow.tf._array import meshgrid as meshgrid
+from twinflow.tf._array import one_hot as one_hot
+from twinflow.tf._array import ones as ones
+from twinflow.tf._array import ones_like as ones_like
+from twinflow.tf._array import pad as pad
+from twinflow.tf._array import range as range
+from twinflow.tf._array import rank as rank
+from twinflow.tf._array import repeat as repeat
+from twinflow.tf._array import reshape as reshape
+from twinflow.tf._array import reverse as reverse
+from twinflow.tf._array import roll as roll
+from twinflow.tf._array import scan as scan
+from twinflow.tf._array import scatter_nd as scatter_nd
+from twinflow.tf._array import searchsorted as searchsorted
+from twinflow.tf._array import sequence_mask as sequence_mask
+from twinflow.tf._array import shape as shape
+from twinflow.tf._array import size as size
+from twinflow.tf._array import slice as slice
+from twinflow.tf._array import sort as sort
+from twinflow.tf._array import split as split
+from twinflow.tf._array import squeeze as squeeze
+from twinflow.tf._array import stack as stack
+from twinflow.tf._array import stop_gradient as stop_gradient
+from twinflow.tf._array import strided_slice as strided_slice
+from twinflow.tf._array import tensor_scatter_nd_add as tensor_scatter_nd_add
+from twinflow.tf._array import tensor_scatter_nd_update as tensor_scatter_nd_update
+from twinflow.tf._array import tile as tile
+from twinflow.tf._array import transpose as transpose
+from twinflow.tf._array import unstack as unstack
+from twinflow.tf._array import where as where
+from twinflow.tf._array import zeros as zeros
+from twinflow.tf._array import zeros_like as zeros_like
+from twinflow.tf._shapes import TensorShape as TensorShape
 from twinflow.tf._tape import GradientTape as GradientTape
+from twinflow.tf.linalg import norm as norm
 from twinflow.tf.math import abs as abs
+from twinflow.tf.math import acos as acos
+from twinflow.tf.math import acosh as acosh
+from twinflow.tf.math import add as add
+from twinflow.tf.math import add_n as add_n
 from twinflow.tf.math import argmax as argmax
+from twinflow.tf.math import argmin as argmin
+from twinflow.tf.math import asin as asin
+from twinflow.tf.math import asinh as asinh
+from twinflow.tf.math import atan as atan
+from twinflow.tf.math import atan2 as atan2
+from twinflow.tf.math import atanh as atanh
 from twinflow.tf.math import cast as cast
+from twinflow.tf.math import clip_by_global_norm as clip_by_global_norm
+from twinflow.tf.math import clip_by_norm as clip_by_norm
+from twinflow.tf.math import clip_by_value as clip_by_value
 from twinflow.tf.math import cos as cos
+from twinflow.tf.math import cosh as cosh
+from twinflow.tf.math import cumsum as cumsum
+from twinflow.tf.math import divide as divide
+from twinflow.tf.math import einsum as einsum
 from twinflow.tf.math import equal as equal
 from twinflow.tf.math import exp as exp
+from twinflow.tf.math import floor as floor
+from twinflow.tf.math import greater as greater
+from twinflow.tf.math import greater_equal as greater_equal
+from twinflow.tf.math import less as less
+from twinflow.tf.math import less_equal as less_equal
+from twinflow.tf.math import logical_and as logical_and
+from twinflow.tf.math import logical_not as logical_not
+from twinflow.tf.math import logical_or as logical_or
 from twinflow.tf.math import matmul as matmul
+from twinflow.tf.math import maximum as maximum
+from twinflow.tf.math import minimum as minimum
+from twinflow.tf.math import multiply as multiply
+from twinflow.tf.math import negative as negative
+from twinflow.tf.math import not_equal as not_equal
+from twinflow.tf.math import pow as pow
+from twinflow.tf.math import reduce_all as reduce_all
+from twinflow.tf.math import reduce_any as reduce_any
+from twinflow.tf.math import reduce_logsumexp as reduce_logsumexp
 from twinflow.tf.math import reduce_max as reduce_max
 from twinflow.tf.math import reduce_mean as reduce_mean
 from twinflow.tf.math import reduce_min as reduce_min
+from twinflow.tf.math import reduce_prod as reduce_prod
 from twinflow.tf.math import reduce_sum as reduce_sum
+from twinflow.tf.math import round as round
+from twinflow.tf.math import scalar_mul as scalar_mul
 from twinflow.tf.math import sigmoid as sigmoid
+from twinflow.tf.math import sign as sign
 from twinflow.tf.math import sin as sin
+from twinflow.tf.math import sinh as sinh
 from twinflow.tf.math import sqrt as sqrt
 from twinflow.tf.math import square as square
+from twinflow.tf.math import squared_difference as squared_difference
+from twinflow.tf.math import subtract as subtract
+from twinflow.tf.math import tan as tan
 from twinflow.tf.math import tanh as tanh
-
-
-def constant(value: Any, dtype: Any = None, shape: Any = None) -> Tensor:
-    """A tensor of these values.
-
-    >>> from twinflow import tf
-    >>> tf.constant([1.0, 2.0])
-    tensor([1., 2.])
-    """
-    t = convert_to_tensor(value, dtype).detach().clone()
-    return t if shape is None else t.expand(tuple(shape)) if t.numel() == 1 else t.reshape(tuple(shape))
-
-
-def zeros(shape: Any, dtype: Any = "float32") -> Tensor:
-    """Zeros."""
-    return _ops.zeros(tuple(shape) if not isinstance(shape, int) else (shape,), dtype=dtype)
-
-
-def ones(shape: Any, dtype: Any = "float32") -> Tensor:
-    """Ones."""
-    return _ops.ones(tuple(shape) if not isinstance(shape, int) else (shape,), dtype=dtype)
+from twinflow.tf.math import tensordot as tensordot
+from twinflow.tf.math import truediv as truediv

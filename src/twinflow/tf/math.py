@@ -7,73 +7,332 @@ from typing import Any
 
 from twinflow import ops
 from twinflow.core import as_dtype
-from twinflow.core.errors import ShapeError
+from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras._variable import to_tensor
+from twinflow.nn import functional as F
 from twinflow.tensor import Tensor
+from twinflow.tf._functions import binary, named, unary
+from twinflow.tf._shapes import known_int
+
+# -- element by element ------------------------------------------------------------------------------------------
+
+abs = unary(ops.abs, "|x|.")
+acos = unary(ops.acos, "The inverse cosine.")
+acosh = unary(ops.acosh, "The inverse hyperbolic cosine.")
+angle = unary(ops.angle, "The argument of complex numbers.")
+asin = unary(ops.asin, "The inverse sine.")
+asinh = unary(ops.asinh, "The inverse hyperbolic sine.")
+atan = unary(ops.atan, "The inverse tangent.")
+atanh = unary(ops.atanh, "The inverse hyperbolic tangent.")
+ceil = unary(ops.ceil, "The next whole number upwards.")
+conj = unary(ops.conj, "The complex conjugate.")
+cos = unary(ops.cos, "The cosine.")
+cosh = unary(ops.cosh, "The hyperbolic cosine.")
+digamma = unary(ops.digamma, "The derivative of lgamma.")
+erf = unary(ops.erf, "The error function.")
+erfc = unary(ops.erfc, "1 - erf(x).")
+erfinv = unary(ops.erfinv, "The inverse of erf.")
+exp = unary(ops.exp, "e^x.")
+expm1 = unary(ops.expm1, "e^x - 1, exact near 0.")
+floor = unary(ops.floor, "The next whole number downwards.")
+imag = unary(ops.imag, "The imaginary part.")
+is_finite = unary(ops.isfinite, "Whether each element is finite.", "is_finite")
+is_inf = unary(ops.isinf, "Whether each element is infinite.", "is_inf")
+is_nan = unary(ops.isnan, "Whether each element is NaN.", "is_nan")
+lgamma = unary(ops.lgamma, "log |Γ(x)|.")
+log = unary(ops.log, "The natural logarithm.")
+log1p = unary(ops.log1p, "log(1 + x).")
+log_sigmoid = unary(F.logsigmoid, "log(1 / (1 + e^-x)).", "log_sigmoid")
+logical_not = unary(ops.logical_not, "Not, element by element.")
+negative = unary(ops.neg, "-x.", "negative")
+real = unary(ops.real, "The real part.")
+reciprocal = unary(ops.reciprocal, "1 / x.")
+round = unary(ops.round, "The nearest whole number; halves go to even ones.")
+rsqrt = unary(ops.rsqrt, "1 / √x.")
+sigmoid = unary(ops.sigmoid, "1 / (1 + e^-x).")
+sign = unary(ops.sign, "-1, 0 or 1.")
+sin = unary(ops.sin, "The sine.")
+sinh = unary(ops.sinh, "The hyperbolic sine.")
+softplus = unary(F.softplus, "log(1 + e^x).")
+softsign = unary(F.softsign, "x / (1 + |x|).")
+sqrt = unary(ops.sqrt, "The square root.")
+square = unary(ops.square, "x².")
+tan = unary(ops.tan, "The tangent.")
+tanh = unary(ops.tanh, "The hyperbolic tangent.")
+
+add = binary(lambda x, y: x + y, "x + y.", "add")
+atan2 = binary(ops.atan2, "The angle of the point (y, x).")
+divide = binary(lambda x, y: x / y, "x / y.", "divide")
+equal = binary(lambda x, y: x == y, "x = y, element by element.", "equal")
+floordiv = binary(lambda x, y: x // y, "x / y, rounded downwards.", "floordiv")
+floormod = binary(lambda x, y: x % y, "The rest of x / y with the sign of y.", "floormod")
+greater = binary(lambda x, y: x > y, "x > y, element by element.", "greater")
+greater_equal = binary(lambda x, y: x >= y, "x ≥ y, element by element.", "greater_equal")
+less = binary(lambda x, y: x < y, "x < y, element by element.", "less")
+less_equal = binary(lambda x, y: x <= y, "x ≤ y, element by element.", "less_equal")
+logical_and = binary(lambda x, y: x & y, "And, element by element.", "logical_and")
+logical_or = binary(lambda x, y: x | y, "Or, element by element.", "logical_or")
+logical_xor = binary(lambda x, y: x ^ y, "Either, element by element.", "logical_xor")
+maximum = binary(lambda x, y: ops.maximum(x, to_tensor(y, x.dtype)), "The larger of each two elements.", "maximum")
+minimum = binary(lambda x, y: ops.minimum(x, to_tensor(y, x.dtype)), "The smaller of each two elements.", "minimum")
+multiply = binary(lambda x, y: x * y, "x · y, element by element.", "multiply")
+not_equal = binary(lambda x, y: x != y, "x ≠ y, element by element.", "not_equal")
+pow = binary(lambda x, y: x**y, "x to the power y.", "pow")
+squared_difference = binary(lambda x, y: ops.square(x - y), "(x - y)².", "squared_difference")
+subtract = binary(lambda x, y: x - y, "x - y.", "subtract")
+xlogy = binary(ops.xlogy, "x · log y, 0 where x is 0.")
+mod = floormod
+truediv = divide
 
 
-def _unary(fn: Callable[[Tensor], Tensor], doc: str) -> Callable[[Any], Tensor]:
-    def wrapped(x: Any) -> Tensor:
-        return fn(to_tensor(x))
-
-    wrapped.__name__ = wrapped.__qualname__ = fn.__name__
-    wrapped.__doc__ = doc
-    return wrapped
-
-
-exp = _unary(ops.exp, "e^x.")
-log = _unary(ops.log, "The natural logarithm.")
-log1p = _unary(ops.log1p, "log(1 + x).")
-sqrt = _unary(ops.sqrt, "The square root.")
-square = _unary(ops.square, "x².")
-abs = _unary(ops.abs, "|x|.")
-sin = _unary(ops.sin, "The sine.")
-cos = _unary(ops.cos, "The cosine.")
-tanh = _unary(ops.tanh, "The hyperbolic tangent.")
-sigmoid = _unary(ops.sigmoid, "1 / (1 + e^-x).")
-sign = _unary(ops.sign, "-1, 0 or 1.")
-floor = _unary(ops.floor, "The next whole number downwards.")
+@named
+def divide_no_nan(x: Any, y: Any) -> Tensor:
+    """x / y, 0 where y is 0."""
+    a, b = to_tensor(x), to_tensor(y)
+    zero = b == 0
+    return ops.where(zero, 0.0, a / ops.where(zero, 1.0, b))
 
 
-def _reduction(fn: Callable[..., Any], doc: str) -> Callable[..., Tensor]:
-    def wrapped(x: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
-        t = to_tensor(x)
-        axes = tuple(range(t.ndim)) if axis is None else tuple(axis) if isinstance(axis, list) else axis
-        return fn(t, axes, keepdims) if t.ndim else t * 1
-
-    wrapped.__name__ = wrapped.__qualname__ = "reduce_" + fn.__name__.removeprefix("a")
-    wrapped.__doc__ = doc
-    return wrapped
+@named
+def multiply_no_nan(x: Any, y: Any) -> Tensor:
+    """x · y, 0 where y is 0 even if x is infinite or NaN."""
+    a, b = to_tensor(x), to_tensor(y)
+    return ops.where(b == 0, 0.0, a * b)
 
 
-reduce_sum = _reduction(ops.sum, "The sum over axes, all of them if none is given.")
-reduce_mean = _reduction(ops.mean, "The mean over axes, all of them if none is given.")
-reduce_max = _reduction(ops.amax, "The largest over axes, all of them if none is given.")
-reduce_min = _reduction(ops.amin, "The smallest over axes, all of them if none is given.")
+@named
+def add_n(inputs: Any) -> Tensor:
+    """The sum of several tensors of one shape."""
+    parts = [to_tensor(x) for x in inputs]
+    total = parts[0]
+    for x in parts[1:]:
+        total = total + x
+    return total
 
 
-def argmax(x: Any, axis: int = 0) -> Tensor:
-    """Where the largest element stands along an axis."""
-    return ops.argmax(to_tensor(x), axis)
-
-
-def equal(x: Any, y: Any) -> Tensor:
-    """x = y, element by element."""
-    return to_tensor(x) == to_tensor(y)
-
-
+@named
 def cast(x: Any, dtype: Any) -> Tensor:
     """The elements in another type."""
     return to_tensor(x).to(dtype=as_dtype(dtype))
 
 
+# -- reductions --------------------------------------------------------------------------------------------------
+
+
+def axes_of(t: Tensor, axis: Any) -> Any:
+    """The axes that a reduction names, all of them if none is given."""
+    if axis is None:
+        return tuple(range(t.ndim))
+    if isinstance(axis, (list, tuple)):
+        return tuple(known_int(a) for a in axis)
+    return known_int(axis)
+
+
+def _reduction(fn: Callable[..., Any], doc: str, name: str) -> Callable[..., Any]:
+    def wrapped(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Tensor:
+        t = to_tensor(input_tensor)
+        return fn(t, axes_of(t, axis), keepdims) if t.ndim else fn(t.reshape(1), (0,), False)
+
+    wrapped.__name__ = wrapped.__qualname__ = name
+    wrapped.__doc__ = f"{doc} over axes, all of them if none is given."
+    return named(wrapped)
+
+
+reduce_all = _reduction(ops.all, "Whether all elements hold", "reduce_all")
+reduce_any = _reduction(ops.any, "Whether any element holds", "reduce_any")
+reduce_euclidean_norm = _reduction(
+    lambda t, a, k: ops.sqrt(ops.sum(t * t, a, k)), "The length", "reduce_euclidean_norm"
+)
+reduce_logsumexp = _reduction(ops.logsumexp, "log Σ e^x", "reduce_logsumexp")
+reduce_max = _reduction(ops.amax, "The largest", "reduce_max")
+reduce_mean = _reduction(ops.mean, "The mean", "reduce_mean")
+reduce_min = _reduction(ops.amin, "The smallest", "reduce_min")
+reduce_prod = _reduction(ops.prod, "The product", "reduce_prod")
+reduce_std = _reduction(lambda t, a, k: ops.std(t, a, correction=0, keepdim=k), "The standard deviation", "reduce_std")
+reduce_sum = _reduction(ops.sum, "The sum", "reduce_sum")
+reduce_variance = _reduction(lambda t, a, k: ops.var(t, a, correction=0, keepdim=k), "The variance", "reduce_variance")
+
+
+@named
+def count_nonzero(input: Any, axis: Any = None, keepdims: bool = False, dtype: Any = "int64") -> Tensor:
+    """How many elements differ from 0."""
+    t = to_tensor(input)
+    return ops.sum((t != 0).to(dtype=as_dtype(dtype)), axes_of(t, axis), keepdims)
+
+
+@named
+def argmax(input: Any, axis: int | None = 0, output_type: Any = "int64") -> Tensor:
+    """Where the largest element stands along an axis."""
+    return ops.argmax(to_tensor(input), known_int(axis or 0)).to(dtype=as_dtype(output_type))
+
+
+@named
+def argmin(input: Any, axis: int | None = 0, output_type: Any = "int64") -> Tensor:
+    """Where the smallest element stands along an axis."""
+    return ops.argmin(to_tensor(input), known_int(axis or 0)).to(dtype=as_dtype(output_type))
+
+
+def _running(t: Tensor, axis: int, exclusive: bool, reverse: bool, fn: Callable[..., Tensor], first: int) -> Tensor:
+    t = ops.flip(t, (axis,)) if reverse else t
+    out = fn(t, axis)
+    if exclusive:
+        n = t.shape[axis]
+        start = ops.full_like(ops.narrow(t, axis, 0, 1), first)
+        out = ops.concat([start, ops.narrow(out, axis, 0, n - 1)], axis)
+    return ops.flip(out, (axis,)) if reverse else out
+
+
+@named
+def cumsum(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """Running sums: of what stands before each element too (`exclusive`), or from the end (`reverse`)."""
+    return _running(to_tensor(x), axis, exclusive, reverse, ops.cumsum, 0)
+
+
+@named
+def cumprod(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """Running products, as `cumsum`."""
+    return _running(to_tensor(x), axis, exclusive, reverse, ops.cumprod, 1)
+
+
+@named
+def top_k(input: Any, k: int = 1, sorted: bool = True) -> Any:
+    """(values, indices) of the k largest along the last axis."""
+    values, indices = ops.topk(to_tensor(input), known_int(k), -1, True, sorted)
+    return values, indices.to(dtype="int32")
+
+
+@named
+def in_top_k(targets: Any, predictions: Any, k: int) -> Tensor:
+    """Whether each row's target is among its k largest predictions."""
+    p, t = to_tensor(predictions), to_tensor(targets).to(dtype="int64")
+    chosen = ops.gather(p, 1, t.unsqueeze(1))
+    return ops.sum((p > chosen).to(dtype="int64"), 1) < k
+
+
+@named
+def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12) -> Tensor:
+    """x / √max(Σ x², ε) along axes."""
+    t = to_tensor(x)
+    total = ops.sum(t * t, axes_of(t, axis), True)
+    return t * ops.rsqrt(ops.maximum(total, ops.full_like(total, epsilon)))
+
+
+@named
+def segment_sum(data: Any, segment_ids: Any) -> Tensor:
+    """The sums of rows with the same id; ids rise from 0."""
+    ids = to_tensor(segment_ids).to(dtype="int64")
+    return unsorted_segment_sum(data, ids, int(ids.max()) + 1)
+
+
+@named
+def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int) -> Tensor:
+    """The sums of rows with the same id."""
+    t, ids = to_tensor(data), to_tensor(segment_ids).to(dtype="int64")
+    return ops.index_add(ops.zeros((known_int(num_segments), *t.shape[1:]), dtype=t.dtype), 0, ids, t)
+
+
+@named
+def bincount(arr: Any, minlength: int = 0) -> Tensor:
+    """How often each number from 0 occurs."""
+    return ops.bincount(to_tensor(arr).reshape(-1), minlength=minlength).to(dtype="int32")
+
+
+@named
+def confusion_matrix(labels: Any, predictions: Any, num_classes: int | None = None) -> Tensor:
+    """How often each label (row) got each prediction (column)."""
+    y, p = to_tensor(labels).to(dtype="int64"), to_tensor(predictions).to(dtype="int64")
+    n = num_classes if num_classes is not None else int(ops.maximum(y.max(), p.max())) + 1
+    counts = ops.index_add(ops.zeros((n * n,), dtype="int32"), 0, y * n + p, ops.ones_like(y).to(dtype="int32"))
+    return counts.reshape(n, n)
+
+
+@named
+def scalar_mul(scalar: Any, x: Any) -> Tensor:
+    """A number times a tensor."""
+    return to_tensor(x) * scalar
+
+
+@named
+def polyval(coeffs: Any, x: Any) -> Tensor:
+    """A polynomial, highest coefficient first, at x."""
+    t = to_tensor(x)
+    out = ops.zeros_like(t)
+    for c in coeffs:
+        out = out * t + c
+    return out
+
+
+@named
+def zero_fraction(value: Any) -> Tensor:
+    """The part of the elements that are 0."""
+    return ops.mean((to_tensor(value) == 0).to(dtype="float32"))
+
+
+# -- products ----------------------------------------------------------------------------------------------------
+
+
+@named
 def matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Tensor:
     """The matrix product. Raises: ShapeError for operands with fewer than 2 axes, which TensorFlow does not take."""
     x, y = to_tensor(a), to_tensor(b)
-    for name, t in (("a", x), ("b", y)):
+    for letter, t in (("a", x), ("b", y)):
         if t.ndim < 2:
             raise ShapeError(
-                f"tf.matmul: {name} needs at least 2 axes, but its shape is {tuple(t.shape)}; make it a matrix, such as "
+                f"tf.matmul: {letter} needs at least 2 axes, but its shape is {tuple(t.shape)}; make it a matrix, such as "
                 f"tf.Variable(tf.zeros([{t.numel()}, 1]))"
             )
     return ops.matmul(x.mT if transpose_a else x, y.mT if transpose_b else y)
+
+
+@named
+def tensordot(a: Any, b: Any, axes: Any) -> Tensor:
+    """The sum of products over pairs of axes."""
+    return ops.tensordot(to_tensor(a), to_tensor(b), axes)
+
+
+@named
+def einsum(equation: str, *inputs: Any) -> Tensor:
+    """Sums of products by Einstein's notation."""
+    return ops.einsum(equation, *[to_tensor(x) for x in inputs])
+
+
+@named
+def lerp(start: Any, end: Any, weight: Any) -> Tensor:
+    """start + weight · (end - start)."""
+    a, b = to_tensor(start), to_tensor(end)
+    return a + (b - a) * weight
+
+
+# -- clipping ----------------------------------------------------------------------------------------------------
+
+
+@named
+def clip_by_value(t: Any, clip_value_min: Any, clip_value_max: Any) -> Tensor:
+    """The elements moved into a range."""
+    return ops.clamp(to_tensor(t), clip_value_min, clip_value_max)
+
+
+@named
+def clip_by_norm(t: Any, clip_norm: Any, axes: Any = None) -> Tensor:
+    """The tensor scaled to at most this length (along `axes`)."""
+    x = to_tensor(t)
+    total = ops.sum(x * x, axes_of(x, axes), True)
+    length = ops.sqrt(ops.where(total > 0, total, 1.0)) if x.ndim else ops.abs(x)
+    return x * clip_norm / ops.maximum(length, ops.zeros_like(length) + clip_norm)
+
+
+@named
+def global_norm(t_list: Any) -> Tensor:
+    """The length of several tensors together; None counts as nothing."""
+    parts = [ops.sum(ops.square(to_tensor(t))) for t in t_list if t is not None]
+    if not parts:
+        raise ArgumentError("tf.global_norm: there is no tensor in the list")
+    return ops.sqrt(add_n(parts))
+
+
+@named
+def clip_by_global_norm(t_list: Any, clip_norm: Any, use_norm: Any = None) -> Any:
+    """(the tensors scaled together to at most this length, their length before)."""
+    length = global_norm(t_list) if use_norm is None else to_tensor(use_norm)
+    scale = clip_norm / ops.maximum(length, ops.zeros_like(length) + clip_norm)
+    return [None if t is None else to_tensor(t) * scale for t in t_list], length

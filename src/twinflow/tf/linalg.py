@@ -1,0 +1,123 @@
+"""Linear algebra by TensorFlow's names: `tf.linalg`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twinflow import linalg as _linalg
+from twinflow import ops
+from twinflow.keras._variable import to_tensor
+from twinflow.tensor import Tensor
+from twinflow.tf._functions import named, unary
+from twinflow.tf.math import einsum as einsum
+from twinflow.tf.math import matmul as matmul
+from twinflow.tf.math import tensordot as tensordot
+
+cholesky = unary(_linalg.cholesky, "L with L Lᵀ = x, lower triangular.")
+det = unary(_linalg.det, "The determinant.")
+expm = unary(_linalg.matrix_exp, "The matrix exponential.", "expm")
+pinv = unary(_linalg.pinv, "The pseudoinverse.")
+trace = unary(lambda x: ops.sum(ops.diagonal(x, 0, -2, -1), -1), "The sum of the diagonal.", "trace")
+diag = unary(ops.diag_embed, "The matrix with these elements on its diagonal.", "diag")
+diag_part = unary(lambda x: ops.diagonal(x, 0, -2, -1), "The diagonal.", "diag_part")
+matrix_transpose = unary(lambda x: x.mT, "The last two axes exchanged.", "matrix_transpose")
+
+
+@named
+def inv(input: Any, adjoint: bool = False) -> Tensor:
+    """The inverse, of the conjugate transpose with `adjoint`. Raises: LinAlgError for a singular matrix."""
+    x = to_tensor(input)
+    return _linalg.inv(ops.adjoint(x) if adjoint else x)
+
+
+@named
+def solve(matrix: Any, rhs: Any, adjoint: bool = False) -> Tensor:
+    """x with matrix · x = rhs. Raises: LinAlgError for a singular matrix."""
+    a = to_tensor(matrix)
+    return _linalg.solve(ops.adjoint(a) if adjoint else a, to_tensor(rhs))
+
+
+@named
+def triangular_solve(matrix: Any, rhs: Any, lower: bool = True, adjoint: bool = False) -> Tensor:
+    """x with matrix · x = rhs for a triangular matrix."""
+    a = to_tensor(matrix)
+    a, upper = (ops.adjoint(a), lower) if adjoint else (a, not lower)
+    return _linalg.solve_triangular(a, to_tensor(rhs), upper=upper)
+
+
+@named
+def lstsq(matrix: Any, rhs: Any) -> Tensor:
+    """x with the least |matrix · x - rhs|."""
+    return _linalg.lstsq(to_tensor(matrix), to_tensor(rhs)).solution
+
+
+@named
+def eigh(tensor: Any) -> Any:
+    """(eigenvalues in rising order, eigenvectors as columns) of a symmetric matrix."""
+    return tuple(_linalg.eigh(to_tensor(tensor)))
+
+
+@named
+def eigvalsh(tensor: Any) -> Tensor:
+    """The eigenvalues of a symmetric matrix, in rising order."""
+    return _linalg.eigvalsh(to_tensor(tensor))
+
+
+@named
+def svd(tensor: Any, full_matrices: bool = False, compute_uv: bool = True) -> Any:
+    """(s, u, v) with tensor = u · diag(s) · vᵀ; s alone without `compute_uv`."""
+    x = to_tensor(tensor)
+    if not compute_uv:
+        return _linalg.svdvals(x)
+    u, s, vh = _linalg.svd(x, full_matrices)
+    return s, u, ops.adjoint(vh)
+
+
+@named
+def qr(input: Any, full_matrices: bool = False) -> Any:
+    """(q, r) with orthonormal q and upper triangular r."""
+    return tuple(_linalg.qr(to_tensor(input), "complete" if full_matrices else "reduced"))
+
+
+@named
+def norm(tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: bool = False) -> Tensor:
+    """A norm over all elements, or over one or two axes."""
+    x = to_tensor(tensor)
+    kind = 2 if ord == "euclidean" else ord
+    if isinstance(axis, (list, tuple)) and len(axis) == 2:
+        return _linalg.matrix_norm(x, "fro" if ord in ("euclidean", "fro") else kind, tuple(axis), keepdims)
+    return _linalg.vector_norm(x, kind, axis, keepdims)
+
+
+@named
+def band_part(input: Any, num_lower: int, num_upper: int) -> Tensor:
+    """The elements within so many diagonals of the main one; -1 keeps all on that side."""
+    x = to_tensor(input)
+    if num_lower >= 0:
+        x = ops.triu(x, -num_lower)
+    return ops.tril(x, num_upper) if num_upper >= 0 else x
+
+
+@named
+def matvec(a: Any, b: Any, transpose_a: bool = False) -> Tensor:
+    """A matrix times a vector."""
+    x = to_tensor(a)
+    return ops.matmul(x.mT if transpose_a else x, to_tensor(b).unsqueeze(-1)).squeeze(-1)
+
+
+@named
+def cross(a: Any, b: Any) -> Tensor:
+    """The vector product along the last axis."""
+    return _linalg.cross(to_tensor(a), to_tensor(b))
+
+
+@named
+def logdet(matrix: Any) -> Tensor:
+    """log |det| of a matrix."""
+    return _linalg.slogdet(to_tensor(matrix)).logabsdet
+
+
+@named
+def eye(num_rows: int, num_columns: int | None = None, dtype: Any = "float32") -> Tensor:
+    """Ones on the diagonal."""
+    return ops.eye(num_rows, num_rows if num_columns is None else num_columns, dtype=dtype)
