@@ -5,8 +5,11 @@ A row says *what kind of loop* it is; `twinflow.lower` turns each kind into kern
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ class Control:
     """Nested graphs: scan, cond, while_loop."""
 
     kind: str
+
+
+def kept_from(p: float) -> int:
+    """What the top 24 of an element's random bits must reach for dropout with probability `p` to keep it."""
+    return math.ceil(float(np.float32(p)) * 2**24)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from twinflow.core import Dim, matching_axes
+from twinflow.core import Dim
 from twinflow.graph import Graph, Node
+from twinflow.lower._attention import ATTENTION, walked_operands
 from twinflow.lower._conv import CONVOLUTIONS, SLIDING
 from twinflow.lower._index import split_needed
 from twinflow.lower._recompute import find_recomputed
+from twinflow.lower._strided import walkable
 from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_heavy, is_inlinable, reduced_axes
 
 FREE = STRUCTURAL - {"random_bits", "take", "gather", "slice_update"}
@@ -93,19 +95,6 @@ LOOPED = frozenset(
 PRODUCT_DTYPES = ("float32", "float64", "bfloat16", "float16")  # what the contraction kernel takes
 
 
-def _walkable(x: Any) -> Any:
-    """The node that must have memory for `x`, a chain of views, to be walked with strides: reshapes that mix axes need their
-    operand in order."""
-    while isinstance(x, Node) and x.op in ("reshape", "permute", "expand", "slice"):
-        y = x.inputs[0]
-        if x.op == "reshape" and isinstance(y, Node) and y.op in ("permute", "expand", "slice"):
-            old, new = y.aval.shape, x.aval.shape
-            if matching_axes(old, new) is not None and (split_needed(old, new) or split_needed(new, old)):
-                return y
-        x = y
-    return x
-
-
 def _space(node: Node) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """(dims, inner) of a unit by itself."""
     if type(node.aval) is tuple:
@@ -154,6 +143,10 @@ class Fuser:
             self._require(r)
         for node in self.nodes:
             if node in self.opaque:
+                if node.op in ATTENTION:
+                    for x in walked_operands(node):
+                        self._require(x)
+                    continue
                 if node.op in LOOPED and not (node.op == "matmul" and node.aval.dtype.name in PRODUCT_DTYPES):
                     for x in self._units_below(node):
                         self._require(x)
@@ -161,7 +154,7 @@ class Fuser:
                 product = node.op == "matmul" and node.aval.dtype.name in PRODUCT_DTYPES
                 for x in node.inputs:
                     if product:
-                        self._require(_walkable(x))
+                        self._require(walkable(x))
                     else:  # contiguous, under any shape
                         self._require(below_reshapes(x) if node.op in CONVOLUTIONS else x)
             elif node.op in ("take", "gather"):

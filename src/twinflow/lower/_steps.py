@@ -9,6 +9,7 @@ from typing import Any
 from twinflow.compiler.contraction import SLOT
 from twinflow.compiler.loops import Buffer, Load, Module, Split, Target, split_reductions, walk
 from twinflow.graph import Aval, Graph, Node
+from twinflow.lower._attention import ATTENTION, attention_launch, launch_reads
 from twinflow.lower._control import CONTROL, ControlCall, control_call
 from twinflow.lower._conv import CONVOLUTIONS, conv_launch
 from twinflow.lower._fuse import Group, Plan, below_reshapes
@@ -168,6 +169,10 @@ def _node_step(graph: Graph, node: Node, plan: Plan, lower: Callable[[Graph], An
     if node.op in CONTROL:
         control = control_call(node, outs, lower)
         return Step(reads, [*outs, *control.scratch], [], [node], node.op, control=control)
+    if node.op in ATTENTION:
+        launch = attention_launch(node, outs, plan.stored)
+        if launch is not None:
+            return Step(launch_reads(launch, outs), outs, [launch], [node], node.op)
     buffers = KernelBuffers(plan.stored, set())
     wanted = [r if r.prim is not None else None for r in outs]  # results nobody picks stand for themselves
     launches = named_launches(node, wanted, buffers)

@@ -16,7 +16,7 @@ import numpy as np
 from twinflow.core import as_dtype
 from twinflow.core.errors import DTypeError
 from twinflow.graph import Aval, Primitive, Sample
-from twinflow.graph.lowering import Named
+from twinflow.graph.lowering import Named, kept_from
 from twinflow.ops._declare import call, want
 from twinflow.ops._native import Native
 from twinflow.ops._random import philox_bits
@@ -27,13 +27,15 @@ _NEVER = float("-inf")
 _INT64 = as_dtype("int64")
 
 
-def dropout_threshold(p: float) -> int:
-    """A weight is kept if the top 24 of its random bits, as a number, are at least this."""
-    return math.ceil(float(np.float32(p)) * 2**24)
-
-
 def _check(op: str, q: Aval, k: Aval, v: Aval, rest: tuple[Aval, ...], masked: bool, dropout_p: float) -> None:
-    want(q.ndim >= 3 and q.ndim == k.ndim == v.ndim, "the operands are [..., positions, heads, features]", op, q=q, k=k, v=v)
+    want(
+        q.ndim >= 3 and q.ndim == k.ndim == v.ndim,
+        "the operands are [..., positions, heads, features]",
+        op,
+        q=q,
+        k=k,
+        v=v,
+    )
     want(q.shape[:-3] == k.shape[:-3] == v.shape[:-3], "the batch axes are equal", op, q=q, k=k, v=v)
     want(q.shape[-1] == k.shape[-1], "q and k have equally many features", op, q=q, k=k)
     want(k.shape[-3:-1] == v.shape[-3:-1], "there is one value for each key", op, k=k, v=v)
@@ -50,7 +52,12 @@ def _check(op: str, q: Aval, k: Aval, v: Aval, rest: tuple[Aval, ...], masked: b
             raise DTypeError(f"{op}: the mask is bool or {q.dtype.name}, not {mask.dtype.name}")
     if dropout_p > 0:
         state = rest[-1]
-        want(state.shape == (2,) and state.dtype.name == "int64", "the state is int64[2]: (seed, offset)", op, state=state)
+        want(
+            state.shape == (2,) and state.dtype.name == "int64",
+            "the state is int64[2]: (seed, offset)",
+            op,
+            state=state,
+        )
 
 
 def _scores_shape(q: Any, k: Any) -> tuple[int, ...]:
@@ -70,7 +77,14 @@ def _grad_out(
     scale: float, causal: bool, masked: bool, dropout_p: float,
 ) -> tuple[Aval, Aval, Aval]:  # fmt: skip
     _check("attention_grad", q, k, v, rest, masked, dropout_p)
-    want(g == Aval((*q.shape[:-1], v.shape[-1]), q.dtype), "the cotangent is like the result", "attention_grad", g=g, q=q, v=v)
+    want(
+        g == Aval((*q.shape[:-1], v.shape[-1]), q.dtype),
+        "the cotangent is like the result",
+        "attention_grad",
+        g=g,
+        q=q,
+        v=v,
+    )
     rows = Aval(_scores_shape(q, k)[:-1], q.dtype)
     want(lse == rows == delta, "lse and delta have a number a query", "attention_grad", lse=lse, delta=delta, q=q)
     return q, k, v
@@ -108,7 +122,7 @@ def _np_kept(q: Any, k: Any, rest: Any, dropout_p: float) -> Any:
     shape = _scores_shape(q, k)
     state = rest[-1]
     bits = philox_bits(int(state[0]) % 2**64, int(state[1]) % 2**64, math.prod(shape)).reshape(shape)
-    return ((bits >> np.uint32(8)) >= dropout_threshold(dropout_p)).astype(q.dtype) * q.dtype.type(1 / (1 - dropout_p))
+    return ((bits >> np.uint32(8)) >= kept_from(dropout_p)).astype(q.dtype) * q.dtype.type(1 / (1 - dropout_p))
 
 
 def _attention_ref(
@@ -174,7 +188,7 @@ class _Composed:
     def _kept(self, q: Tensor, state: Tensor, dropout_p: float) -> Tensor:
         bits = call("random_bits", state, shape=self.shape)
         top = call("cast", call("shift_right", bits, 8), dtype=_INT64)
-        kept = call("cast", top >= dropout_threshold(dropout_p), dtype=q.dtype)
+        kept = call("cast", top >= kept_from(dropout_p), dtype=q.dtype)
         z: Tensor = self.grouped(kept * (1 / (1 - dropout_p)))
         return z
 
@@ -280,7 +294,7 @@ def _attention_vjp(g: Any, y: Any, q: Tensor, k: Tensor, v: Tensor, *rest: Any, 
 
 
 def _attention_jvp(t: Any, y: Any, q: Tensor, k: Tensor, v: Tensor, *rest: Any, **params: Any) -> Any:
-    out, lse = y
+    _, lse = y
     c = _Composed(q, k, rest, **params)
     moved = _tangent_of_scores(c, q, t[0], t[1], t[3] if _mask_of(rest, params["masked"]) is not None else None)
     p = c.weights(lse)

@@ -6,6 +6,8 @@
 524288
 """
 
+from twinflow.compiler.contraction._attention import AttentionSpec as AttentionSpec
+from twinflow.compiler.contraction._attention import emit_attention as emit_attention
 from twinflow.compiler.contraction._conv import emit_conv as emit_conv
 from twinflow.compiler.contraction._conv_spec import ConvSpec as ConvSpec
 from twinflow.compiler.contraction._fused import FusedEpilogue as FusedEpilogue
