@@ -75,9 +75,10 @@ class Control:
     kind: str
 
 
-def kept_from(p: float) -> int:
-    """What the top 24 of an element's random bits must reach for dropout with probability `p` to keep it."""
-    return math.ceil(float(np.float32(p)) * 2**24)
+def dropout_rule(p: float) -> tuple[int, float]:
+    """Dropout with probability `p`, from random bits: (what the top 24 bits of an element must reach for it to be kept, the factor
+    that it is then multiplied with)."""
+    return math.ceil(float(np.float32(p)) * 2**24), 1.0 / (1.0 - p) if p < 1 else 0.0
 
 
 @dataclass(frozen=True)

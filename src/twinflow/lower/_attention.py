@@ -9,7 +9,7 @@ from typing import Any
 from twinflow.compiler.contraction import AttentionSpec, emit_attention
 from twinflow.core import Dim
 from twinflow.graph import Aval, Node
-from twinflow.graph.lowering import kept_from
+from twinflow.graph.lowering import dropout_rule
 from twinflow.lower._index import row_major
 from twinflow.lower._launch import WORKSPACE, Argument, Launch, Modules
 from twinflow.lower._strided import Strided, strided, walkable
@@ -103,7 +103,7 @@ def attention_launch(node: Node, results: Sequence[Node], stored: set[Node]) -> 
         tuple((n, 0 if walked[n].shape[-3] == 1 else int(walked[n].strides[-3])) for n in in_rows),
         n_batch, p["causal"], float(p["scale"]), None if mask is None else mask.dtype.name,
         mask is not None and mask.shape[-2] != 1,
-        kept_from(p["dropout_p"]) if p["dropout_p"] else 0, 1.0 / (1.0 - p["dropout_p"]) if p["dropout_p"] < 1 else 0.0,
+        *(dropout_rule(p["dropout_p"]) if p["dropout_p"] else (0, 1.0)),
         q.dtype.name, grad,
     )  # fmt: skip
     return Launch(AttentionSource(spec), _arguments(spec, walked, q.shape, n_key), WORKSPACE)

@@ -16,7 +16,7 @@ import numpy as np
 from twinflow.core import as_dtype
 from twinflow.core.errors import DTypeError
 from twinflow.graph import Aval, Primitive, Sample
-from twinflow.graph.lowering import Named, kept_from
+from twinflow.graph.lowering import Named, dropout_rule
 from twinflow.ops._declare import call, want
 from twinflow.ops._native import Native
 from twinflow.ops._random import philox_bits
@@ -122,7 +122,8 @@ def _np_kept(q: Any, k: Any, rest: Any, dropout_p: float) -> Any:
     shape = _scores_shape(q, k)
     state = rest[-1]
     bits = philox_bits(int(state[0]) % 2**64, int(state[1]) % 2**64, math.prod(shape)).reshape(shape)
-    return ((bits >> np.uint32(8)) >= kept_from(dropout_p)).astype(q.dtype) * q.dtype.type(1 / (1 - dropout_p))
+    least, factor = dropout_rule(dropout_p)
+    return ((bits >> np.uint32(8)) >= least).astype(q.dtype) * q.dtype.type(factor)
 
 
 def _attention_ref(
@@ -188,8 +189,8 @@ class _Composed:
     def _kept(self, q: Tensor, state: Tensor, dropout_p: float) -> Tensor:
         bits = call("random_bits", state, shape=self.shape)
         top = call("cast", call("shift_right", bits, 8), dtype=_INT64)
-        kept = call("cast", top >= kept_from(dropout_p), dtype=q.dtype)
-        z: Tensor = self.grouped(kept * (1 / (1 - dropout_p)))
+        least, factor = dropout_rule(dropout_p)
+        z: Tensor = self.grouped(call("cast", top >= least, dtype=q.dtype) * factor)
         return z
 
     def split(self, x: Tensor) -> Tensor:

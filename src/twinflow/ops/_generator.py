@@ -72,6 +72,13 @@ class Generator:
         self._state._data[:] = data
         return self
 
+    def reserve(self, count: int) -> Tensor:
+        """A copy of (seed, offset), from which an operation draws `count` values by itself; the offset moves on past them."""
+        with no_grad():
+            start: Tensor = call("copy", self._state)
+        self._advance(count)
+        return start
+
     def bits(self, shape: tuple[int, ...]) -> Tensor:
         """Random uint32 values; the offset moves on by the blocks of four that were used."""
         levels = mapped_randomness("random numbers")
@@ -85,13 +92,17 @@ class Generator:
     def _draw(self, shape: tuple[int, ...]) -> Tensor:
         state = self._state
         out = apply(random_bits, state, shape=shape)
-        blocks = -(-numel(shape) // 4)
+        self._advance(numel(shape))
+        return out
+
+    def _advance(self, count: int) -> None:
+        """The offset moves on by the blocks of four that so many values are."""
+        state, blocks = self._state, -(-count // 4)
         if is_tracing():
             with no_grad():
                 state[1] += blocks
         else:
             state._data[1] += blocks
-        return out
 
 
 default_generator = Generator()

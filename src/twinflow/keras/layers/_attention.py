@@ -10,7 +10,7 @@ from twinflow.keras import initializers, regularizers
 from twinflow.keras._layer import LAYERS, Layer
 from twinflow.keras.layers._core import check_rate, positive
 from twinflow.nn import functional as F
-from twinflow.nn.functional._attention import causal_mask, masked_softmax
+from twinflow.nn.functional._attention import attend, causal_mask, masked_softmax
 from twinflow.ops import logical_and, matmul, tanh
 from twinflow.tensor import Tensor
 
@@ -161,11 +161,11 @@ class MultiHeadAttention(Layer):
         self.kernel_regularizer = regularizers.get(kernel_regularizer)
 
     def _project(self, x: Tensor, name: str, size: int) -> Tensor:
-        """[N, T, C] -> [N, heads, T, size]."""
+        """[N, T, C] -> [N, T, heads, size]."""
         y = matmul(x, getattr(self, f"{name}_kernel").reshape(x.shape[-1], self.num_heads * size))
         y = y.reshape(*x.shape[:2], self.num_heads, size)
         bias = getattr(self, f"{name}_bias")
-        return (y if bias is None else y + bias).transpose(1, 2)
+        return y if bias is None else y + bias
 
     def _ensure_built(self, args: tuple[Any, ...]) -> None:
         if not self.built and len(args) < 2:
@@ -219,16 +219,20 @@ class MultiHeadAttention(Layer):
         if attention_mask is not None:
             mask = attention_mask.bool()
             mask = mask.unsqueeze(1) if mask.ndim == 3 else mask
-        if use_causal_mask:
-            causal = causal_mask(q.shape[-2], k.shape[-2])
-            mask = causal if mask is None else logical_and(mask, causal)
+        dropout_p = self.dropout if training else 0.0
         weights = None
         if return_attention_scores:
+            q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+            if use_causal_mask:
+                causal = causal_mask(q.shape[-2], k.shape[-2])
+                mask = causal if mask is None else logical_and(mask, causal)
             weights = masked_softmax(matmul(q * (1 / math.sqrt(self.key_dim)), k.mT), mask)
-            y = matmul(F.dropout(weights, self.dropout, training), v)
+            y = matmul(F.dropout(weights, dropout_p), v).transpose(1, 2)
         else:
-            y = F.scaled_dot_product_attention(q, k, v, mask, self.dropout if training else 0.0)
-        y = y.transpose(1, 2).reshape(*query.shape[:2], self.num_heads * self.value_dim)
+            if mask is not None:
+                mask = mask.reshape(*(1,) * (4 - mask.ndim), *mask.shape)
+            y = attend(q, k, v, mask, dropout_p, use_causal_mask)
+        y = y.reshape(*query.shape[:2], self.num_heads * self.value_dim)
         y = matmul(y, self.output_kernel.reshape(self.num_heads * self.value_dim, -1))
         if self.output_bias is not None:
             y = y + self.output_bias

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from twinflow.core import DType, broadcast_shapes
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
+from twinflow.nn.functional._arguments import probability
 from twinflow.nn.functional._dropout import dropout
-from twinflow.ops import arange, logical_or, matmul, softmax, sqrt, where
-from twinflow.tensor import Tensor
+from twinflow.ops import arange, call, default_generator, logical_and, logical_or, matmul, softmax, sqrt, where
+from twinflow.tensor import Tensor, mapped_randomness
 
 NEVER = float("-inf")  # the score of a key that a query must not see
 
@@ -33,15 +35,15 @@ def _check_operands(op: str, query: Tensor, key: Tensor, value: Tensor) -> None:
         )
 
 
-def _check_mask(op: str, mask: Tensor, scores: Tensor) -> None:
+def _check_mask(op: str, mask: Tensor, scores: tuple[int, ...], dtype: DType) -> None:
     if not isinstance(mask, Tensor):
         raise DTypeError(f"{op}: the mask must be a tensor, not {type(mask).__name__}")
-    if mask.dtype.name != "bool" and mask.dtype is not scores.dtype:
+    if mask.dtype.name != "bool" and mask.dtype is not dtype:
         raise DTypeError(
-            f"{op}: the mask must be bool (True where attention is allowed) or {scores.dtype.name} (added to the scores), not "
+            f"{op}: the mask must be bool (True where attention is allowed) or {dtype.name} (added to the scores), not "
             f"{mask.dtype.name}"
         )
-    have, want = tuple(mask.shape), tuple(scores.shape)
+    have, want = tuple(mask.shape), tuple(scores)
     fits = len(have) <= len(want) and all(m in (1, n) for m, n in zip(have[::-1], want[::-1]))
     if not fits:
         raise ShapeError(f"{op}: a mask of shape {have} does not broadcast to the scores' shape {want}")
@@ -65,37 +67,94 @@ def masked_softmax(scores: Tensor, mask: Tensor | None) -> Tensor:
     return where(some, softmax(scores, -1), 0.0)
 
 
-def repeat_heads(query: Tensor, x: Tensor, op: str, name: str) -> Tensor:
-    """Each head of [..., h, positions, features] repeated until there are as many as the query has: grouped queries share
-    keys and values."""
+def _check_groups(query: Tensor, x: Tensor, op: str, name: str) -> None:
+    """Raise unless the query's heads are a multiple of those of keys or values."""
     if x.ndim < 3 or query.ndim < 3:
         raise ShapeError(
             f"{op}: enable_gqa needs a heads axis, [..., heads, positions, features], but the shapes of query and {name} are "
             f"{tuple(query.shape)} and {tuple(x.shape)}"
         )
     n_heads, have = query.shape[-3], x.shape[-3]
-    if have == n_heads:
-        return x
     if have == 0 or n_heads % have:
         raise ShapeError(f"{op}: {n_heads} query heads are not a multiple of the {have} heads of {name}")
-    lead, tail = tuple(x.shape[:-3]), tuple(x.shape[-2:])
-    wide = x.unsqueeze(-3).expand(*lead, have, n_heads // have, *tail)
-    return wide.reshape(*lead, n_heads, *tail)
 
 
-def attention_weights(
-    query: Tensor, key: Tensor, mask: Tensor | None, is_causal: bool, scale: float | None, op: str
+def _with_heads(
+    op: str, operands: tuple[Tensor, Tensor, Tensor], grouped: bool, heads_in_batch: bool
+) -> tuple[tuple[int, ...], list[Tensor]]:
+    """The axes in front of positions, and the operands as [..., positions, heads, features] with equal batch axes.
+
+    Keys and values of one head serve all heads of the query; otherwise axes broadcast.
+    """
+    query, key, value = operands
+    lead = query.shape[:-2] if grouped else broadcast_shapes(*(x.shape[:-2] for x in operands), op=op)
+    wanted = [lead, lead, lead]
+    if grouped and key.shape[-3] == value.shape[-3]:
+        shared = broadcast_shapes(*(x.shape[:-3] for x in operands), op=op)
+        lead = (*shared, query.shape[-3])
+        wanted = [(*shared, x.shape[-3]) for x in operands]
+    elif len(lead) > 1 and (key.shape[:-2] or (1,))[-1] == (value.shape[:-2] or (1,))[-1] == 1:
+        wanted = [lead, (*lead[:-1], 1), (*lead[:-1], 1)]
+    out = []
+    for x, shape in zip(operands, wanted):
+        if grouped and x.shape[-3] != shape[-1]:  # keys and values are shared differently
+            x = x.repeat_interleave(shape[-1] // x.shape[-3], -3)
+        if tuple(x.shape[:-2]) != tuple(shape):
+            x = x.expand(*shape, *x.shape[-2:])
+        if not shape or heads_in_batch:
+            x = x.unsqueeze(-3)
+        out.append(x.transpose(-2, -3))
+    return tuple(lead), out
+
+
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
 ) -> Tensor:
-    """softmax(scale · q kᵀ + mask), [..., L, S]."""
-    factor = 1.0 / math.sqrt(max(query.shape[-1], 1)) if scale is None else scale
-    scores = matmul(query * factor, key.mT)  # the smaller operand is scaled
+    """dropout(softmax(scale · q kᵀ + mask)) v over heads, [..., L, H, Ev], without storing the scores.
+
+    Args:
+        q, k, v: [..., L, H, E], [..., S, Hk, E] and [..., S, Hk, Ev] with equal batch axes; Hk divides H.
+        mask: of the rank of the scores, [..., H, L, S] or 1 in the place of an extent: bool, True where a key is seen, or added.
+        dropout_p, is_causal, scale: as for `scaled_dot_product_attention`.
+    """
+    factor = 1.0 / math.sqrt(max(q.shape[-1], 1)) if scale is None else float(scale)
+    if dropout_p > 0 and mapped_randomness("dropout"):
+        return _attend_by_weights(q, k, v, mask, dropout_p, is_causal, factor)
+    value_dtype = v.dtype
+    wide = value_dtype.itemsize < 4
+    rest = [] if mask is None else [mask]
+    if wide:  # sums of 16-bit numbers are kept in float32
+        q, k, v = (x.float() for x in (q, k, v))
+        rest = [m if m.dtype.name == "bool" else m.float() for m in rest]
+    masked = bool(rest)
+    if dropout_p > 0:
+        rest.append(default_generator.reserve(math.prod((*q.shape[:-1], k.shape[-3]))))
+    y: Tensor = call(
+        "attention", q, k, v, *rest, scale=factor, causal=bool(is_causal), masked=masked, dropout_p=float(dropout_p)
+    )[0]
+    return y.to(dtype=value_dtype) if wide else y
+
+
+def _attend_by_weights(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout_p: float, is_causal: bool, scale: float
+) -> Tensor:
+    """The same with the weights as a matrix: each example of a vmap drops other weights."""
+    served = q.shape[-2] // k.shape[-2]
+    q, k, v = (x.transpose(-2, -3) for x in (q, k.repeat_interleave(served, -2), v.repeat_interleave(served, -2)))
     if is_causal:
-        if mask is not None:
-            raise ArgumentError(f"{op}: give either attn_mask or is_causal=True, not both; combine the masks with &")
-        mask = causal_mask(query.shape[-2], key.shape[-2])
-    elif mask is not None:
-        _check_mask(op, mask, scores)
-    return masked_softmax(scores, mask)
+        seen = causal_mask(q.shape[-2], k.shape[-2])
+        if mask is None or mask.dtype.name == "bool":
+            mask = seen if mask is None else logical_and(mask, seen)
+        else:
+            mask = where(seen, mask, NEVER)
+    weights = masked_softmax(matmul(q * scale, k.mT), mask)  # the smaller operand is scaled
+    return matmul(dropout(weights, dropout_p), v).transpose(-2, -3)
 
 
 def scaled_dot_product_attention(
@@ -134,10 +193,22 @@ def scaled_dot_product_attention(
     """
     op = "scaled_dot_product_attention"
     _check_operands(op, query, key, value)
+    probability(op, dropout_p)
+    if is_causal and attn_mask is not None:
+        raise ArgumentError(f"{op}: give either attn_mask or is_causal=True, not both; combine the masks with &")
     if enable_gqa:
-        key, value = repeat_heads(query, key, op, "key"), repeat_heads(query, value, op, "value")
-    weights = attention_weights(query, key, attn_mask, is_causal, scale, op)
-    return matmul(dropout(weights, dropout_p), value)
+        _check_groups(query, key, op, "key")
+        _check_groups(query, value, op, "value")
+    heads_in_batch = query.ndim == 3 and not enable_gqa
+    lead, (q, k, v) = _with_heads(op, (query, key, value), enable_gqa, heads_in_batch)
+    if attn_mask is not None:
+        n_scores = (*lead, query.shape[-2], key.shape[-2])
+        _check_mask(op, attn_mask, n_scores, query.dtype)
+        if heads_in_batch and attn_mask.ndim == 3:
+            attn_mask = attn_mask.unsqueeze(1)
+        attn_mask = attn_mask.reshape(*(1,) * (q.ndim - attn_mask.ndim), *attn_mask.shape)
+    y = attend(q, k, v, attn_mask, dropout_p, is_causal, scale).transpose(-2, -3)
+    return y.reshape(*lead, *y.shape[-2:])
 
 
 # -- similarities -----------------------------------------------------------------------------------------------
@@ -217,6 +288,6 @@ def similarity_attention(
         )
     scores = measure(query, key)
     if mask is not None:
-        _check_mask(op, mask, scores)
+        _check_mask(op, mask, tuple(scores.shape), scores.dtype)
     weights = masked_softmax(scores, mask)
     return matmul(weights, value), weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
-from twinflow.nn.functional._attention import NEVER, causal_mask, masked_softmax
+from twinflow.nn.functional._attention import NEVER, attend, causal_mask, masked_softmax
 from twinflow.nn.functional._dropout import dropout
 from twinflow.nn.functional._linear import linear
 from twinflow.ops import cat, logical_and, matmul, where, zeros
@@ -56,7 +56,11 @@ def multi_head_attention_forward(
     q, k, v = _project(query, key, value, batched, in_proj_weight, in_proj_bias, use_separate_proj_weight,
                        (q_proj_weight, k_proj_weight, v_proj_weight))  # fmt: skip
     n, n_query = q.shape[:2]
-    mask = _merge_masks(key_padding_mask, attn_mask, is_causal, (n, num_heads, n_query, k.shape[1]), batched, q)
+    dropout_p = dropout_p if training else 0.0
+    # keys that are added at the end are seen by all
+    alone = is_causal and not need_weights and bias_k is None and not add_zero_attn
+    sizes = (n, num_heads, n_query, k.shape[1])
+    mask = _merge_masks(key_padding_mask, attn_mask, is_causal and not alone, sizes, batched, q)
     if (bias_k is None) != (bias_v is None):
         raise ArgumentError(f"{OP}: bias_k and bias_v come together")
     if bias_k is not None and bias_v is not None:
@@ -65,12 +69,18 @@ def multi_head_attention_forward(
         none = zeros(1, 1, embed_dim_to_check, dtype=k.dtype)
         k, v, mask = _append(k, none), _append(v, none), _allow_one_more(mask)
     q, k, v = (_split_heads(x, num_heads) for x in (q, k, v))
-    weights = masked_softmax(matmul(q * float(q.shape[-1]) ** -0.5, k.mT), mask)
-    weights = dropout(weights, dropout_p, training)
-    joined = matmul(weights, v).transpose(1, 2).reshape(n, n_query, embed_dim_to_check)
-    y = linear(joined, out_proj_weight, out_proj_bias)
+    weights: Tensor | None = None
+    if need_weights:
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+        weights = dropout(masked_softmax(matmul(q * float(q.shape[-1]) ** -0.5, k.mT), mask), dropout_p)
+        joined = matmul(weights, v).transpose(1, 2)
+    else:
+        if mask is not None:
+            mask = mask.reshape(*(1,) * (4 - mask.ndim), *mask.shape)
+        joined = attend(q, k, v, mask, dropout_p, alone)
+    y = linear(joined.reshape(n, n_query, embed_dim_to_check), out_proj_weight, out_proj_bias)
     y = y.transpose(0, 1) if batched else y.squeeze(0)
-    if not need_weights:
+    if weights is None:
         return y, None
     weights = weights.mean(1) if average_attn_weights else weights
     return y, weights if batched else weights.squeeze(0)
@@ -147,9 +157,9 @@ def _append(x: Tensor, row: Tensor) -> Tensor:
 
 
 def _split_heads(x: Tensor, num_heads: int) -> Tensor:
-    """[N, positions, E] as [N, heads, positions, E / heads]."""
+    """[N, positions, E] as [N, positions, heads, E / heads]."""
     n, length, e = x.shape
-    return x.reshape(n, length, num_heads, e // num_heads).transpose(1, 2)
+    return x.reshape(n, length, num_heads, e // num_heads)
 
 
 def _allow_one_more(mask: Tensor | None) -> Tensor | None:
