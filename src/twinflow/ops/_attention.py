@@ -168,8 +168,17 @@ class _Composed:
     """Scores and weights as whole matrices, with heads in front: [..., shared heads, heads of each, queries, keys]."""
 
     def __init__(
-        self, q: Tensor, k: Tensor, rest: Any, scale: float, causal: bool, masked: bool, dropout_p: float
+        self,
+        q: Tensor,
+        k: Tensor,
+        rest: Any,
+        scale: float,
+        causal: bool,
+        masked: bool,
+        dropout_p: float,
+        mapped: int = 0,
     ) -> None:
+        """`mapped`: so many axes in front are examples of a map, all of which drop the same weights."""
         self.heads, self.shared = q._data.shape[-2], k._data.shape[-2]
         self.scale = scale
         self.qh, self.kh = self.split(q), self.split(k)
@@ -184,10 +193,10 @@ class _Composed:
             seen = call("iota", n=n_key, dtype=_INT64) <= call("reshape", below, shape=(n_query, 1))
             s = call("where", seen, s, _NEVER)
         self.scores = s
-        self.z = self._kept(q, rest[-1], dropout_p) if dropout_p else None
+        self.z = self._kept(q, rest[-1], dropout_p, self.shape[mapped:]) if dropout_p else None
 
-    def _kept(self, q: Tensor, state: Tensor, dropout_p: float) -> Tensor:
-        bits = call("random_bits", state, shape=self.shape)
+    def _kept(self, q: Tensor, state: Tensor, dropout_p: float, shape: tuple[int, ...]) -> Tensor:
+        bits = call("random_bits", state, shape=shape)
         top = call("cast", call("shift_right", bits, 8), dtype=_INT64)
         least, factor = dropout_rule(dropout_p)
         z: Tensor = self.grouped(call("cast", top >= least, dtype=q.dtype) * factor)
@@ -389,7 +398,7 @@ def _batch(row: str, composed: Any, n_out: int) -> Any:
             call("random_bits", args[last], shape=())  # which says why a state cannot be mapped over
         moved = [batched(x, a, n) for x, a in zip(args[:last], axes[:last])]
         if params["dropout_p"]:
-            return composed(*moved, args[last], **params), (0,) * n_out
+            return composed(*moved, args[last], mapped=1, **params), (0,) * n_out
         return call(row, *moved, **params), (0,) * n_out
 
     return rule

@@ -28,7 +28,7 @@ class Scalars(Builder):
         self.lines = f.lines
 
     @property
-    def _count(self) -> int:  # type: ignore[override] # the names that are taken are the function's
+    def _count(self) -> int:  # the names that are taken are the function's
         return self.f.taken
 
     @_count.setter
@@ -37,7 +37,7 @@ class Scalars(Builder):
             self.f.taken = n
 
     @property
-    def block(self) -> str:  # type: ignore[override] # as is the block that is written
+    def block(self) -> str:  # as is the block that is written
         return self.f.block
 
     @block.setter
