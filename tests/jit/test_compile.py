@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import twinflow as tf
-from twinflow.core.errors import ArgumentError, TraceError
+from twinflow.core.errors import ArgumentError, IndexOutOfRange, TraceError
 
 
 def test_results_of_earlier_calls_are_not_overwritten():
@@ -235,3 +235,47 @@ def test_a_tensor_kept_from_a_trace_has_no_value_outside(read):
     f(tf.ones(2))
     with pytest.raises(TraceError, match="made while a function was traced"):
         read(kept[0])
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_wrong_label_stops_the_step_before_it_updates_anything(smoothing):
+    nn = tf.nn
+    model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
+    optimizer = tf.optim.Adam(model.parameters(), lr=0.1)
+
+    @tf.compile
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y, label_smoothing=smoothing)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    step(tf.randn(4, 4), tf.tensor([0, 1, 2, 1]))
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    moments = [t.clone() for t in optimizer.state_dict()["state"][0].values() if isinstance(t, tf.Tensor)]
+    for wrong in ([0, 1, 2, 3], [0, -1, 2, 1], [9, 9, 9, 9]):
+        with pytest.raises(IndexOutOfRange, match=r"cross_entropy: a label is outside \[0, 2\].*nothing was updated"):
+            step(tf.randn(4, 4), tf.tensor(wrong))
+    for name, t in model.state_dict().items():
+        assert (t == before[name]).all(), name
+    after = [t for t in optimizer.state_dict()["state"][0].values() if isinstance(t, tf.Tensor)]
+    assert all((a == b).all() for a, b in zip(moments, after))
+    assert np.isfinite(step(tf.randn(4, 4), tf.tensor([0, 1, 2, 1])).item())
+
+
+def test_a_wrong_index_stops_the_step_while_it_is_watched_too():
+    table = tf.nn.Embedding(5, 3)
+    optimizer = tf.optim.SGD(table.parameters(), lr=0.1)
+
+    @tf.compile
+    def step(i):
+        optimizer.zero_grad()
+        table(i).sum().backward()
+        optimizer.step()
+
+    step(tf.tensor([1, 2]))
+    before = table.weight.detach().clone()
+    with tf.profile(), pytest.raises(IndexOutOfRange, match=r"an index is outside \[0, 4\]"):
+        step(tf.tensor([1, 7]))
+    assert (table.weight == before).all()

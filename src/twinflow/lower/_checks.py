@@ -15,11 +15,16 @@ CHECKED = ("take", "gather", "put_add", "scatter", "scatter_add", "scatter_fold"
 
 @dataclass
 class Check:
-    """An output of the graph that is true if `op` met an index outside its axis, or pow a negative integer exponent."""
+    """An output of the graph that is true if `op` met an index outside its axis, or pow a negative integer exponent.
+
+    The program stops at the first one that is true, before it writes any state that does not itself feed the check.
+    """
 
     op: str
     extent: int
     line: tuple[str, int, str] | None
+    labels_of: str = ""  # the loss whose class labels the indices are
+    clean: bool = True  # whether no state is written on the way to the flags
 
     def error(self) -> TwinflowError:
         """The error to raise, at the user's line."""
@@ -28,11 +33,11 @@ class Check:
                 "pow: integers to negative integer powers are not whole; convert to a floating type",
                 line=format_location(self.line),
             )
-        return IndexOutOfRange(
-            f"{self.op}: an index is outside [0, {self.extent - 1}]; elements outside were not touched, but what the step "
-            "wrote may be wrong",
-            line=format_location(self.line),
-        )
+        what = f"{self.op}: an index is outside [0, {self.extent - 1}]"
+        if self.labels_of:
+            what = f"{self.labels_of}: a label is outside [0, {self.extent - 1}], because the input has {self.extent} classes"
+        left = "nothing was updated" if self.clean else "state that the indices depend on may have been updated"
+        return IndexOutOfRange(f"{what}. The step was stopped; {left}", line=format_location(self.line))
 
 
 def add_index_checks(graph: Graph) -> tuple[Graph, list[Check]]:
@@ -40,11 +45,12 @@ def add_index_checks(graph: Graph) -> tuple[Graph, list[Check]]:
     checks: list[Check] = []
     flags: list[Node] = []
     seen: set[tuple[Any, int]] = set()
+    labels = {n.inputs[1]: n.name for n in graph.nodes if n.op in CHECKED and n.name}
 
     def flag(new: Graph, node: Node, outside: Node, extent: int) -> None:
         axes = tuple(range(outside.aval.ndim))
         flags.append(new.add(find_primitive("amax"), (outside,), {"axes": axes, "keepdim": False}, line=node.line))
-        checks.append(Check(node.op, extent, node.line))
+        checks.append(Check(node.op, extent, node.line, labels.get(node.inputs[1], "")))
 
     def replace(new: Graph, node: Node, inputs: tuple[Any, ...]) -> None:
         if node.op == "pow" and isinstance(inputs[1], Node) and inputs[1].aval.dtype.name.startswith("int"):

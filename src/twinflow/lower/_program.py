@@ -22,7 +22,7 @@ from twinflow.lower._memory import Request, in_units, plan_memory
 from twinflow.lower._reference import array_at, reference_call
 from twinflow.lower._steps import Step, build_steps
 from twinflow.runtime import UNUSED, address_of, aligned_empty, available_memory, get_num_threads
-from twinflow.runtime._driver import CHUNKED, COPY, PATCH, RECORD, WHOLE, NativeProgram
+from twinflow.runtime._driver import CHUNKED, COPY, GUARD, PATCH, RECORD, WHOLE, NativeProgram
 
 _LARGE_ARENA = 1 << 28  # bytes from which on it is worth asking how much memory is free
 _SPARES = 2  # results that are kept to serve again: a loss and the one it replaces
@@ -70,7 +70,11 @@ class NativeGraph:
         self.graph = graph
         self.checks = checks  # the last outputs are their flags
         plan = Fuser(graph, has_own_kernel).plan()
-        self.steps = build_steps(graph, plan, lambda nested: NativeGraph(nested, errors=self.errors))
+        steps = build_steps(graph, plan, lambda nested: NativeGraph(nested, errors=self.errors))
+        self.flags = list(
+            dict.fromkeys(f for f in graph.outputs[len(graph.outputs) - len(checks) :] if isinstance(f, Node))
+        )
+        self.steps, self.n_before_guards = _checks_first(steps, self.flags)
         self.code = Code()
         self._keep: list[Any] = []
         for step in self.steps:
@@ -110,6 +114,9 @@ class NativeGraph:
             )
             if direct:
                 self.places[value] = self.places[target]
+                if made[value] < self.n_before_guards:
+                    for check in self.checks:
+                        check.clean = False
             else:
                 self.copies.append((target, value))
         self.outputs: list[tuple[int, Aval, Any]] = []  # (io number, aval, the node if it must be copied from)
@@ -209,7 +216,14 @@ class NativeGraph:
                 block[slot] = address_of(place.array) + offset  # type: ignore[arg-type]
 
         self.record_steps: list[Step | None] = []  # what each record belongs to, for profiles
-        for step in self.steps:
+        for i, step in enumerate(self.steps):
+            if i == self.n_before_guards:
+                for flag in self.flags:
+                    block = np.zeros(1, np.uint64)
+                    fill(block, 0, flag)
+                    self._keep.append(block)
+                    records.append((GUARD, 0, address_of(block), 0))
+                    self.record_steps.append(None)
             for launch, symbol in zip(step.launches, step.symbols):
                 if launch.copies is not None and self._is_same_memory(*launch.copies):
                     continue
@@ -360,6 +374,8 @@ class NativeGraph:
             step = self.record_steps[k] if k < len(self.record_steps) else None
             for o in observers:
                 o.record(self, k, step, start, end)
+            if self.program.records[k]["kind"] == GUARD and any(_holds(self.memory_of(f)) for f in self.flags):
+                break
         for o in observers:
             o.end(self)
 
@@ -395,6 +411,23 @@ class NativeGraph:
             if s.control is not None:
                 rows += ["    " + line for part in s.control.parts for line in part.describe().split("\n")]
         return "\n".join(rows)
+
+
+def _holds(flag: np.ndarray[Any, Any] | None) -> bool:
+    return flag is not None and bool(flag)
+
+
+def _checks_first(steps: list[Step], flags: list[Node]) -> tuple[list[Step], int]:
+    """The steps with those in front that the flags of checks need, and how many these are: a step that meets a wrong
+    index ends before it updates anything."""
+    wanted: set[Node] = set(flags)
+    needed = [False] * len(steps)
+    for i in range(len(steps) - 1, -1, -1):
+        if not wanted.isdisjoint(steps[i].writes):
+            needed[i] = True
+            wanted.update(steps[i].reads)
+    front = [s for s, n in zip(steps, needed) if n]
+    return front + [s for s, n in zip(steps, needed) if not n], len(front)
 
 
 def has_own_kernel(node: Node) -> bool:

@@ -22,8 +22,9 @@ RECORD = np.dtype(
     [("kind", "i8"), ("function", "u8"), ("arguments", "u8"), ("count", "i8"), ("time", "i8"), ("pad", "i8", 3)]
 )
 """One call. kind CHUNKED: function(arguments, chunk, worker) for `count` chunks; WHOLE: function(arguments, pool);
-COPY: `count` bytes from the second to the first address of the argument block."""
-CHUNKED, WHOLE, COPY = 0, 1, 2
+COPY: `count` bytes from the second to the first address of the argument block; GUARD: the run ends here, with all its
+repetitions, if the byte at the first address is not 0."""
+CHUNKED, WHOLE, COPY, GUARD = 0, 1, 2, 3
 PATCH = np.dtype([("source", "i8"), ("target", "u8"), ("offset", "i8"), ("pad", "i8")])
 """Before a run, io[source] + offset is stored at `target`."""
 FRAME = np.dtype(
@@ -100,7 +101,7 @@ body:
   %fn = load ptr, ptr %fn.p
   %args = load ptr, ptr %args.p
   %count = load i64, ptr %count.p
-  switch i64 %kind, label %next [ i64 0, label %chunked i64 1, label %whole i64 2, label %copy ]
+  switch i64 %kind, label %next [ i64 0, label %chunked i64 1, label %whole i64 2, label %copy i64 3, label %guard ]
 chunked:
   %one = icmp sle i64 %count, 1
   br i1 %one, label %single, label %several
@@ -122,6 +123,11 @@ copy:
   %from = load ptr, ptr %from.p
   call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %count, i1 false)
   br label %next
+guard:
+  %flag.p = load ptr, ptr %args
+  %flag = load i8, ptr %flag.p
+  %stop = icmp ne i8 %flag, 0
+  br i1 %stop, label %exit, label %next
 next:
   %r.next = add i64 %r, 1
   br label %record

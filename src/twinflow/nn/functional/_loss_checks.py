@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange, ShapeError
+from twinflow.graph import Node
 from twinflow.nn.functional._arguments import tensors
 from twinflow.ops import call, mean
 from twinflow.ops import sum as sum_
@@ -84,6 +85,8 @@ def choose(op: str, x: Tensor, labels: Tensor, axis: int) -> Tensor:
         picked = call("gather", x, index, axis=axis)
     except IndexOutOfRange as error:
         raise IndexOutOfRange(f"{op}: {label_error(labels, n)}") from error
+    if isinstance(picked._data, Node):
+        picked._data.name = op  # a compiled step that meets a wrong label says whose it was
     return picked.squeeze(axis)
 
 
