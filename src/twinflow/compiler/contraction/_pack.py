@@ -68,36 +68,61 @@ class Pack:
         return self.f.shift("%target", self.f.add(self.f.mul(k, "%width"), first), self.target)
 
     def _turned(self) -> None:
-        """Square blocks are turned around in registers if the source is contiguous along k; the rest goes singly.
+        """Square blocks, as wide as a vector, are turned around in registers if the source is contiguous along k.
 
-        Blocks are 128 bits wide whatever the processor: wider ones need shuffles across the parts of a register,
-        which cost as much time as they save, and several times the time to compile.
+        A block reads whole lines of the source and writes whole lines of the target: panels are larger than the
+        first-level cache, and a line that is written in pieces would come and go several times.
         """
-        f = self.f
-        k0: Value = 0
-        p0: Value = 0
-        if self.k_step == 1:
-            few = 16 // NBYTES[self.target]
-            k0, p0 = f.sub("%k", f.rem("%k", few)), f.sub("%valid", f.rem("%valid", few))
+        f, lanes = self.f, self.lanes
+        if self.k_step != 1:
+            self._loop(0, "%k", 1, lambda k: self._loop(0, "%valid", 1, lambda p: self._element(p, k)))
+            self._clear_rest(0, "%k")
+            return
+        whole = f.sub("%k", f.rem("%k", lanes))
 
-            def block(p: Value, k: Value) -> None:
-                places = [f.add(f.mul(f.add(p, n), self.panel_step), k) for n in range(few)]
-                pointers = [f.shift("%source", at, self.source) for at in places]
-                half = self.machine.half
-                for n, row in enumerate(load_transposed(f, self.source, self.target, pointers, half=half)):
-                    store(f, self.target, row, self._place(f.add(k, n), p), few)
+        def columns(p: Value) -> None:
+            left = f.sub("%valid", p)
+            last = f.sub(left, 1)
+            # rows that do not exist repeat the last one: nothing is computed from them that is kept
+            at = [f.mul(f.add(p, f.min(n, last) if n else 0), self.panel_step) for n in range(lanes)]
+            mask = None if self.whole else tail_mask(f, left, 0, lanes)
 
-            f.loop(0, p0, few, lambda p, _: self._loop(0, k0, few, lambda k: block(p, k)))
-        self._loop(k0, "%k", 1, lambda k: self._loop(0, p0, 1, lambda p: self._element(p, k)))
-        self._loop(0, "%k", 1, lambda k: self._loop(p0, "%valid", 1, lambda p: self._element(p, k)))
+            def block(k: Value) -> None:
+                pointers = [f.shift("%source", f.add(row, k), self.source) for row in at]
+                for n, row in enumerate(load_transposed(f, self.source, self.target, pointers, half=self.machine.half)):
+                    store(f, self.target, row, self._place(f.add(k, n), p), lanes, mask=mask)
+
+            self._loop(0, whole, lanes, block)
+            # what is left along k: once more the last whole block, if there is one
+            some = f.op(f"icmp sge i64 %k, {lanes}")
+            rest = f.op(f"icmp ne i64 {whole}, %k")
+            f.when(f.op(f"and i1 {some}, {rest}"), lambda: block(f.sub("%k", lanes)))
+
+        self._loop(0, "%valid", lanes, columns)
         if self.whole:
-            self._loop(0, "%k", 1, lambda k: self._loop("%valid", "%width", 1, lambda p: self._clear(p, k)))
+            after = f.mul(f.ceil_div("%valid", lanes), lanes)
+            self._loop(
+                after, "%width", lanes,
+                lambda p: self._loop(
+                    0, "%k", 1, lambda k: store(f, self.target, "zeroinitializer", self._place(k, p), lanes)
+                ),
+            )  # fmt: skip
+
+        def short() -> None:
+            self._loop(0, "%k", 1, lambda k: self._loop(0, "%valid", 1, lambda p: self._element(p, k)))
+            self._clear_rest(0, "%k")
+
+        f.when(f.op(f"icmp slt i64 %k, {lanes}"), short)
+
+    def _clear_rest(self, start: Value, stop: Value) -> None:
+        """What is multiplied must be a number even if it is not used: subnormal numbers take a hundred times as long."""
+        if self.whole:
+            self._loop(start, stop, 1, lambda k: self._loop("%valid", "%width", 1, lambda p: self._clear(p, k)))
 
     def _loop(self, start: Value, stop: Value, step: int, body: Callable[[Value], None]) -> None:
         self.f.loop(start, stop, step, lambda i, _: body(i))
 
     def _clear(self, p: Value, k: Value) -> None:
-        """What is multiplied must be a number even if it is not used: subnormal numbers take a hundred times as long."""
         self.f.do(f"store {self.target} 0.0, ptr {self._place(k, p)}, align {NBYTES[self.target]}")
 
     def _element(self, p: Value, k: Value) -> None:
