@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd, prod
 
 from twinflow.compiler.contraction._kernel import (
@@ -17,7 +16,7 @@ from twinflow.compiler.contraction._kernel import (
 )
 from twinflow.compiler.contraction._machine import Machine
 from twinflow.compiler.contraction._pack import Pack
-from twinflow.compiler.contraction._plan import Split, choose_blocks, choose_tile, split_cols, split_rows
+from twinflow.compiler.contraction._plan import Split, choose_blocks, choose_depth, choose_tile, split_cols, split_rows
 from twinflow.compiler.contraction._text import NBYTES, Function, Module, Value
 from twinflow.compiler.contraction._tile import Axis, Epilogue, Tile, Tiles
 from twinflow.core.errors import ArgumentError, DTypeError
@@ -168,13 +167,8 @@ class _Matmul:
                 self.tile_rows = min(self.tile_rows, 4)
                 self.tile_cols = min(self.tile_cols, 3 if self.tile_rows <= 3 else 2)
         else:
-            # packing turns blocks of 4 rows around at once
-            step = 4 if self.a[1] == 1 and self._rows_collide() and (m is None or m >= 48) else 1
-            choice = choose_tile(self.machine, m, n, lanes, step)
+            choice = choose_tile(self.machine, m, n, lanes, depth=choose_depth(k))
             self.tile_rows, self.tile_cols = choice.rows, choice.vectors * lanes
-        self.blocks = choose_blocks(self.machine, m, n, k, self.tile_rows, self.tile_cols, nbytes)
-        if self.c_type in ("half", "bfloat") and k is not None:
-            self.blocks = type(self.blocks)(self.blocks.rows, self.blocks.cols, max(1, k))  # never rounded in between
         self.rows, self.cols = split_rows(m, self.tile_rows), split_cols(n, self.tile_cols)
         many_rows, many_cols = m is None or m >= 3 * self.tile_rows, n is None or n >= 2 * self.tile_cols
         deep = k is None or k >= 32
@@ -187,14 +181,17 @@ class _Matmul:
         reused = n is None or n >= 256  # else packing an element of A takes longer than what is saved
         wanted = narrow or (reused and self._rows_collide())
         self.pack_a = not self.dot and many_cols and deep and (m is None or m > 1) and wanted
+        self.blocks = choose_blocks(self.machine, m, n, k, self.tile_rows, self.tile_cols, self.pack_b)
+        if self.c_type in ("half", "bfloat") and k is not None:
+            self.blocks = replace(self.blocks, depth=max(1, k))  # never rounded in between
+        near = self.machine.l2_nbytes // 4 // (self.blocks.depth * nbytes)
+        self.near_rows = max(1, near // self.tile_rows) * self.tile_rows
         self.single = k is not None and k <= self.blocks.depth
         self.row_blocks = None if m is None else -(-m // self.blocks.rows)
         self.col_blocks = None if n is None else -(-n // self.blocks.cols)
         self._plan_batch()
         self._plan_split()
-        whole_b = n is not None and k is not None and all(s == 0 for s in self.batches[1])
         whole_a = m is not None and k is not None and all(s == 0 for s in self.batches[0])
-        self.share_b = self.pack_b and whole_b and self.row_blocks != 1
         self.share_a = self.pack_a and whole_a and self.col_blocks != 1
         self._plan_workspace(nbytes)
 
@@ -236,26 +233,22 @@ class _Matmul:
         blocks, depth = self.blocks, self.blocks.depth
         padded = 0 if self.n is None else round_up(self.n, self.lanes)
         self.shared_nbytes = 0
-        if self.share_b and self.k is not None:
-            self.shared_nbytes = round_up(self.k * padded * nbytes, 64)
-        self.shared_a_at = self.shared_nbytes
         if self.share_a and self.k is not None:
-            self.shared_nbytes += round_up(self.k * (self.m or 0) * nbytes, 64)
+            self.shared_nbytes = round_up(self.k * (self.m or 0) * nbytes, 64)
         self.parts_at = self.shared_nbytes
         if self.parts > 1:
             self.shared_nbytes += round_up(self.parts * (self.m or 0) * padded * nbytes, 64)
-        rows = blocks.rows if self.m is None else min(blocks.rows, self.m)
+        rows = min(blocks.rows, self.near_rows) if self.m is None else min(blocks.rows, self.near_rows, self.m)
         cols = blocks.cols if self.n is None else min(blocks.cols, padded)
         self.a_nbytes = round_up(rows * depth * nbytes, 64) if self.pack_a and not self.share_a else 0
-        own_b = self.pack_b and not self.share_b
-        self.worker_nbytes = self.a_nbytes + (round_up(cols * depth * nbytes, 64) if own_b else 0)
+        self.worker_nbytes = self.a_nbytes + (round_up(cols * depth * nbytes, 64) if self.pack_b else 0)
 
     # -- code
 
     def emit(self) -> Kernel:
         phases: list[tuple[str, Value]] = []
         self.packs: dict[str, Pack] = {}
-        if self.share_a or self.share_b:
+        if self.share_a:
             phases.append(self._emit_pack_phase())
         work = self._emit_compute()
 
@@ -300,57 +293,27 @@ class _Matmul:
         return self.packs[which]
 
     def _emit_pack_phase(self) -> tuple[str, Value]:
-        """All of B and of A, in panels as wide as a tile: [k][width], one depth block after the other."""
+        """All of A, in panels as high as a tile: [k][height], one depth block after the other."""
         name = f"{self.name}.pack"
         f = phase_function(self.module, name)
-        a, b, _ = self._operands(f)
-        counts = [0, 0]
-        if self.share_b:
-            n = self.n or 0
-            to_b = self._pack_panels("b", b, slot(f, "workspace"), self.b, self.b_type, round_up(n, self.lanes))
-            counts[0] = self._pack_chunks(f, 0, n, self.cols, to_b)
-        if self.share_a:
-            m = self.m or 0
-            at = f.shift(slot(f, "workspace"), self.shared_a_at, "i8")
-            to_a = self._pack_panels("a", a, at, self.a[::-1], self.a_type, m)
-            counts[1] = self._pack_chunks(f, counts[0], m, self.rows, to_a)
-        return name, sum(counts)
+        a, _, _ = self._operands(f)
+        m = self.m or 0
+        target = slot(f, "workspace")
 
-    def _pack_panels(
-        self, which: str, source: str, target: str, step: tuple[int, int], kind: str, padded: int
-    ) -> Callable[[Function, int, Value], None]:
-        """Writes the packing of one panel in all its depth; `step` are the source's steps along k and across."""
-
-        def panel(f: Function, width: int, at: Value) -> None:
-            wide = round_up(width, self.lanes) if which == "b" else width
-
+        def panel(height: int, at: Value, _: bool) -> None:
             def block(p: Value, _: list[str]) -> None:
                 depth = f.min(self.blocks.depth, f.sub(self.k or 0, p))
-                to = f.shift(target, f.add(f.mul(p, padded), f.mul(at, depth)), self.sum_type)
-                first = f.shift(source, f.add(f.mul(p, step[0]), f.mul(at, step[1])), kind)
-                self._pack(which).call(f, first, to, depth, wide, width)
+                to = f.shift(target, f.add(f.mul(p, m), f.mul(at, depth)), self.sum_type)
+                first = f.shift(a, f.add(f.mul(p, self.a[1]), f.mul(at, self.a[0])), self.a_type)
+                self._pack("a").call(f, first, to, depth, height, height)
 
             f.loop(0, self.k or 0, self.blocks.depth, block)
 
-        return panel
-
-    def _pack_chunks(
-        self, f: Function, first: int, extent: int, split: Split, panel: Callable[[Function, int, Value], None]
-    ) -> int:
-        """Write chunks `first` and following, each of which packs some panels; returns how many."""
-        panels = -(-extent // split.size)
-        group = max(1, min(panels, (1 << 16) // max(1, (self.k or 0) * split.size)))
-        chunks = -(-panels // group)
-
-        def body() -> None:
-            start = f.mul(f.sub("%chunk", first), group * split.size)
-            stop = f.min(f.add(start, group * split.size), extent)
-            split.walk(f, start, stop, lambda width, at, _: panel(f, width, at))
-
-        above = f.op(f"icmp sge i64 %chunk, {first}")
-        below = f.op(f"icmp slt i64 %chunk, {first + chunks}")
-        f.when(f.op(f"and i1 {above}, {below}"), body)
-        return chunks
+        panels = -(-m // self.rows.size)
+        group = max(1, min(panels, (1 << 16) // max(1, (self.k or 0) * self.rows.size)))
+        start = f.mul("%chunk", group * self.rows.size)
+        self.rows.walk(f, start, f.min(f.add(start, group * self.rows.size), m), panel)
+        return name, -(-panels // group)
 
     def _emit_compute(self) -> str:
         name = f"{self.name}.work"
@@ -367,7 +330,7 @@ class _Matmul:
         space = worker_space(f, self.shared_nbytes, self.worker_nbytes) if self.worker_nbytes else ""
         if self.parts > 1:
             # what was packed for all parts lies depth block by depth block: a part begins where one does
-            step = self.blocks.depth if self.share_a or self.share_b else 8
+            step = self.blocks.depth if self.share_a else 8
             length = f.mul(f.ceil_div(f.ceil_div(k, self.parts), step), step)
             start = f.min(f.mul(index, length), k)
             stop = f.min(f.add(start, length), k)
@@ -401,12 +364,21 @@ class _Matmul:
 
         def passes(p: Value, _: list[str]) -> None:
             deep: Value = (self.k or 0) if self.single else f.max(0, f.min(depth, f.sub(k[1], p)))
-            if self.pack_a and not self.share_a:
-                self._pack_rows(f, f.shift(a, f.mul(p, self.a[1]), self.a_type), space, i, deep)
-            own_b = f.shift(space, self.a_nbytes, "i8") if self.pack_b and not self.share_b else ""
+            own_b = f.shift(space, self.a_nbytes, "i8") if self.pack_b else ""
             if own_b:
                 self._pack_cols(f, f.shift(b, f.mul(p, self.b[0]), self.b_type), own_b, j, deep)
-            self._tiles(f, a, b, c, i, j, k, p, deep, batch, space, own_b)
+
+            def near(at: Value, _: list[str]) -> None:
+                """Rows of A that stay in the L2 cache while the panels of B pass by."""
+                rows = (at, f.min(f.add(at, self.near_rows), i[1]))
+                if self.pack_a and not self.share_a:
+                    self._pack_rows(f, f.shift(a, f.mul(p, self.a[1]), self.a_type), space, rows, deep)
+                self._tiles(f, a, b, c, rows, j, k, p, deep, batch, space, own_b)
+
+            if self.near_rows >= self.blocks.rows:
+                near(i[0], [])
+            else:
+                f.loop(i[0], i[1], self.near_rows, near)
 
         # an empty reduction still has to write C, so there is always one pass
         stop = k[1] if isinstance(k[1], int) and isinstance(k[0], int) and k[1] > k[0] else f.max(k[1], f.add(k[0], 1))
@@ -446,16 +418,13 @@ class _Matmul:
         def cols(width: int, col: Value, reaches: bool) -> None:
             if own_b:
                 right = f.shift(own_b, f.mul(f.sub(col, j[0]), deep), self.sum_type)
-            elif self.share_b:
-                at = f.add(f.mul(p, round_up(self.n or 0, self.lanes)), f.mul(col, deep))
-                right = f.shift(slot(f, "workspace"), at, self.sum_type)
             else:
                 right = f.shift(b, f.add(f.mul(p, self.b[0]), f.mul(col, self.b[1])), self.b_type)
 
             def rows(height: int, row: Value, _: bool) -> None:
                 if self.share_a:
                     place = f.add(f.mul(p, self.m or 0), f.mul(row, deep))
-                    left = f.shift(f.shift(slot(f, "workspace"), self.shared_a_at, "i8"), place, self.sum_type)
+                    left = f.shift(slot(f, "workspace"), place, self.sum_type)
                 elif self.pack_a:
                     left = f.shift(space, f.mul(f.sub(row, i[0]), deep), self.sum_type)
                 else:

@@ -74,17 +74,25 @@ class TileChoice:
 
 
 @cache
-def choose_tile(machine: Machine, rows: int | None, cols: int | None, lanes: int, step: int = 1) -> TileChoice:
+def choose_tile(
+    machine: Machine, rows: int | None, cols: int | None, lanes: int, step: int = 1, depth: int | None = None
+) -> TileChoice:
     """The register tile that takes the fewest cycles for a rows × cols block; its rows are a multiple of `step`.
 
     Per index of the reduction a tile costs the largest of: its multiply-adds and its loads (two a cycle each), and
-    the four cycles of latency of a sum; loads cost a little beside. What remains at the edges costs as much as the smaller tiles there.
+    the four cycles of latency of a sum; loads cost a little beside. What remains at the edges costs as much as the smaller
+    tiles there. Where the `depth` of the reduction is given, a panel of B that outgrows the first-level cache costs more.
     """
     m, n = OPEN_EXTENT if rows is None else rows, OPEN_EXTENT if cols is None else cols
 
-    def cycles(r: int, v: int) -> float:
+    def cycles(r: int, v: int, high: int) -> float:
         loads = 0.04 * (r + v)  # fewer leave more to the other thread of a core
-        return max(r * v / 2, (r + v) / 2, 2.0) + 0.5 + loads
+        if depth is None:
+            return max(r * v / 2, (r + v) / 2, 2.0) + 0.5 + loads
+        if m > high and v * machine.vector_nbytes * depth > machine.l1_nbytes:
+            loads += 0.2 * v
+        # measured: tiles of one vector, which load more often than they multiply, run at 1.3 cycles for two loads
+        return max(r * v / 2, 0.65 * (r + v), 2.0) + 0.5 + loads
 
     best = (float("inf"), step, 1)
     for v in range(1, min(8, -(-n // lanes)) + 1):
@@ -96,14 +104,19 @@ def choose_tile(machine: Machine, rows: int | None, cols: int | None, lanes: int
             for count, height in ((m // r, r), (1 if m % r else 0, m % r)):
                 for across, width in ((n // (v * lanes), v), (1 if v_rest else 0, v_rest)):
                     if count and across:
-                        cost += count * across * cycles(height, width)
+                        cost += count * across * cycles(height, width, r)
             best = min(best, (cost, r, v))
     return TileChoice(best[1], best[2], best[0])
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Block sizes of a matrix product, and the number of blocks where it is known."""
+    """Block sizes of a matrix product.
+
+    Args:
+        rows, cols: of a block of C, which is one chunk of work.
+        depth: of the reduction, between two visits of C.
+    """
 
     rows: int
     cols: int
@@ -116,33 +129,58 @@ GRAIN_FLOPS = 4e6
 MOST_CHUNKS = 24
 """Enough for a dozen cores; more would read a block of A anew for every narrow strip of C."""
 
-MOST_DEPTH = 256
-"""Panels of B this deep stay in the first-level cache while the rows of A pass by."""
+MOST_DEPTH = 512
+"""Deeper blocks of A and B would not stay in the L2 cache together."""
+
+PACKED = 20
+READ = 8
+HANDED = 60_000
+"""Packing an element, reading one from far, and handing out a chunk, each in multiply-adds of the time it takes."""
 
 
+def choose_depth(k: int | None) -> int:
+    """The depth of a block: all of the reduction, or equal parts of it."""
+    if k is None:
+        return MOST_DEPTH
+    if k <= MOST_DEPTH * 3 // 2:
+        return max(1, k)
+    return round_up(-(-k // -(-k // MOST_DEPTH)), 8)
+
+
+@cache
 def choose_blocks(
-    machine: Machine, m: int | None, n: int | None, k: int | None, tile_rows: int, tile_cols: int, nbytes: int
+    machine: Machine, m: int | None, n: int | None, k: int | None, tile_rows: int, tile_cols: int, pack_b: bool
 ) -> Blocks:
-    """Blocks whose depth keeps a panel of B near the core, whose rows keep A's block in half of the L2 cache.
+    """Blocks of C such that several threads have equal work, and little is packed and read more than once.
 
     They depend on shapes and processor only, never on the number of threads: neither do the results.
     """
-    depth = MOST_DEPTH if k is None else k
-    if depth > 2 * MOST_DEPTH:
-        depth = round_up(-(-depth // -(-depth // MOST_DEPTH)), 8)
-    most_rows = max(tile_rows, machine.l2_nbytes // 2 // (max(1, depth) * nbytes) // tile_rows * tile_rows)
-    most_rows = min(most_rows, round_up(384, tile_rows))
+    depth = choose_depth(k)
     wide = n if n is not None else 1024
     deep = k if k is not None else OPEN_EXTENT
     if m is None:
         want = int(GRAIN_FLOPS / (2.0 * max(1, wide) * max(1, deep)))
-        rows = max(tile_rows, min(most_rows, round_up(max(1, want), tile_rows)))
-        return Blocks(rows, round_up(max(1, wide), tile_cols), max(1, depth))
-    wanted = max(1, min(MOST_CHUNKS, int(2.0 * m * wide * deep / GRAIN_FLOPS)))
-    row_blocks = max(1, -(-m // most_rows))
+        rows = max(tile_rows, min(round_up(384, tile_rows), round_up(max(1, want), tile_rows)))
+        return Blocks(rows, round_up(max(1, wide), tile_cols), depth)
     if n is None:
-        return Blocks(round_up(-(-m // row_blocks), tile_rows), tile_cols * 8, max(1, depth))
-    col_blocks = max(1, min(-(-wanted // row_blocks), -(-wide // (4 * tile_cols))))
-    row_blocks = max(row_blocks, min(wanted // col_blocks, -(-m // (4 * tile_rows))))
-    rows = round_up(max(1, -(-m // row_blocks)), tile_rows)
-    return Blocks(rows, round_up(max(1, -(-wide // col_blocks)), tile_cols), max(1, depth))
+        row_blocks = max(1, -(-m // round_up(384, tile_rows)))
+        return Blocks(round_up(-(-m // row_blocks), tile_rows), tile_cols * 8, depth)
+    panels, tiles = -(-n // tile_cols), -(-m // tile_rows)
+    # what a worker packs of B for itself should fill at most a quarter of its L2 cache
+    most_panels = max(1, machine.l2_nbytes // 4 // (4 * tile_cols * depth)) if pack_b else panels
+    most = max(1, min(MOST_CHUNKS, int(2.0 * m * n * deep / (GRAIN_FLOPS / 2))))
+    best = (float("inf"), tiles, panels)
+    for across in range(1, panels + 1):
+        for high in range(1, min(tiles, max(1, most // across)) + 1):
+            r, c = -(-tiles // high), -(-panels // across)
+            if c > most_panels and across < panels:
+                continue
+            chunks = -(-tiles // r) * -(-panels // c)
+            if -(-tiles // r) != high or -(-panels // c) != across or chunks > max(most, -(-panels // most_panels)):
+                continue
+            rows, cols = min(m, r * tile_rows), min(n, c * tile_cols)
+            each = rows * cols * deep + deep * (cols * (PACKED if pack_b else READ) + rows * READ) + HANDED
+            # what 1, 2, 4 and 8 threads would take, and not do
+            cost = sum(threads * -(-chunks // threads) * each for threads in (1, 2, 4, 8) if threads <= most)
+            best = min(best, (float(cost), r, c))
+    return Blocks(best[1] * tile_rows, best[2] * tile_cols, depth)
