@@ -221,7 +221,7 @@ def test_wrong_use_of_convolutions() -> None:
         conv(twinflow.ones(1, 3, 2, 8))
     with pytest.raises(ShapeError, match=r"must be \[N, C, H, W\] or \[C, H, W\]"):
         conv(twinflow.ones(3, 8))
-    with pytest.raises(DTypeError, match="different types"):
+    with pytest.raises(DTypeError, match="the input is float64, but the weight float32"):
         conv(twinflow.ones(1, 3, 8, 8, dtype=twinflow.float64))
     with pytest.raises(ArgumentError, match="groups 2 do not divide in_channels 3"):
         nn.Conv2d(3, 4, 3, groups=2)

@@ -17,7 +17,7 @@ from twinflow.jit import compile as compile_function
 from twinflow.metrics import Metric
 from twinflow.nn import Module
 from twinflow.nn.utils import clip_grad_norm_
-from twinflow.ops import default_generator, from_numpy, scalar_tensor
+from twinflow.ops import default_generator, from_numpy, scalar_tensor, stack
 from twinflow.optim import Optimizer
 from twinflow.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from twinflow.tensor import Tensor, host_scalar, is_tracing, no_grad
@@ -213,7 +213,7 @@ class Trainer:
         self._schedules = [(s, interval, monitor) for s in schedules]
 
     def _make_step(self, module: TrainModule) -> tuple[Callable[..., Any], Callable[..., Any]]:
-        """Two functions of a batch: one that only adds gradients, one that also updates."""
+        """What adds gradients for a batch, and what updates: the second does both where one program can."""
 
         def learn(batch: Any) -> Any:
             loss = self._loss_of(module.training_step(batch, self._index()))
@@ -237,9 +237,21 @@ class Trainer:
             update()
             return loss
 
+        def judged(batch: Any) -> Any:
+            loss = learn(batch)
+            grads = [p.grad for p in self._trained() if p.grad is not None]
+            with no_grad():
+                return loss.detach(), stack([x.isfinite().all() for x in (loss, *grads)]).all()
+
         if not module.automatic_optimization:
             return _Step(self, "learn", learn), _nothing
+        if self.compile and self.check_finite:  # two programs, so that a loss of NaN is seen before anything is updated
+            return _Step(self, "judged", judged), compile_function(update)
         return _Step(self, "learn", learn), _Step(self, "both", both) if self.compile else update
+
+    def _trained(self) -> list[Tensor]:
+        """The parameters of all optimizers."""
+        return [p for o in self.optimizers for group in o.param_groups for p in group["params"]]
 
     def _index(self) -> Any:
         return host_scalar(lambda: self.batch_idx, as_dtype("int64"), "batch_idx") if is_tracing() else self.batch_idx
@@ -312,16 +324,17 @@ class Trainer:
     def _learn_batch(
         self, module: TrainModule, learn: Callable[..., Any], settle: Callable[..., Any], batch: Any
     ) -> None:
-        kept = default_generator.get_state() if self.check_finite and not self.compile else None
+        whole = self.compile and module.automatic_optimization and not self.check_finite
+        kept = default_generator.get_state() if self.check_finite else None
+        finite = None
         last = self.num_training_batches is not None and self.batch_idx + 1 == self.num_training_batches
         due = (self.batch_idx + 1) % self.accumulate_grad_batches == 0 or last
-        if self.compile and module.automatic_optimization:
-            loss = (settle if due else learn)(batch)
-        else:
-            loss = learn(batch)
+        loss = (settle if whole and due else learn)(batch)
         if self.check_finite:
-            self._check(module, batch, loss, kept)
-        if due and not (self.compile and module.automatic_optimization):
+            if self.compile and module.automatic_optimization:
+                loss, finite = loss
+            self._check(module, batch, loss, kept, finite)
+        if due and not whole:
             settle()
         self.batch_idx += 1
         self.global_batch += 1
@@ -338,22 +351,20 @@ class Trainer:
         if self.loggers and self.global_step % self.log_every_n_steps == 0:
             self.log_to_loggers(self.step_metrics)
 
-    def _check(self, module: TrainModule, batch: Any, loss: Tensor, kept: Any) -> None:
+    def _check(self, module: TrainModule, batch: Any, loss: Tensor, kept: Any, finite: Tensor | None) -> None:
+        if finite is not None and bool(finite):
+            return
         with no_grad():
             value = float(loss.sum()) if loss.numel() != 1 else float(loss)
-            if math.isfinite(value):
-                params = (
-                    [p for o in self.optimizers for group in o.param_groups for p in group["params"]]
-                    if kept is not None
-                    else []
-                )
-                grads = [p.grad for p in params if p.grad is not None]
+            if math.isfinite(value) and finite is None:
+                updated = self.compile and not module.automatic_optimization
+                grads = [] if updated else [p.grad for p in self._trained() if p.grad is not None]
                 # a finite sum has finite terms; only where it is not are the terms looked at
                 if all(math.isfinite(float(g.sum())) or bool(g.isfinite().all()) for g in grads):
                     return
         where = f"epoch {self.current_epoch + 1}, batch {self.batch_idx}"
         what = f"the loss is {value}" if not math.isfinite(value) else "a gradient is not finite"
-        if kept is None:
+        if self.compile and not module.automatic_optimization:
             raise GradientError(
                 f"fit: {what} in {where}; the compiled step has already updated the parameters. Run with Trainer(compile=False) from the last "
                 "checkpoint to see which operation gave it first"

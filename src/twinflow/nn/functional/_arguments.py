@@ -35,6 +35,16 @@ def tensors(op: str, **values: Any) -> None:
             )
 
 
+def same_type(op: str, input: Tensor, weight: Tensor) -> None:
+    """Raise unless input and weight have one type: a layer that silently computes in another is slow, or wrong later."""
+    a, b = input._data.dtype, weight._data.dtype
+    if a is not b and a != b:
+        way = f"use input.to({weight.dtype!r})"
+        if a.kind in "fV" and b.kind in "fV":
+            way += f", or convert the layer with .to({input.dtype!r})"
+        raise DTypeError(f"{op}: the input is {input.dtype.name}, but the weight {weight.dtype.name}; {way}")
+
+
 def floating(op: str, x: Tensor) -> None:
     """Raise unless `x` is floating or complex."""
     if x._data.dtype.kind not in "fcV":

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from twinflow.core.errors import ShapeError
-from twinflow.nn.functional._arguments import tensors
+from twinflow.nn.functional._arguments import same_type, tensors
 from twinflow.ops import affine, matmul
 from twinflow.tensor import Tensor
 
@@ -31,6 +31,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"{_way_out(tuple(shape), weight.shape[-1])}\n"
             f"  input: {_text(input)}\n  weight: {_text(weight)}, transposed"
         )
+    same_type("linear", input, weight)
     return affine(input, weight, bias)
 
 
