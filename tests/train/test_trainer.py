@@ -139,6 +139,32 @@ def test_a_killed_run_resumes(tmp_path):
     assert weights == run()[0]
 
 
+@pytest.mark.parametrize("check_finite", [False, True])
+def test_compiled_steps_with_a_schedule_and_many_parameters(check_finite):
+    def trained(compile):
+        tf.manual_seed(0)
+        model = nn.Sequential(*[nn.Linear(3, 3) for _ in range(9)], nn.Linear(3, 2))
+        optimizer = optim.Adam(model.parameters(), lr=0.01)
+
+        class Module(TrainModule):
+            def __init__(self):
+                super().__init__()
+                self.model = model
+
+            def training_step(self, batch, batch_idx):
+                return nn.functional.cross_entropy(model(batch[0]), batch[1])
+
+            def configure_optimizers(self):
+                schedule = optim.lr_scheduler.OneCycleLR(optimizer, 0.01, total_steps=18)
+                return {"optimizer": optimizer, "scheduler": schedule, "interval": "step"}
+
+        quiet(max_epochs=3, compile=compile, check_finite=check_finite).fit(Module(), data.DataLoader(rows(), 4))
+        return [p.detach().numpy() for p in model.parameters()]
+
+    for a, b in zip(trained(False), trained(True)):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
 def test_compiled_and_eager_agree():
     eager, means, _ = run()
     compiled, others, _ = run(compile=True)

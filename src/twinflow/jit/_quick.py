@@ -52,8 +52,8 @@ class _Writer:
         self.lines += ["    " * self.indent + line for line in lines]
 
     def name(self, prefix: str, value: Any) -> str:
-        """A name for an object, under which the function finds it."""
-        name = f"{prefix}{len(self.names)}"
+        """A name for an object, under which the function finds it; variables of the function have no underscore."""
+        name = f"{prefix}_{len(self.names)}"
         self.names[name] = value
         return name
 
