@@ -91,6 +91,8 @@ class _Slide:
         self.copied = self.narrow or min(self.low) < 0 or any(e >= n for e, n in zip(ends, self.size))
         self.region = [e - low + 1 for e, low in zip(ends, self.low)] if self.copied else list(self.size)
         self.counts = [max(x.count for x in at) for at in lines]
+        self.padded = round_up(self.wide, self.lanes)
+        self.weights_nbytes = self.groups * self.taps * self.w_rows * self.padded * nbytes
         self._plan_tile()
         positions = prod(self.counts) * len(self.passes)
         flops = 2.0 * self.spec.flops_row * prod(self.spec.out_size)
@@ -101,41 +103,50 @@ class _Slide:
         room = max(1, self.machine.l2_nbytes // 2 // max(1, cell))
         self.block = max(1, min(self.counts[0], (room - (self.high[0] - self.low[0])) // step))
         wanted = max(1, min(32, int(batch * flops / GRAIN_FLOPS)))
-        if batch < wanted:
-            self.block = min(self.block, -(-self.counts[0] // -(-wanted // batch)))
+        panels = -(-self.wide // self.tile_cols)
+        # weights that exceed the L2 cache are divided among chunks by columns: a panel is read once, for many images
+        columns_first = self.weights_nbytes > self.machine.l2_nbytes // 2
+        parts = min(panels, wanted) if columns_first else 1
+        rows_wanted = wanted // parts
+        if batch < rows_wanted:
+            self.block = min(self.block, -(-self.counts[0] // -(-rows_wanted // batch)))
         self.block = min(round_up(self.block, self.group), round_up(self.counts[0], self.group))
         self.blocks = -(-self.counts[0] // self.block)
         rows = (min(self.block, self.counts[0]) - 1) * step + self.high[0] - self.low[0] + 1
-        self.region_cells = rows * prod(self.region[1:]) * self.source_channels
         # images in a chunk: enough work, and enough rows for each panel of weights
         self.images = 1
         if self.blocks == 1:
-            images = max(GRAIN_FLOPS / max(1.0, flops), 128 / positions)
-            limit = self.machine.l2_nbytes // max(1, self.region_cells * nbytes) if self.copied else 1 << 20
-            self.images = int(max(1, min(images, limit, -(-batch // min(wanted, batch or 1)))))
+            images = float(batch) if columns_first else max(GRAIN_FLOPS / max(1.0, flops), 128 / positions)
+            limit = self.machine.l2_nbytes // max(1, rows * cell) if self.copied else 1 << 20
+            self.images = int(max(1, min(images, limit, -(-batch // min(rows_wanted, batch or 1)))))
         self.chunks = None if self.spec.batch is None else -(-self.spec.batch // self.images) * self.blocks
-        panels = -(-self.wide // self.tile_cols)
-        self.col_blocks = max(1, min(panels, wanted // self.chunks)) if self.chunks else 1
+        self.col_blocks = max(parts, min(panels, wanted // self.chunks)) if self.chunks else parts
         self.col_block = round_up(-(-self.wide // self.col_blocks), self.tile_cols)
         self.col_blocks = -(-self.wide // self.col_block)
+        # an image that several chunks want is copied once for all of them
+        self.copied_once = self.copied and self.col_blocks > 1 and self.spec.batch is not None
+        self.region_cells = (
+            (self.region[0] if self.copied_once else rows) * prod(self.region[1:]) * self.source_channels
+        )
         far = self.spec.filters * NBYTES[self.kind] >= 1024 and self.wide > self.tile_cols
         busy = batch * positions >= 64
         self.packed = self.spec.filters_first or (
             not self.spec.depthwise and (self.narrow or self.w_wide != 1 or (far and busy))
         )
-        self.padded = round_up(self.wide, self.lanes)
-        self.shared_nbytes = 0
-        if self.packed:
-            self.shared_nbytes = round_up(self.groups * self.taps * self.w_rows * self.padded * nbytes, 64)
-        self.worker_nbytes = round_up(self.images * self.region_cells * nbytes, 64) if self.copied else 0
+        self.copies_at = round_up(self.weights_nbytes, 64) if self.packed else 0
+        copies_nbytes = round_up(self.region_cells * nbytes, 64)
+        self.shared_nbytes = self.copies_at + (batch * copies_nbytes if self.copied_once else 0)
+        self.worker_nbytes = self.images * copies_nbytes if self.copied and not self.copied_once else 0
 
     def _plan_tile(self) -> None:
         """A tile's rows: a piece of one line, or several short lines whole."""
         high, wide = self.counts[-2], self.counts[-1]
-        piece = choose_tile(self.machine, wide, self.wide, self.lanes)
+        depth = self.taps * self.w_rows
+        deep = depth if depth * 4 * self.machine.vector_nbytes > self.machine.l2_nbytes // 8 else None
+        piece = choose_tile(self.machine, wide, self.wide, self.lanes, depth=deep)
         self.group, self.width, vectors = 1, piece.rows, piece.vectors
         if wide <= 14 and all(p[-1].count == wide for p in self.passes):
-            several = choose_tile(self.machine, high * wide, self.wide, self.lanes, wide)
+            several = choose_tile(self.machine, high * wide, self.wide, self.lanes, wide, deep)
             if several.cycles < piece.cycles * high and self.machine.fits(several.rows, several.vectors):
                 self.group, self.width, vectors = several.rows // wide, wide, several.vectors
         self.tile_cols = vectors * self.lanes
@@ -148,6 +159,8 @@ class _Slide:
         phases: list[tuple[str, Value]] = []
         if self.packed:
             phases.append((self._emit_pack(), self.groups * -(-self.wide // self.tile_cols)))
+        if self.copied_once:
+            phases.append((self._emit_copy(), self.spec.batch or 0))
         work = self._emit_work()
 
         def chunks(f: Function) -> Value:
@@ -216,6 +229,20 @@ class _Slide:
 
         return pack
 
+    def _copy(self, f: Function, x: str, n: Value, to: str, lines: Extent) -> None:
+        """Copy image `n`, or some lines of it, with what stands around it."""
+        axes = [lines, *(Extent(a, n, s) for a, n, s in zip(self.low[1:], self.region[1:], self.size[1:]))]
+        source = f.shift(x, f.mul(n, prod(self.size) * self.source_channels), self.kind)
+        copy_region(f, self.copies, source, to, axes, self.source_channels)
+
+    def _emit_copy(self) -> str:
+        name = f"{self.name}.copy_in"
+        f = phase_function(self.module, name)
+        space = f.shift(slot(f, "workspace"), self.copies_at, "i8")
+        to = f.shift(space, f.mul("%chunk", self.region_cells), self.sum_type)
+        self._copy(f, slot(f, "a"), "%chunk", to, Extent(self.low[0], self.region[0], self.size[0]))
+        return name
+
     def _emit_work(self) -> str:
         name = f"{self.name}.work"
         f = phase_function(self.module, name)
@@ -227,9 +254,12 @@ class _Slide:
         n0 = f.mul(index, self.images)
         n1 = f.min(f.add(n0, self.images), batch)
         q0 = f.mul(block, self.block)
-        space = worker_space(f, self.shared_nbytes, self.worker_nbytes) if self.copied else ""
+        space = ""
         image = prod(self.size) * self.source_channels
-        if self.copied:
+        if self.copied_once:
+            space = f.shift(slot(f, "workspace"), self.copies_at, "i8")
+        elif self.copied:
+            space = worker_space(f, self.shared_nbytes, self.worker_nbytes)
             step = self.passes[0][0].source_step
             lines = f.min(self.block, f.sub(self.counts[0], q0))
             first = Extent(
@@ -237,11 +267,9 @@ class _Slide:
                 f.add(f.mul(f.sub(lines, 1), step), self.high[0] - self.low[0] + 1),
                 self.size[0],
             )
-            axes = [first, *(Extent(a, n, s) for a, n, s in zip(self.low[1:], self.region[1:], self.size[1:]))]
 
             def copy(n: Value, _: list[str]) -> None:
-                to = f.shift(space, f.mul(f.sub(n, n0), self.region_cells), self.sum_type)
-                copy_region(f, self.copies, f.shift(x, f.mul(n, image), self.kind), to, axes, self.source_channels)
+                self._copy(f, x, n, f.shift(space, f.mul(f.sub(n, n0), self.region_cells), self.sum_type), first)
 
             f.loop(n0, n1, 1, copy)
         j0 = f.mul(col_block, self.col_block)
@@ -258,7 +286,8 @@ class _Slide:
 
                 def images(n: Value, _: list[str]) -> None:
                     if self.copied:
-                        source = f.shift(space, f.mul(f.sub(n, n0), self.region_cells), self.sum_type)
+                        place = n if self.copied_once else f.sub(n, n0)
+                        source = f.shift(space, f.mul(place, self.region_cells), self.sum_type)
                     else:
                         source = f.shift(x, f.mul(n, image), self.kind)
                     channel = f.add(f.mul(g, self.deep), j if self.spec.depthwise else 0)
@@ -288,7 +317,7 @@ class _Slide:
         a_start: Value = sum(o * s for o, s in zip(origin, step_in))
         row_start: Value = sum(line.first * s for line, s in zip(lines, step_out))
         row_start = f.add(f.mul(n, prod(self.out)), row_start)
-        if self.copied:  # the block's source begins at its own first line
+        if self.copied and not self.copied_once:  # the block's source begins at its own first line
             a_start = f.sub(a_start, f.mul(q0, lines[0].source_step * step_in[0]))
         kernel = self.spec.kernel
         tap_start = sum(

@@ -2,7 +2,8 @@
 
 dw[t, c, o] = Σ_{n, q} x[n, stride·q + dilation·t − padding, c] · dy[n, q, o]: rows of a tile are pairs (t, c),
 its reduction runs over images and positions. Images are divided into a fixed number of parts, each with sums of its
-own, which are added in order: the result does not depend on who computed which part.
+own, which are added in order: the result does not depend on who computed which part. Where dw is large, fewer parts
+and blocks of its rows and columns make the chunks.
 """
 
 from __future__ import annotations
@@ -67,32 +68,55 @@ class _Weight:
         total = self.dw_rows * round_up(spec.filters, self.lanes)
         flops = 2.0 * spec.flops_row * self.positions
         wanted = max(1, min(32, int(batch * flops / GRAIN_FLOPS)))
-        self.parts = max(1, min(MOST_PARTS, wanted, batch, PARTS_NBYTES // max(1, total * nbytes)))
+        panels = -(-self.wide // self.tile_cols)
+        lines = 1 if self.table else len(self.starts)
+
+        def divided(parts: int) -> tuple[float, int, int, int]:
+            """Bytes to and from far memory with so many parts, and how they and blocks of dw make chunks."""
+            cols = max(1, min(panels, wanted // parts))
+            rows = max(1, min(lines, wanted // (parts * cols)))
+            moved = (
+                2 * parts * total
+                + cols * rows * batch * self.region_cells
+                + rows * batch * self.positions * spec.filters
+            )
+            idle = max(1.0, min(wanted, 16) / (parts * cols * rows))
+            return moved * nbytes * idle, parts, cols, rows
+
+        most = max(1, min(MOST_PARTS, wanted, batch, PARTS_NBYTES // max(1, total * nbytes)))
+        _, self.parts, self.col_blocks, self.row_blocks = min(map(divided, range(1, most + 1)))
         # sums that are rounded once, or turned around, must be kept apart from the result
         self.apart = self.parts > 1 or self.narrow or spec.filters_first
-        panels = -(-self.wide // self.tile_cols)
-        self.col_blocks = max(1, min(panels, wanted // self.parts))
         self.col_block = round_up(-(-self.wide // self.col_blocks), self.tile_cols)
         self.col_blocks = -(-self.wide // self.col_block)
+        self.row_block = -(-lines // self.row_blocks)
+        self.row_blocks = -(-lines // self.row_block)
+        # an image that several chunks want is copied once for all of them
+        self.copied_once = self.copied and self.col_blocks * self.row_blocks > 1 and spec.batch is not None
         # images summed at once: a long reduction, yet its source stays in half of the L2 cache
         cells = (self.region_cells if self.copied else prod(spec.size) * spec.channels) + self.positions * spec.filters
         room = self.machine.l2_nbytes // 2 // max(1, cells * nbytes)
         self.images = max(1, min(room, -(-768 // self.positions), -(-batch // self.parts) or 1))
         self.step_part = total
         self.shared_nbytes = round_up(self.parts * total * nbytes, 64) if self.apart else 0
-        self.y_at = round_up(self.images * self.region_cells * nbytes, 64) if self.copied else 0
+        self.copies_at = self.shared_nbytes
+        if self.copied_once:
+            self.shared_nbytes += round_up(batch * self.region_cells * nbytes, 64)
+        own = self.copied and not self.copied_once
+        self.y_at = round_up(self.images * self.region_cells * nbytes, 64) if own else 0
         dy_nbytes = round_up(self.images * self.positions * spec.filters * nbytes, 64) if self.narrow else 0
         self.worker_nbytes = self.y_at + dy_nbytes
 
     def _plan_rows(self) -> None:
         """Runs of (t, c) that are evenly spaced in the image, or for short runs a table of all rows."""
         spec = self.spec
-        taps = list(product(*(range(k) for k in spec.kernel)))
-        where = [sum(t * line.tap_step * step for t, line, step in zip(tap, self.lines, self.step_in)) for tap in taps]
+        steps = [(k, line.tap_step * step) for k, line, step in zip(spec.kernel, self.lines, self.step_in)]
         run = self.deep
         if self.groups == 1 and not spec.depthwise and spec.dilation[-1] == 1:
             run *= spec.kernel[-1]  # the taps of a line follow one another as its pixels do
-            where = where[:: spec.kernel[-1]]
+            steps = steps[:-1]
+        where = [sum(t * step for t, (_, step) in zip(tap, steps)) for tap in product(*(range(k) for k, _ in steps))]
+        self.steps = steps
         self.run, self.starts = run, where
         offsets = [start + c for start in where for c in range(run)]
         self.table = run < 6
@@ -106,11 +130,27 @@ class _Weight:
 
     def emit(self) -> Kernel:
         self.copies = Copies(self.module, self.machine, self.name, self.kind, self.sum_type)
-        phases: list[tuple[str, Value]] = [(self._emit_work(), self.parts * self.col_blocks)]
+        phases: list[tuple[str, Value]] = []
+        if self.copied_once:
+            phases.append((self._emit_copy(), self.spec.batch or 0))
+        phases.append((self._emit_work(), self.parts * self.row_blocks * self.col_blocks))
         if self.apart:
             phases.append(self._emit_reduce())
         done = write_entry(self.module, self.name, phases)
         return Kernel(self.name, done, self.spec.flops, self.shared_nbytes, self.worker_nbytes)
+
+    def _copy(self, f: Function, x: str, to: str) -> None:
+        """Copy an image with what stands around it."""
+        axes = [Extent(low, n, size) for low, n, size in zip(self.low, self.region, self.spec.size)]
+        copy_region(f, self.copies, x, to, axes, self.spec.channels)
+
+    def _emit_copy(self) -> str:
+        name = f"{self.name}.copy_in"
+        f = phase_function(self.module, name)
+        space = f.shift(slot(f, "workspace"), self.copies_at, "i8")
+        x = f.shift(slot(f, "a"), f.mul("%chunk", prod(self.spec.size) * self.spec.channels), self.kind)
+        self._copy(f, x, f.shift(space, f.mul("%chunk", self.region_cells), self.sum_type))
+        return name
 
     def _emit_work(self) -> str:
         spec = self.spec
@@ -119,6 +159,7 @@ class _Weight:
         batch = slot(f, "batch") if spec.batch is None else spec.batch
         x, dy = slot(f, "a"), slot(f, "b")
         col_block, part = f.rem("%chunk", self.col_blocks), f.div("%chunk", self.col_blocks)
+        row_block, part = f.rem(part, self.row_blocks), f.div(part, self.row_blocks)
         length = f.ceil_div(batch, self.parts)
         first = f.min(f.mul(part, length), batch)
         last = f.min(f.add(first, length), batch)
@@ -126,22 +167,28 @@ class _Weight:
             target = f.shift(slot(f, "workspace"), f.mul(part, self.step_part), self.sum_type)
         else:
             target = slot(f, "c")
-        space = worker_space(f, self.shared_nbytes, self.worker_nbytes) if self.copied else ""
+        space = worker_space(f, self.shared_nbytes, self.worker_nbytes) if self.worker_nbytes else ""
+        if self.copied_once:
+            copies = f.shift(slot(f, "workspace"), self.copies_at, "i8")
         j0 = f.mul(col_block, self.col_block)
         j1 = f.min(f.add(j0, self.col_block), self.wide)
+        line0 = f.mul(row_block, self.row_block)
+        lines = line0, f.min(f.add(line0, self.row_block), len(self.starts))
         image, grads = prod(spec.size) * spec.channels, self.positions * spec.filters
-        axes = [Extent(low, n, size) for low, n, size in zip(self.low, self.region, spec.size)]
 
         def some(n0: Value, _: list[str]) -> None:
             count = f.max(0, f.min(self.images, f.sub(last, n0)))
             left, right = f.shift(x, f.mul(n0, image), self.kind), f.shift(dy, f.mul(n0, grads), self.kind)
-            if self.copied:
+            if self.copied_once:
+                left = f.shift(copies, f.mul(n0, self.region_cells), self.sum_type)
+            elif self.copied:
 
-                def copy(n: Value, _: list[str]) -> None:
+                def copy(n: Value, _: list[str], left: str = left) -> None:
                     to = f.shift(space, f.mul(n, self.region_cells), self.sum_type)
-                    copy_region(f, self.copies, f.shift(left, f.mul(n, image), self.kind), to, axes, spec.channels)
+                    self._copy(f, f.shift(left, f.mul(n, image), self.kind), to)
 
                 f.loop(0, count, 1, copy)
+                left = space
             if self.narrow:
                 wide = f.shift(space, self.y_at, "i8")
                 self.copies.copy(f, right, wide, f.mul(count, grads))
@@ -149,13 +196,16 @@ class _Weight:
             again = f.op(f"zext i1 {f.op(f'icmp ne i64 {n0}, {first}')} to i64")
             done = f.op(f"zext i1 {f.op(f'icmp sge i64 {f.add(n0, self.images)}, {last}')} to i64")
             flags = {"n0": count, "accumulate": again, "finish": done}
-            self._tiles(f, space if self.copied else left, right, target, flags, j0, j1)
+            self._tiles(f, left, right, target, flags, j0, j1, lines)
 
         # a part without images still has to clear its sums, so there is always one round
         f.loop(first, f.max(last, f.add(first, 1)), self.images, some)
         return name
 
-    def _tiles(self, f: Function, x: str, dy: str, target: str, flags: dict[str, Value], j0: Value, j1: Value) -> None:
+    def _tiles(
+        self, f: Function, x: str, dy: str, target: str, flags: dict[str, Value], j0: Value, j1: Value,
+        lines: tuple[Value, Value],
+    ) -> None:  # fmt: skip
         spec = self.spec
         step = round_up(spec.filters, self.lanes) if self.apart else spec.filters
 
@@ -178,12 +228,20 @@ class _Weight:
                         part = self.offsets[first : first + self.tile_rows]
                         call(tuple(o - part[0] for o in part), part[0], first)
                     return
-                for number, start in enumerate(self.starts):
 
-                    def piece(height: int, i: Value, _: bool, start: int = start, number: int = number) -> None:
-                        call(tuple(range(height)), f.add(start, i), f.add(number * self.run, i))
+                def line(number: Value, _: list[str]) -> None:
+                    start: Value = 0
+                    left = number
+                    for k, step in reversed(self.steps):
+                        start = f.add(start, f.mul(f.rem(left, k), step))
+                        left = f.div(left, k)
+
+                    def piece(height: int, i: Value, _: bool) -> None:
+                        call(tuple(range(height)), f.add(start, i), f.add(f.mul(number, self.run), i))
 
                     split_rows(self.run, self.tile_rows).walk(f, 0, self.run, piece)
+
+                f.loop(*lines, 1, line)
 
             self.cols.walk(f, j0, j1, cols)
 
