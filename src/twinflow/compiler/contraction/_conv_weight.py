@@ -297,10 +297,10 @@ class _Weight:
         """The same into filters in the user's order; gives the number of chunks."""
         taps, filters = prod(self.spec.kernel), self.spec.filters
         total = FilterSum(
-            self.machine, self.spec, self.tiles.epilogue, taps=taps, rows=self.deep, parts=self.parts,
+            self.module, self.machine, f"{self.name}.sum", self.spec, self.tiles.epilogue, taps=taps, rows=self.deep, parts=self.parts,
             part=self.step_part, step=step,
         )  # fmt: skip
         group = max(1, min(4, (1 << 16) // (self.parts * self.dw_rows * self.lanes))) * self.lanes
         o0 = f.mul("%chunk", group)
-        total.write(f, slot(f, "workspace"), slot(f, "c"), o0, f.min(f.add(o0, group), filters))
+        total.call(f, slot(f, "workspace"), slot(f, "c"), o0, f.min(f.add(o0, group), filters))
         return -(-filters // group)
