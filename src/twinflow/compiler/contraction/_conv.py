@@ -143,10 +143,10 @@ class _Slide:
         high, wide = self.counts[-2], self.counts[-1]
         depth = self.taps * self.w_rows
         deep = depth if depth * 4 * self.machine.vector_nbytes > self.machine.l2_nbytes // 8 else None
-        piece = choose_tile(self.machine, wide, self.wide, self.lanes, depth=deep)
+        piece = choose_tile(self.machine, wide, self.wide, self.lanes, depth=deep, again=True)
         self.group, self.width, vectors = 1, piece.rows, piece.vectors
         if wide <= 14 and all(p[-1].count == wide for p in self.passes):
-            several = choose_tile(self.machine, high * wide, self.wide, self.lanes, wide, deep)
+            several = choose_tile(self.machine, high * wide, self.wide, self.lanes, wide, deep, again=True)
             if several.cycles < piece.cycles * high and self.machine.fits(several.rows, several.vectors):
                 self.group, self.width, vectors = several.rows // wide, wide, several.vectors
         self.tile_cols = vectors * self.lanes

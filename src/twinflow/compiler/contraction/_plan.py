@@ -75,13 +75,15 @@ class TileChoice:
 
 @cache
 def choose_tile(
-    machine: Machine, rows: int | None, cols: int | None, lanes: int, step: int = 1, depth: int | None = None
-) -> TileChoice:
+    machine: Machine, rows: int | None, cols: int | None, lanes: int, step: int = 1, depth: int | None = None,
+    *, again: bool = False,
+) -> TileChoice:  # fmt: skip
     """The register tile that takes the fewest cycles for a rows × cols block; its rows are a multiple of `step`.
 
     Per index of the reduction a tile costs the largest of: its multiply-adds and its loads (two a cycle each), and
     the four cycles of latency of a sum; loads cost a little beside. What remains at the edges costs as much as the smaller
-    tiles there. Where the `depth` of the reduction is given, a panel of B that outgrows the first-level cache costs more.
+    tiles there. Where the `depth` of the reduction is given, a panel of B that outgrows the first-level cache costs more
+    if there are further rows, in this block or `again` in others.
     """
     m, n = OPEN_EXTENT if rows is None else rows, OPEN_EXTENT if cols is None else cols
 
@@ -89,7 +91,7 @@ def choose_tile(
         loads = 0.04 * (r + v)  # fewer leave more to the other thread of a core
         if depth is None:
             return max(r * v / 2, (r + v) / 2, 2.0) + 0.5 + loads
-        if m > high and v * machine.vector_nbytes * depth > machine.l1_nbytes:
+        if (again or m > high) and v * machine.vector_nbytes * depth > machine.l1_nbytes:
             loads += 0.2 * v
         # measured: tiles of one vector, which load more often than they multiply, run at 1.3 cycles for two loads
         return max(r * v / 2, 0.65 * (r + v), 2.0) + 0.5 + loads
