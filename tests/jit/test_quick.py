@@ -314,16 +314,21 @@ def test_many_threads_at_once():
     assert faults == []
 
 
-def test_the_number_of_threads_may_change_between_calls():
-    f = tf.compile(lambda x: (x * 2).sum())
-    x = tf.ones(100_000)
+def test_the_number_of_threads_may_change_between_calls(written):
+    rng = np.random.default_rng(0)
+    a, b = (tf.from_numpy(rng.normal(size=shape).astype(np.float32)) for shape in ((300, 400), (400, 350)))
+    f = tf.compile(lambda a, b: ((a * 1.5) @ (b + 1)).amax(1))
     before = tf.get_num_threads()
     try:
-        for n in (1, 2, 3, 1):
-            tf.set_num_threads(n)
-            assert f(x).item() == 200_000
+        tf.set_num_threads(1)
+        expected = f(a, b).numpy()
+        for n in (1, 2, 2, 8, 8, 8, 3, 1, 1):
+            tf.set_num_threads(n)  # products have memory to work in for each thread
+            np.testing.assert_array_equal(f(a, b).numpy(), expected)
+            np.testing.assert_array_equal(f(a, b).numpy(), expected)
     finally:
         tf.set_num_threads(before)
+    assert written["did"] > 8
 
 
 def test_the_interpreter_has_no_quick_call(written):

@@ -106,6 +106,7 @@ class Program:
         self.execute = backend(graph)
         self._calls = 0
         self._quick: QuickCall | None = None
+        self._quick_for: Any = None  # the native program that it enters
 
     def _keep_residuals(self, way: WayBack, tracer: Tracer, tensors: list[Tensor], stand_ins: list[Tensor]) -> None:
         """What the way back reads: inputs are kept as they are, other values become outputs."""
@@ -229,8 +230,10 @@ class Program:
 
     def quick(self, tensors: Sequence[Tensor]) -> QuickCall | None:
         """How to call it again with arguments like these, from the second call on, so that the first one is no slower."""
-        if self._calls == 1:
+        linked = getattr(self.execute, "program", None)
+        if self._calls > 0 and (self._calls == 1 or linked is not self._quick_for):
             self._quick = quick_call(self, [t.requires_grad for t in tensors], MODE.grad)
+            self._quick_for = getattr(self.execute, "program", None)
         self._calls += 1
         return self._quick
 

@@ -77,10 +77,11 @@ def quick_call(program: Program, wanted: Sequence[bool], grad: bool) -> QuickCal
     if any(type(owner) is int for owner in owners) or any(io < 0 for io, _ in native.results):
         return None
     w = _Writer()
+    native.prepare()
     w.names.update(
         MISS=MISS, SPECIAL=SPECIAL, MODE=MODE, Tensor=Tensor, OBSERVERS=native.observers, refs=getrefcount,
         weak=getweakrefcount, new=object.__new__, wrap=wrap, meta_of=meta_of, address_of=address_of,
-        bound=native.bound, io=native.program.io, enter=native.program.enter, native=native, errors=native.errors,
+        bound=native.bound, io=native.program.io, enter=native.program.enter, native=native, program=native.program, errors=native.errors,
         pool=pool(), acquire=program.lock.acquire, release=program.lock.release, unflatten=tree_unflatten,
     )  # fmt: skip
     _write_guards(w, program, wanted, grad)
@@ -94,7 +95,7 @@ def quick_call(program: Program, wanted: Sequence[bool], grad: bool) -> QuickCal
         meta = w.name("m", meta_of(target))
         gradients.append((meta, _write_gradient(w, native, meta, *next(numbers)) if is_set else "None"))
     flags = [(check, _write_flag(w, native, *number)) for check, number in zip(native.checks, numbers)]
-    w.add("if not pool.started:", "    pool.address", f"enter({native.program.frame})")
+    w.add(f"enter({native.program.frame})")
     w.add("if errors:", "    native.raise_error()")
     for check, flag in flags:
         w.add(f"if {flag}[()]:", f"    raise {w.name('check', check)}.error()")
@@ -121,6 +122,7 @@ def quick_call(program: Program, wanted: Sequence[bool], grad: bool) -> QuickCal
 def _write_guards(w: _Writer, program: Program, wanted: Sequence[bool], grad: bool) -> None:
     """Whether these are arguments of the program, and what it assumed of Python state still holds."""
     n = program.n_args
+    w.miss_if("native.program is not program or not pool.started")  # the number of threads may have changed
     w.miss_if(f"SPECIAL.count or OBSERVERS or MODE.grad is not {grad} or len(args) != {n}")
     if n:
         w.add(", ".join(f"a{k}" for k in range(n)) + ", = args")

@@ -61,6 +61,7 @@ class NativeGraph:
         steps: the kernel calls, in order.
         arena_nbytes: memory for intermediate values.
         observers: `OBSERVERS`.
+        threads: how many may take part in a run.
         results: (number in the io table, Aval) of each output, those of index checks last; (-1, value) for a constant.
         errors: what references raised in the latest run.
     """
@@ -69,6 +70,11 @@ class NativeGraph:
         self.errors: list[BaseException] = [] if errors is None else errors  # of references, nested ones included
         self.graph = graph
         self.checks = checks  # the last outputs are their flags
+        self._build()
+
+    def _build(self) -> None:
+        graph, checks = self.graph, self.checks
+        self.threads = get_num_threads()
         plan = Fuser(graph, has_own_kernel).plan()
         steps = build_steps(graph, plan, lambda nested: NativeGraph(nested, errors=self.errors))
         self.flags = list(
@@ -306,6 +312,7 @@ class NativeGraph:
 
     def __call__(self, arrays: Sequence[np.ndarray[Any, Any]]) -> list[Any]:
         """The graph's outputs (in new arrays); writes go into the input arrays themselves."""
+        self.prepare()
         program = self.program
         io, bound = program.io, self.bound
         fixed = None
@@ -337,6 +344,11 @@ class NativeGraph:
                 original[...] = bound[i]
             bound[i] = None
         return results
+
+    def prepare(self) -> None:
+        """Before a call: kernels have memory to work in for each thread, so with more threads the program is linked anew."""
+        if get_num_threads() > self.threads:
+            self._build()
 
     def place_result(self, number: int, aval: Aval) -> np.ndarray[Any, Any]:
         """An array for the result with this number in the io table: one of an earlier call once nobody else holds it."""
