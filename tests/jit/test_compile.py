@@ -279,3 +279,16 @@ def test_a_wrong_index_stops_the_step_while_it_is_watched_too():
     with tf.profile(), pytest.raises(IndexOutOfRange, match=r"an index is outside \[0, 4\]"):
         step(tf.tensor([1, 7]))
     assert (table.weight == before).all()
+
+
+def test_a_view_as_argument_is_read_anew_at_each_call():
+    @tf.compile
+    def f(x):
+        return x.transpose(0, 1) + 1
+
+    a, b = (
+        tf.tensor([[0.0, 1.0], [2.0, 3.0], [9.0, 9.0]]),
+        tf.tensor([[10.0, 20.0], [30.0, 40.0], [9.0, 9.0]]),
+    )
+    f(a[:2])
+    np.testing.assert_array_equal(np.asarray(f(b[:2])), [[11, 31], [21, 41]])

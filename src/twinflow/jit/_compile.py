@@ -140,8 +140,10 @@ class Program:
 
     def _add_arguments(self, tracer: Tracer, tensors: list[Tensor], named: dict[tuple[int, int], str]) -> list[Tensor]:
         """Inputs for the arguments, and what the function receives for them: the tensors themselves, or, where a size
-        has a name, a stand-in whose shape says so."""
+        has a name, a stand-in whose shape says so. A view gets a stand-in too, unless its base is an argument as well: views of it
+        would otherwise read the base that it had while tracing, whatever later calls are given."""
         stand_ins = []
+        given = {id(t) for t in tensors}
         for k, t in enumerate(tensors):
             shape = tuple(Dim(n, named[k, i]) if (k, i) in named else n for i, n in enumerate(t._data.shape))
             sizes = [n for n in shape if isinstance(n, Dim)]
@@ -152,7 +154,9 @@ class Program:
                 stand_ins.append(t)
                 continue
             node = tracer.add_input(t, f"arg{k}", shape)
-            stand_ins.append(wrap(node) if sizes and not t.requires_grad and type(t) is Tensor else t)
+            base = None if t._info is None else meta_of(t).base
+            apart = bool(sizes) or (base is not None and id(base) not in given)
+            stand_ins.append(wrap(node) if apart and not t.requires_grad and type(t) is Tensor else t)
         return stand_ins
 
     def _collect_grads(self, tracer: Tracer, tensors: list[Tensor]) -> None:

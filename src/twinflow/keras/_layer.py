@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import inspect
 import threading
+import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from twinflow.core import tree_leaves, tree_map
 from twinflow.core.errors import ArgumentError, ShapeError
-from twinflow.keras import initializers, regularizers
+from twinflow.keras import constraints, initializers, regularizers
+from twinflow.keras._masking import any_masks, get_masks, has_mask, set_masks
 from twinflow.keras._registry import Registry, serialize, snake_case, unique_name
 from twinflow.keras._symbolic import OPERATOR_LAYER, CallNode, KerasTensor, infer, operator_function, symbolic_leaves
 from twinflow.keras._variable import Variable, to_tensor
@@ -29,6 +31,9 @@ class _Calls(threading.local):
 
 
 CALLS = _Calls()
+
+
+_WEIGHT_OPTIONS = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}
 
 
 def shape_of(tree: Any) -> Any:
@@ -57,8 +62,11 @@ class Layer(Module):
     Args:
         name: how it is called; made from the class's name if not given.
         trainable: whether its weights are trained.
+        activity_regularizer: a penalty on what the layer computes, divided by the number of examples.
         input_shape, input_dim, batch_input_shape: the input's shape (the first two without the batch axis), for the first
             layer of a Sequential model.
+        {weight}_initializer, {weight}_regularizer, {weight}_constraint: for each of the layer's weights, such as `kernel`, what it
+            begins with, a penalty on it, and what it is projected on after each step.
 
     >>> from twinflow import keras
     >>> class Scale(keras.layers.Layer):
@@ -70,6 +78,8 @@ class Layer(Module):
     twinflow.Size([2, 3])
     """
 
+    supports_masking = False  # whether a mask of the input passes on to the output
+    _options: ClassVar[dict[str, Any]] = {}  # the weights that have options by name, and their initializers
     _rank: int | None = None  # how many axes the input has, with the batch axis, where only one number is right
     _axes = ""  # what they are, for the error
 
@@ -79,6 +89,7 @@ class Layer(Module):
         name: str | None = None,
         trainable: bool = True,
         dtype: Any = None,
+        activity_regularizer: Any = None,
         input_shape: Any = None,
         input_dim: int | None = None,
         batch_input_shape: Any = None,
@@ -86,6 +97,10 @@ class Layer(Module):
     ) -> None:
         super().__init__()
         kind = type(self).__name__
+        for weight, initializer in self._options.items():
+            for what, get in _WEIGHT_OPTIONS.items():
+                default = initializer if what == "initializer" else None
+                setattr(self, f"{weight}_{what}", get(unknown.pop(f"{weight}_{what}", default)))
         if unknown:
             raise ArgumentError(f"{kind}: there is no argument {', '.join(map(repr, unknown))}")
         if dtype not in (None, "float32") and getattr(dtype, "name", None) != "float32":
@@ -100,6 +115,7 @@ class Layer(Module):
             batch_input_shape = (None, *((input_shape,) if isinstance(input_shape, int) else input_shape))
         self._batch_input_shape = batch_input_shape
         self._regularized: list[tuple[Any, Variable]] = []
+        self.activity_regularizer = regularizers.get(activity_regularizer)
         self._output_shape: Any = None
 
     # -- what a subclass defines ---------------------------------------------------------------------------------
@@ -116,6 +132,11 @@ class Layer(Module):
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
         if self._batch_input_shape is not None:
             config["batch_input_shape"] = list(self._batch_input_shape)
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = serialize(self.activity_regularizer)
+        for weight in self._options:
+            for what in _WEIGHT_OPTIONS:
+                config[f"{weight}_{what}"] = serialize(getattr(self, f"{weight}_{what}"))
         return config
 
     @classmethod
@@ -136,10 +157,11 @@ class Layer(Module):
         dtype: Any = "float32",
         trainable: bool = True,
         regularizer: Any = None,
+        constraint: Any = None,
         name: str | None = None,
         **unknown: Any,
     ) -> Variable:
-        """A new variable of the layer, with a penalty on it if there is a regularizer."""
+        """A new variable of the layer, with a penalty on it if there is a regularizer, and projected if there is a constraint."""
         if isinstance(shape, str):
             raise ArgumentError(
                 f"{type(self).__name__}.add_weight: the first argument is the shape, but {shape!r} was given; write "
@@ -159,10 +181,21 @@ class Layer(Module):
                 initializers.get(initializer)(size, dtype), trainable=trainable, name=name or unique_name("variable")
             )
         v.path = f"{self.name}/{v.name}"
+        v.constraint = constraints.get(constraint)
         self._own.append(v)
         if regularizer is not None:
             self._regularized.append((regularizers.get(regularizer), v))
         return v
+
+    def _weight(self, name: str, shape: Any) -> Variable:
+        """A new variable with the layer's options for a weight of this name."""
+        return self.add_weight(
+            shape,
+            getattr(self, f"{name}_initializer"),
+            regularizer=getattr(self, f"{name}_regularizer"),
+            constraint=getattr(self, f"{name}_constraint"),
+            name=name,
+        )
 
     @property
     def _own(self) -> list[Variable]:
@@ -326,21 +359,58 @@ class Layer(Module):
         before = CALLS.training
         given = kwargs.pop("training", None)
         CALLS.training = before if given is None else bool(given)
-        if self._takes_training():
+        names = self._call_arguments()
+        if "training" in names:
             kwargs["training"] = CALLS.training
         try:
-            return self.call(*args, **kwargs)
+            makes_mask = type(self).compute_mask is not Layer.compute_mask
+            if not makes_mask and not any_masks() and not has_mask(kwargs.get("mask")):
+                result = self.call(*args, **kwargs)
+            else:
+                result = self._masked_call(names, args, kwargs)
         finally:
             CALLS.training = before
+        if self.activity_regularizer is not None:
+            for y in tree_leaves(result):
+                self.add_loss(self.activity_regularizer(y) / y.shape[0])
+        return result
 
-    def _takes_training(self) -> bool:
-        cls = type(self)
-        found = cls.__dict__.get("_call_takes_training")
+    def _masked_call(self, names: tuple[str, ...], args: Any, kwargs: dict[str, Any]) -> Any:
+        """`call` with the masks of its arguments filled in, and the result's mask attached to it."""
+        masks = kwargs.get("mask")
+        if masks is None:
+            masks = get_masks(args[0]) if args else None
+            if "mask" in names and has_mask(masks):
+                kwargs["mask"] = masks
+        for name, value in [*zip(names, args), *list(kwargs.items())]:
+            if f"{name}_mask" in names and kwargs.get(f"{name}_mask") is None:
+                kwargs[f"{name}_mask"] = get_masks(value)
+        result = self.call(*args, **kwargs)
+        if not has_mask(masks) and type(self).compute_mask is Layer.compute_mask:
+            return result
+        if self.supports_masking or type(self).compute_mask is not Layer.compute_mask:
+            if not has_mask(get_masks(result)):
+                set_masks(result, self.compute_mask(args[0], masks))
+        elif not has_mask(get_masks(result)) and not self._keeps_masks:
+            warnings.warn(
+                f"{type(self).__name__} {self.name!r}: its input has a mask, which it does not pass on; layers behind it see all steps",
+                stacklevel=4,
+            )
+        return result
+
+    _keeps_masks = False  # whether masks are up to the layers inside
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """The mask of the result: by default the one of the input."""
+        return previous_mask
+
+    @classmethod
+    def _call_arguments(cls) -> tuple[str, ...]:
+        found: tuple[str, ...] | None = cls.__dict__.get("_call_names")
         if found is None:
-            names = inspect.signature(cls.call).parameters
-            found = "training" in names
-            cls._call_takes_training = found  # type: ignore[attr-defined]
-        return bool(found)
+            found = tuple(inspect.signature(cls.call).parameters)[1:]
+            cls._call_names = found  # type: ignore[attr-defined]
+        return found
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape of the result for an input of this shape."""

@@ -32,6 +32,8 @@ class Model(Trainer, Layer):  # type: ignore[misc] # Keras's compile is not Modu
     (None, 2)
     """
 
+    _keeps_masks = True
+
     def __init__(self, *args: Any, inputs: Any = None, outputs: Any = None, **kwargs: Any) -> None:
         given = list(args)
         if given:
@@ -316,7 +318,8 @@ class Sequential(Model):
         own = stack[0].input_dtype if isinstance(stack[0], InputLayer) else "float32"
         if isinstance(input_shape, list):
             input_shape = tuple(input_shape)
-        start = Input(batch_shape=(None, *input_shape[1:]), dtype=own)
+        fixed = stack[0]._batch_input_shape
+        start = Input(batch_shape=(None if fixed is None else fixed[0], *input_shape[1:]), dtype=own)
         x: Any = start
         for layer in stack:
             if isinstance(layer, InputLayer):

@@ -125,3 +125,13 @@ def serialize(obj: Any) -> Any:
     if callable(obj) and hasattr(obj, "__name__") and obj.__name__ != "<lambda>":
         return obj.__name__
     raise CheckpointError(f"keras: {obj!r} cannot be written as a configuration; use a registered class or function")
+
+
+def deserializer(registry: Registry) -> Callable[..., Any]:
+    """The function `deserialize` of a module: from a configuration (or a name) to an object of one kind."""
+
+    def deserialize(config: Any, custom_objects: dict[str, Any] | None = None) -> Any:
+        """The object of a configuration that `serialize` gave, or of a name. Runs no code but that of registered classes."""
+        return registry.deserialize(config, custom_objects) if isinstance(config, dict) else registry.get(config)
+
+    return deserialize

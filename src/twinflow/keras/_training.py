@@ -16,6 +16,7 @@ from twinflow.jit import compile as compile_function
 from twinflow.keras import activations, callbacks, losses, metrics, optimizers
 from twinflow.keras._data import Arrays, Batches, adapt, as_tensors, class_weights, triple
 from twinflow.keras._layer import CALLS
+from twinflow.keras._masking import get_mask, set_mask
 from twinflow.ops import fori_loop, from_numpy, randperm, zeros
 from twinflow.tensor import Tensor, enable_grad, no_grad
 
@@ -35,6 +36,7 @@ class Trainer:
         loss: Any = None,
         loss_weights: Any = None,
         metrics: Any = None,
+        weighted_metrics: Any = None,
         run_eagerly: bool = False,
     ) -> None:
         """Say how the model is trained.
@@ -44,17 +46,18 @@ class Trainer:
             loss: a name, an object or a function; for several outputs a list, or a dict by the outputs' names.
             loss_weights: how much each output's loss counts.
             metrics: names, objects or functions; for several outputs a list of lists, or a dict by name.
+            weighted_metrics: the same, but updated with the weights of samples and classes.
             run_eagerly: run each step in Python, without compiling.
         """
         d = self.__dict__
         d["optimizer"] = optimizers.get(optimizer)
         d["loss"], d["loss_weights"], d["run_eagerly"] = loss, loss_weights, run_eagerly
-        d["_metric_spec"] = metrics
+        d["_metric_spec"], d["_weighted_spec"] = metrics, weighted_metrics
         d["_losses"] = d["_metric_objects"] = None
         d["_loss_tracker"] = _metrics_mean()
         d["_programs"] = {}
         d["stop_training"] = False
-        _validate_names(loss, metrics)
+        _validate_names(loss, [metrics, weighted_metrics])
 
     def _need_compiled(self, what: str) -> None:
         if "_programs" not in self.__dict__:
@@ -90,13 +93,26 @@ class Trainer:
         names = self._output_names(len(outs))
         found = [losses.get(spec) for spec in self._per_output("loss", d["loss"], names)]
         self._check_logits(found)
-        targets = tree_leaves(y)
-        spec = d["_metric_spec"]
+        rows = self._metric_rows("metrics", d["_metric_spec"], names, tree_leaves(y), outs)
+        weighted = self._metric_rows("weighted_metrics", d["_weighted_spec"], names, tree_leaves(y), outs)
+        d["_weighted"] = {id(m) for row in weighted for m in row}
+        taken = {m.name for row in rows for m in row}
+        for m in (m for row in weighted for m in row if m.name in taken):
+            m.name = f"weighted_{m.name}"
+        objects = [[*a, *b] for a, b in zip(rows, weighted)]
+        weights = d["loss_weights"]
+        d["_weights"] = [1.0 if w is None else w for w in self._per_output("loss_weights", weights, names)]
+        d["_losses"], d["_metric_objects"] = found, objects
+
+    def _metric_rows(
+        self, what: str, spec: Any, names: list[str], targets: list[Any], outs: list[Any]
+    ) -> list[list[Any]]:
+        """The metrics of each output, made for its shape."""
         if len(outs) == 1 and not isinstance(spec, dict):
             per_output: list[Any] = [spec]
         else:
-            per_output = self._per_output("metrics", spec, names) if spec is not None else [None] * len(outs)
-        objects: list[list[Any]] = []
+            per_output = self._per_output(what, spec, names) if spec is not None else [None] * len(outs)
+        rows: list[list[Any]] = []
         for k, wanted in enumerate(per_output):
             wanted = [] if wanted is None else wanted if isinstance(wanted, (list, tuple)) else [wanted]
             shape = tuple(targets[k].shape) if k < len(targets) and targets[k] is not None else ()
@@ -105,10 +121,8 @@ class Trainer:
                 for m in row:
                     if not m.name.startswith(f"{names[k]}_"):
                         m.name = f"{names[k]}_{m.name}"
-            objects.append(row)
-        weights = d["loss_weights"]
-        d["_weights"] = [1.0 if w is None else w for w in self._per_output("loss_weights", weights, names)]
-        d["_losses"], d["_metric_objects"] = found, objects
+            rows.append(row)
+        return rows
 
     def _check_logits(self, found: list[Any]) -> None:
         """Raise where a softmax (or sigmoid) is followed by a loss that applies it again."""
@@ -160,15 +174,17 @@ class Trainer:
         rows = self.__dict__.get("_metric_objects") or []
         return ([tracker] if tracker is not None else []) + [m for row in rows for m in row]
 
-    def _update_metrics(self, loss: Tensor, y: Any, y_pred: Any, n: Any) -> None:
+    def _update_metrics(self, loss: Tensor, y: Any, y_pred: Any, n: Any, w: Any = None) -> None:
         d = self.__dict__
         with no_grad():
             d["_loss_tracker"].total.add_(loss.detach().float() * n)
             d["_loss_tracker"].count.add_(n)
-            targets = tree_leaves(y)
-            for row, t, p in zip(d["_metric_objects"], targets, tree_leaves(y_pred)):
+            for k, (row, t, p) in enumerate(zip(d["_metric_objects"], tree_leaves(y), tree_leaves(y_pred))):
+                seen = p.detach()
+                set_mask(seen, get_mask(p))
                 for m in row:
-                    m.update_state(t, p.detach())
+                    weight = w[k] if isinstance(w, (list, tuple)) else w
+                    m.update_state(t, seen, *([weight] if id(m) in d["_weighted"] and weight is not None else []))
 
     def _results(self) -> dict[str, float]:
         return {m.name: float(np.asarray(m.result())) for m in self.metrics}
@@ -193,14 +209,14 @@ class Trainer:
         with enable_grad():
             loss, y_pred = self._forward_loss(x, y, w, True)
         variables = self.trainable_variables  # type: ignore[attr-defined]
-        found = gradients(loss, variables, allow_unused=True)
+        found = gradients(self.optimizer.scale_loss(loss), variables, allow_unused=True)
         self.optimizer.step(variables, list(found))
-        self._update_metrics(loss, y, y_pred, _batch_size(x))
+        self._update_metrics(loss, y, y_pred, _batch_size(x), w)
 
     def _test_batch(self, x: Any, y: Any, w: Any) -> None:
         with no_grad():
             loss, y_pred = self._forward_loss(x, y, w, False)
-            self._update_metrics(loss, y, y_pred, _batch_size(x))
+            self._update_metrics(loss, y, y_pred, _batch_size(x), w)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step on a batch (x, y) or (x, y, sample_weight); override it for a step of your own.
@@ -254,9 +270,7 @@ class Trainer:
     def _start(self, what: str, x: Any, y: Any, training: bool) -> None:
         """Build the model and everything that needs shapes, with a few examples."""
         self._need_compiled(what)
-        few = tree_map(lambda t: t[:2] if isinstance(t, Tensor) else t, x)
-        with no_grad():
-            y_pred = self(few, training=False)  # type: ignore[operator]
+        y_pred = self._try(x)
         if not self._has_own_step():
             self._prepare_losses(y, y_pred)
             self._check_data(y, y_pred)
@@ -267,6 +281,18 @@ class Trainer:
             elif not self._has_own_step():
                 raise ArgumentError(f"{what}: the model has no trainable variables")
             self.optimizer.prepare()
+
+    def _try(self, x: Any) -> Any:
+        """What the model makes of a few examples, for the shapes; layers that keep a state are left as they were."""
+        start = getattr(self, "_batch_input_shape", None) or _first_shape(self.__dict__.get("_graph"))
+        n = start[0] if start is not None and start[0] is not None else 2
+        kept = [(v, np.array(v.detach()._data)) for layer in self._flatten_layers() if getattr(layer, "stateful", False)  # type: ignore[attr-defined]
+                for v in (tree_leaves(layer.states) if layer.states is not None else [])]  # fmt: skip
+        with no_grad():
+            y_pred = self(tree_map(lambda t: t[:n] if isinstance(t, Tensor) else t, x), training=False)  # type: ignore[operator]
+        for v, before in kept:
+            v.assign(before)
+        return y_pred
 
     def _check_data(self, y: Any, y_pred: Any) -> None:
         """Look at the targets once, where they are known: compiled steps cannot."""
@@ -391,8 +417,7 @@ class Trainer:
         source: Iterator[Any] = data.batches() if isinstance(data, Arrays) else data.epoch("predict")
         for xs, _, _ in source:
             if not parts:
-                with no_grad():
-                    self(tree_map(lambda t: t[:2] if isinstance(t, Tensor) else t, xs), training=False)  # type: ignore[operator]
+                self._try(xs)
             program = programs.setdefault("forward", compile_function(self._run_forward))
             leaves, tree = tree_flatten(program(xs))
             parts.append([np.asarray(t) for t in leaves])
@@ -439,6 +464,10 @@ class Trainer:
         logs = self._results()
         values = list(logs.values())
         return logs if return_dict else values[0] if len(values) == 1 else values
+
+
+def _first_shape(graph: Any) -> Any:
+    return None if graph is None else tree_leaves(graph[0])[0].shape
 
 
 def _metrics_mean() -> Any:
@@ -533,6 +562,8 @@ class _Loop:
                 self.bar.on_epoch_end(epoch, logs)
             if model.stop_training:
                 break
+        if model.optimizer.use_ema and model.optimizer.variables:
+            model.optimizer.finalize_variable_values(model.trainable_variables)
         self._emit("on_train_end", logs)
         return self.history
 

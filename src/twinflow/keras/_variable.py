@@ -41,6 +41,7 @@ class Variable(Parameter):
 
     name: str
     path: str
+    constraint: Any  # what an optimizer projects it on after each step, or None
 
     def __new__(
         cls, initial_value: Any, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any
@@ -52,6 +53,7 @@ class Variable(Parameter):
         self: Variable = super().__new__(cls, value, bool(trainable) and value.dtype.is_floating_point)  # type: ignore[assignment]
         self.name = name or "variable"
         self.path = self.name
+        self.constraint = None
         return self
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -246,5 +246,7 @@ def get(identifier: Any) -> Any:
     return _REGISTRY.get(identifier)
 
 
+_REGISTRY.add("uniform")(RandomUniform)
+_REGISTRY.add("normal")(RandomNormal)
 for _alias in (Zeros, Ones, Identity, Orthogonal):
     _REGISTRY.add(f"{_alias.__name__.lower()}_initializer")(_alias)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from twinflow.core.errors import ArgumentError, ShapeError
+from twinflow.keras._masking import as_weights, get_mask
 from twinflow.keras._registry import Registry, snake_case
 from twinflow.keras._variable import to_tensor
 from twinflow.nn import functional as F
@@ -61,8 +62,9 @@ class Loss:
         raise ArgumentError(f"{type(self).__name__} has no call method: define call(self, y_true, y_pred)")
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
-        """The losses, weighted and reduced."""
-        return reduce(self.name, self.call(to_tensor(y_true), to_tensor(y_pred)), sample_weight, self.reduction)
+        """The losses, weighted and reduced; elements that a mask of the predictions leaves out do not count."""
+        p = to_tensor(y_pred)
+        return reduce(self.name, self.call(to_tensor(y_true), p), sample_weight, self.reduction, get_mask(p))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
@@ -74,8 +76,12 @@ class Loss:
         return cls(**config)
 
 
-def reduce(name: str, values: Tensor, sample_weight: Any, reduction: str | None) -> Tensor:
-    """The losses of all examples as one number. Weights multiply them; the mean still divides by their count."""
+def reduce(name: str, values: Tensor, sample_weight: Any, reduction: str | None, mask: Tensor | None = None) -> Tensor:
+    """The losses of all examples as one number. Weights multiply them; the mean still divides by their count, but with a mask
+    by the count of those that it leaves."""
+    if mask is not None:
+        mean = reduction in ("mean", "sum_over_batch_size")
+        values = values * as_weights(mask, values, mean).reshape(*mask.shape, *(1,) * (values.ndim - mask.ndim))
     if sample_weight is not None:
         w = to_tensor(sample_weight).to(dtype=values.dtype)
         if w.ndim == values.ndim + 1 and w.shape[-1] == 1:

@@ -7,9 +7,11 @@ from typing import Any
 
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras import initializers, losses
+from twinflow.keras._masking import get_mask
 from twinflow.keras._registry import Registry, snake_case
 from twinflow.keras._variable import Variable, to_tensor
-from twinflow.ops import sqrt, where
+from twinflow.ops import mean, sqrt, where
+from twinflow.ops import sum as total
 from twinflow.tensor import Tensor, no_grad
 
 _REGISTRY = Registry("metric")
@@ -69,6 +71,36 @@ def _ratio(a: Tensor, b: Tensor) -> Tensor:
     return where(b == 0, 0.0, a / where(b == 0, 1.0, b))
 
 
+def masked_weight(mask: Tensor | None, sample_weight: Any) -> Any:
+    """Weights of examples and a mask of their elements as one."""
+    if mask is None:
+        return sample_weight
+    m = mask.float()
+    if sample_weight is None:
+        return m
+    w = to_tensor(sample_weight).float()
+    if w.ndim == m.ndim + 1 and w.shape[-1] == 1:
+        w = w.squeeze(-1)
+    return m * w.reshape(*w.shape, *(1,) * (m.ndim - w.ndim))
+
+
+def samplewise(name: str, v: Tensor, sample_weight: Any, over: Any) -> tuple[Tensor, Tensor | None]:
+    """(weighted values, weights) of each example, what lies behind the weights' axes put together by `over`, as Keras does."""
+    w = None
+    if sample_weight is not None:
+        w = to_tensor(sample_weight).detach().float()
+        if w.ndim == v.ndim + 1 and w.shape[-1] == 1:
+            w = w.squeeze(-1)
+        if w.ndim > v.ndim or tuple(w.shape) != tuple(v.shape[: w.ndim]):
+            raise ShapeError(f"{name}: sample_weight of shape {tuple(w.shape)} for values of shape {tuple(v.shape)}")
+        if v.ndim > w.ndim:
+            v = over(v, tuple(range(w.ndim, v.ndim)))
+        v = v * w
+        if w.ndim > 1:
+            w = over(w, tuple(range(1, w.ndim)))
+    return (over(v, tuple(range(1, v.ndim))) if v.ndim > 1 else v), w
+
+
 @_REGISTRY.add()
 class Mean(Metric):
     """The (weighted) mean of numbers."""
@@ -81,19 +113,9 @@ class Mean(Metric):
     def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Take numbers."""
         with no_grad():
-            v = to_tensor(values).detach().float()
-            if sample_weight is None:
-                self.total.add_(v.sum())
-                self.count.add_(float(v.numel()))
-                return
-            w = to_tensor(sample_weight).detach().float()
-            if w.ndim > v.ndim or tuple(w.shape) != tuple(v.shape[: w.ndim]):
-                raise ShapeError(
-                    f"{self.name}: sample_weight of shape {tuple(w.shape)} for values of shape {tuple(v.shape)}"
-                )
-            w = w.reshape(*w.shape, *(1,) * (v.ndim - w.ndim)).expand(tuple(v.shape))
-            self.total.add_((v * w).sum())
-            self.count.add_(w.sum())
+            v, w = samplewise(self.name, to_tensor(values).detach().float(), sample_weight, mean)
+            self.total.add_(v.sum())
+            self.count.add_(float(v.numel()) if w is None else w.sum())
 
     def result(self) -> Tensor:
         """Total / count."""
@@ -103,6 +125,12 @@ class Mean(Metric):
 @_REGISTRY.add()
 class Sum(Mean):
     """The (weighted) sum of numbers."""
+
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
+        """Take numbers."""
+        with no_grad():
+            v, _ = samplewise(self.name, to_tensor(values).detach().float(), sample_weight, total)
+            self.total.add_(v.sum())
 
     def result(self) -> Tensor:
         """The total."""
@@ -117,11 +145,11 @@ class MeanMetricWrapper(Mean):
         self._fn, self._options = fn, options
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
-        """Take a batch."""
+        """Take a batch; elements that a mask of the predictions leaves out do not count."""
         with no_grad():
-            super().update_state(
-                self._fn(to_tensor(y_true), to_tensor(y_pred).detach(), **self._options), sample_weight
-            )
+            p = to_tensor(y_pred)
+            values = self._fn(to_tensor(y_true), p.detach(), **self._options)
+            super().update_state(values, masked_weight(get_mask(p), sample_weight))
 
 
 def _from_loss(cls: Any, *names: str) -> Any:

@@ -1,64 +1,24 @@
-"""Optimizers by Keras's names. The rules are `optim`'s; where Keras places ε elsewhere, its form is written here."""
+"""Optimizers by Keras's names. The rules are `optim`'s, or in `_rules` where Keras has another form."""
 
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from twinflow import optim
 from twinflow.core.errors import ArgumentError, GradientError
+from twinflow.keras import _rules as rules
 from twinflow.keras import schedules
-from twinflow.keras._registry import Registry, serialize, snake_case
+from twinflow.keras._registry import Registry, deserializer, serialize, snake_case
+from twinflow.keras._variable import Variable
 from twinflow.nn.utils import clip_grad_norm_, clip_grad_value_
-from twinflow.ops import maximum, sqrt
-from twinflow.optim._adam import moments, shrink
-from twinflow.optim._optimizer import Member, ParamGroup, number
-from twinflow.tensor import Tensor, after_call, no_grad
+from twinflow.ops import where
+from twinflow.optim._optimizer import number
+from twinflow.tensor import Tensor, after_call, no_grad, paused_tracing
 
 _REGISTRY = Registry("optimizer")
-
-
-class _Adam(optim.Adam):
-    """Adam with ε beside √v before the correction, as the paper's second form and Keras have it."""
-
-    def _update(self, group: ParamGroup, t: Any, members: list[Member]) -> None:
-        lr, beta1, beta2 = number(group, "lr"), number(group, "betas", 0), number(group, "betas", 1)
-        if group["decoupled_weight_decay"]:
-            shrink(group, lr, members)
-        rate = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
-        for p, g, s in members:
-            m, v = moments(s, g, beta1, beta2)
-            if group["amsgrad"]:
-                v = s["max_exp_avg_sq"].copy_(maximum(s["max_exp_avg_sq"], v))
-            p.sub_((m / sqrt(v).add_(group["eps"])).mul_(rate))
-
-
-class _RMSprop(optim.RMSprop):
-    """RMSprop with ε inside the root."""
-
-    def _update(self, group: ParamGroup, t: Any, members: list[Member]) -> None:
-        lr, rho = number(group, "lr"), group["alpha"]
-        for p, g, s in members:
-            v = s["square_avg"].mul_(rho).add_(g * g * (1 - rho))
-            d = v + group["eps"]
-            if group["centered"]:
-                mean = s["grad_avg"].mul_(rho).add_(g * (1 - rho))
-                d = d - mean * mean
-            step = g / sqrt(d) * lr
-            if group["momentum"]:
-                step = s["momentum_buffer"].mul_(number(group, "momentum")).add_(step)
-            p.sub_(step)
-
-
-class _Adagrad(optim.Adagrad):
-    """Adagrad with ε inside the root."""
-
-    def _update(self, group: ParamGroup, t: Any, members: list[Member]) -> None:
-        lr = number(group, "lr")
-        for p, g, s in members:
-            total = s["sum"].add_(g * g)
-            p.sub_(g / sqrt(total + group["eps"]) * lr)
 
 
 class Optimizer:
@@ -70,9 +30,12 @@ class Optimizer:
         clipnorm: scale each gradient to at most this length.
         clipvalue: cut each gradient's elements to ±clipvalue.
         global_clipnorm: scale all gradients together to at most this length.
+        use_ema: keep the moving averages of the weights, for `finalize_variable_values`.
+        ema_momentum: how much of the averages stays at each step.
+        ema_overwrite_frequency: put the averages into the weights every so many steps.
+        loss_scale_factor: what the loss is multiplied with before the gradients, which are divided by it.
+        gradient_accumulation_steps: update the weights every so many steps, by the mean of the gradients since.
     """
-
-    _kind: Any = None
 
     def __init__(
         self,
@@ -81,6 +44,11 @@ class Optimizer:
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        use_ema: bool = False,
+        ema_momentum: float = 0.99,
+        ema_overwrite_frequency: int | None = None,
+        loss_scale_factor: float | None = None,
+        gradient_accumulation_steps: int | None = None,
         name: str | None = None,
         **unknown: Any,
     ) -> None:
@@ -98,6 +66,20 @@ class Optimizer:
         self._rate = float(learning_rate(0)) if self.schedule else float(learning_rate)
         self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
         self.global_clipnorm = global_clipnorm
+        if sum(c is not None for c in (clipnorm, clipvalue, global_clipnorm)) > 1:
+            raise ArgumentError(f"{kind}: give at most one of clipnorm, clipvalue and global_clipnorm")
+        if not 0 <= ema_momentum <= 1:
+            raise ArgumentError(f"{kind}: ema_momentum is in [0, 1], not {ema_momentum!r}")
+        for what, n, least in (
+            ("ema_overwrite_frequency", ema_overwrite_frequency, 1),
+            ("gradient_accumulation_steps", gradient_accumulation_steps, 2),
+        ):
+            if n is not None and (not isinstance(n, int) or n < least):
+                raise ArgumentError(f"{kind}: {what} is a whole number of at least {least}, not {n!r}")
+        self.use_ema, self.ema_momentum, self.ema_overwrite_frequency = use_ema, ema_momentum, ema_overwrite_frequency
+        self.loss_scale_factor, self.gradient_accumulation_steps = loss_scale_factor, gradient_accumulation_steps
+        self._excluded: Any = None
+        self._kept: dict[str, list[Variable]] = {}
         self.iterations = 0
         self._core: optim.Optimizer | None = None
         self._variables: list[Tensor] = []
@@ -123,6 +105,13 @@ class Optimizer:
             return
         self._variables = given
         self._core = self._make(given)
+        with paused_tracing():
+            if self.use_ema:
+                self._kept["average"] = [Variable(v, trainable=False) for v in given]
+            if self.gradient_accumulation_steps:
+                self._kept["gradient"] = [Variable(v.detach() * 0, trainable=False) for v in given]
+            if self.gradient_accumulation_steps or self.use_ema:
+                self._kept["steps"] = [Variable(self.iterations, trainable=False, dtype="int64")]
 
     @property
     def learning_rate(self) -> float:
@@ -149,29 +138,110 @@ class Optimizer:
     def step(self, variables: list[Tensor], gradients: list[Any]) -> None:
         """One update, which may be traced; `prepare` and `iterations` are up to the caller."""
         self.build(variables)
-        core = self._core
-        if core is None:
-            raise GradientError(f"{type(self).__name__}: it has not been built")
         with no_grad():
+            if self.loss_scale_factor is not None:
+                gradients = [None if g is None else g / self.loss_scale_factor for g in gradients]
+            if "steps" in self._kept:
+                self._kept["steps"][0].add_(1)
+            if self.gradient_accumulation_steps:
+                self._accumulate(variables, gradients, self.gradient_accumulation_steps)
+            else:
+                self._update(variables, gradients)
             for v, g in zip(variables, gradients):
-                v.grad = g
-            used = [v for v, g in zip(variables, gradients) if g is not None]
-            if self.clipvalue is not None:
-                clip_grad_value_(used, self.clipvalue)
-            if self.clipnorm is not None:
-                for v in used:
-                    clip_grad_norm_([v], self.clipnorm)
-            if self.global_clipnorm is not None:
-                clip_grad_norm_(used, self.global_clipnorm)
-            if self.weight_decay is not None and not self._decays:
-                rate = number(core.param_groups[0], "lr")
-                for v in used:
-                    v.mul_(1 - rate * self.weight_decay)
-            core.step()
-            for v in variables:
-                v.grad = None
+                if g is not None and getattr(v, "constraint", None) is not None:
+                    v.copy_(v.constraint(v.detach()))
+            if self.use_ema:
+                self._move_averages()
 
-    _decays = False
+    def _built(self) -> optim.Optimizer:
+        """The rule with its state. Raises: GradientError before the first step."""
+        if self._core is None:
+            raise GradientError(f"{type(self).__name__}: it has not been built; call build(variables)")
+        return self._core
+
+    def _update(self, variables: list[Tensor], gradients: list[Any]) -> None:
+        """Clip, decay, and take the rule's step."""
+        core = self._built()
+        for v, g in zip(variables, gradients):
+            v.grad = g
+        used = [v for v, g in zip(variables, gradients) if g is not None]
+        if self.clipvalue is not None:
+            clip_grad_value_(used, self.clipvalue)
+        if self.clipnorm is not None:
+            for v in used:
+                clip_grad_norm_([v], self.clipnorm)
+        if self.global_clipnorm is not None:
+            clip_grad_norm_(used, self.global_clipnorm)
+        for v in used:
+            decay = self._decay_of(v)
+            if decay is not None:
+                v.mul_(1 - number(core.param_groups[0], "lr") * decay)
+        core.step()
+        for v in variables:
+            v.grad = None
+
+    def _decay_of(self, v: Tensor) -> float | None:
+        """The weight decay of a variable."""
+        return None if self._excluded is not None and self._excluded(v) else self.weight_decay
+
+    def _accumulate(self, variables: list[Tensor], gradients: list[Any], every: int) -> None:
+        """Add to the gradients so far, and make the update if enough of them were added: both are computed, one is kept."""
+        core = self._built()
+        now = self._kept["steps"][0] % every == 0
+        sums = self._kept["gradient"]
+        place = {id(v): t for t, v in zip(sums, self._variables)}
+        mean = []
+        for v, g in zip(variables, gradients):
+            if g is not None:
+                place[id(v)].add_(g)
+            mean.append(None if g is None else place[id(v)] / every)
+        if not core.state:
+            with paused_tracing():
+                group = core.param_groups[0]
+                for v in self._variables:
+                    core.state[v] = core._new_state(v, group)
+                if core._counts:
+                    core._share_counters()
+        held = [
+            t
+            for v in self._variables
+            for k, t in core.state.get(v, {}).items()
+            if k != "step" and isinstance(t, Tensor)
+        ]
+        held += self._variables
+        before = [t * 1 for t in held]
+        self._update(variables, mean)
+        for t, old in zip(held, before):
+            t.copy_(where(now, t, old))
+        for t in sums:
+            t.copy_(where(now, t * 0, t))
+
+    def _move_averages(self) -> None:
+        steps = self._kept["steps"][0]
+        m = where(steps == 1, 0.0, self.ema_momentum)
+        for average, v in zip(self._kept["average"], self._variables):
+            average.copy_(average * m + v.detach() * (1 - m))
+            if self.ema_overwrite_frequency:
+                now = steps % self.ema_overwrite_frequency == 0
+                v.copy_(where(now, average, v.detach()))
+
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Put the moving averages into the weights, at the end of training with `use_ema`."""
+        if self.use_ema:
+            chosen = {id(v) for v in var_list}
+            with no_grad():
+                for average, v in zip(self._kept["average"], self._variables):
+                    if id(v) in chosen:
+                        v.copy_(average)
+
+    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+        """Variables that do not decay: given themselves, or by parts of their paths."""
+        chosen, names = {id(v) for v in var_list or []}, list(var_names or [])
+        self._excluded = lambda v: id(v) in chosen or any(n in getattr(v, "path", "") for n in names)
+
+    def scale_loss(self, loss: Any) -> Any:
+        """The loss times `loss_scale_factor`, for gradients that `apply` divides by it."""
+        return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
     def apply_gradients(self, grads_and_vars: Any) -> None:
         """One update from (gradient, variable) pairs.
@@ -208,7 +278,29 @@ class Optimizer:
         """The tensors of the state."""
         if self._core is None:
             return []
-        return [t for s in self._core.state.values() for t in s.values() if isinstance(t, Tensor)]
+        own = [t for s in self._core.state.values() for t in s.values() if isinstance(t, Tensor)]
+        return [*{id(t): t for t in own}.values(), *(v for kept in self._kept.values() for v in kept)]
+
+    def state_arrays(self) -> dict[str, Any]:
+        """The state by name, for saving: moments of the variables by their places, averages, sums of gradients."""
+        if self._core is None:
+            return {}
+        found = {f"{k}.{name}": t for k, s in self._core.state_dict()["state"].items() for name, t in s.items()}
+        return {**found, **{f"{what}.{k}": v for what, kept in self._kept.items() for k, v in enumerate(kept)}}
+
+    def load_state_arrays(self, arrays: dict[str, Any], variables: list[Tensor]) -> None:
+        """Take over what `state_arrays` gave, for variables in the same order."""
+        self.build(variables)
+        core = self._built()
+        state: dict[str, dict[str, Any]] = {}
+        for key, value in arrays.items():
+            where_, name = key.split(".", 1)
+            if where_.isdigit():
+                state.setdefault(where_, {})[name] = value
+            else:
+                self._kept[where_][int(name)].assign(value)
+        if state:
+            core.load_state_dict({"state": state, "param_groups": core.state_dict()["param_groups"]})
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again, with the learning rate as it is now."""
@@ -252,8 +344,6 @@ class Adam(Optimizer):
         amsgrad: divide by the largest √v so far.
     """
 
-    _rule: Any = _Adam
-
     def __init__(
         self,
         learning_rate: Any = 0.001,
@@ -267,7 +357,7 @@ class Adam(Optimizer):
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
 
     def _make(self, variables: list[Tensor]) -> optim.Optimizer:
-        return _Adam(variables, self._rate, (self.beta_1, self.beta_2), self.epsilon, amsgrad=self.amsgrad)
+        return rules.Adam(variables, self._rate, (self.beta_1, self.beta_2), self.epsilon, amsgrad=self.amsgrad)
 
 
 @_REGISTRY.add()
@@ -295,7 +385,7 @@ class RMSprop(Optimizer):
         self.rho, self.momentum, self.epsilon, self.centered = rho, momentum, epsilon, centered
 
     def _make(self, variables: list[Tensor]) -> optim.Optimizer:
-        return _RMSprop(
+        return rules.RMSprop(
             variables, self._rate, alpha=self.rho, eps=self.epsilon, momentum=self.momentum, centered=self.centered
         )
 
@@ -315,7 +405,7 @@ class Adagrad(Optimizer):
         self.initial_accumulator_value, self.epsilon = initial_accumulator_value, epsilon
 
     def _make(self, variables: list[Tensor]) -> optim.Optimizer:
-        return _Adagrad(
+        return rules.Adagrad(
             variables, self._rate, initial_accumulator_value=self.initial_accumulator_value, eps=self.epsilon
         )
 
@@ -342,6 +432,178 @@ class Lion(Optimizer):
 
     def _make(self, variables: list[Tensor]) -> optim.Optimizer:
         return optim.Lion(variables, self._rate, (self.beta_1, self.beta_2))
+
+
+@_REGISTRY.add()
+class Adamax(Optimizer):
+    """Adam with the largest gradient in place of the second moment. Source: Kingma and Ba, arXiv:1412.6980, sec. 7."""
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def _make(self, variables: list[Tensor]) -> optim.Optimizer:
+        return rules.Adamax(variables, self._rate, (self.beta_1, self.beta_2), self.epsilon)
+
+
+@_REGISTRY.add()
+class Nadam(Adamax):
+    """Adam with Nesterov momentum. Source: Dozat 2016."""
+
+    def _make(self, variables: list[Tensor]) -> optim.Optimizer:
+        return rules.Nadam(variables, self._rate, (self.beta_1, self.beta_2), self.epsilon)
+
+
+@_REGISTRY.add()
+class Lamb(Adamax):
+    """Adam's direction, with steps in proportion to the weights' norm. Source: You et al., arXiv:1904.00962."""
+
+    def _make(self, variables: list[Tensor]) -> optim.Optimizer:
+        return optim.LAMB(variables, self._rate, (self.beta_1, self.beta_2), self.epsilon, weight_decay=0.0)
+
+
+@_REGISTRY.add()
+class Ftrl(Optimizer):
+    """Follow the regularized leader: sparse weights for linear models. Source: McMahan et al. 2013.
+
+    Args:
+        learning_rate_power: how the rate falls with the sum of g²; -0.5 as in Adagrad.
+        initial_accumulator_value: what that sum begins with.
+        l1_regularization_strength, l2_regularization_strength: penalties within the rule.
+        l2_shrinkage_regularization_strength: a penalty on the gradient.
+        beta: β of the paper.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        l2_shrinkage_regularization_strength: float = 0.0,
+        beta: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        if learning_rate_power > 0:
+            raise ArgumentError(f"Ftrl: learning_rate_power must not be positive, but {learning_rate_power} was given")
+        self.learning_rate_power, self.initial_accumulator_value = learning_rate_power, initial_accumulator_value
+        self.l1_regularization_strength = l1_regularization_strength
+        self.l2_regularization_strength = l2_regularization_strength
+        self.l2_shrinkage_regularization_strength = l2_shrinkage_regularization_strength
+        self.beta = beta
+
+    def _make(self, variables: list[Tensor]) -> optim.Optimizer:
+        return rules.Ftrl(
+            variables, self._rate, power=self.learning_rate_power, initial=self.initial_accumulator_value,
+            l1=self.l1_regularization_strength, l2=self.l2_regularization_strength,
+            shrinkage=self.l2_shrinkage_regularization_strength, beta=self.beta,
+        )  # fmt: skip
+
+
+@_REGISTRY.add()
+class Adafactor(Optimizer):
+    """Adam's scaling in the memory of rows and columns. Source: Shazeer and Stern, arXiv:1804.04235.
+
+    Args:
+        beta_2_decay: how fast the decay of the second moment approaches 1.
+        epsilon_1, epsilon_2: the least of g² and of the weights' scale.
+        clip_threshold: the largest root mean square of a step before scaling.
+        relative_step: whether the rate is at most 1 / √step.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_2_decay: float = -0.8,
+        epsilon_1: float = 1e-30,
+        epsilon_2: float = 1e-3,
+        clip_threshold: float = 1.0,
+        relative_step: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_2_decay, self.epsilon_1, self.epsilon_2 = beta_2_decay, epsilon_1, epsilon_2
+        self.clip_threshold, self.relative_step = clip_threshold, relative_step
+
+    def _make(self, variables: list[Tensor]) -> optim.Optimizer:
+        return rules.Adafactor(
+            variables, self._rate, decay=self.beta_2_decay, eps1=self.epsilon_1, eps2=self.epsilon_2, clip=self.clip_threshold
+        )  # fmt: skip
+
+
+@_REGISTRY.add()
+class Muon(Optimizer):
+    """Momentum with singular values near one for matrices, and AdamW for all other weights. Source: Jordan et al. 2024.
+
+    Args:
+        adam_beta_1, adam_beta_2, epsilon, adam_lr_ratio, adam_weight_decay: of AdamW, whose rate is learning_rate · adam_lr_ratio.
+        exclude_layers: parts of paths (regular expressions) of matrices that AdamW takes.
+        exclude_embeddings: whether it takes embeddings too.
+        muon_a, muon_b, muon_c, ns_steps: of the iteration that sets the singular values.
+        momentum, nesterov: of Muon.
+        rms_rate: steps are scaled by √max(shape) · rms_rate, so that AdamW's rates fit; None for no scaling.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        adam_beta_1: float = 0.9,
+        adam_beta_2: float = 0.999,
+        adam_weight_decay: float | None = 0.004,
+        epsilon: float = 1e-7,
+        weight_decay: float | None = 0.004,
+        exclude_layers: Any = None,
+        exclude_embeddings: bool = True,
+        muon_a: float = 3.4445,
+        muon_b: float = -4.7750,
+        muon_c: float = 2.0315,
+        adam_lr_ratio: float = 1.0,
+        momentum: float = 0.95,
+        ns_steps: int = 5,
+        nesterov: bool = True,
+        rms_rate: float | None = 0.2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
+        self.adam_beta_1, self.adam_beta_2, self.adam_weight_decay = adam_beta_1, adam_beta_2, adam_weight_decay
+        self.epsilon, self.exclude_layers, self.exclude_embeddings = epsilon, exclude_layers, exclude_embeddings
+        self.muon_a, self.muon_b, self.muon_c, self.adam_lr_ratio = muon_a, muon_b, muon_c, adam_lr_ratio
+        self.momentum, self.ns_steps, self.nesterov, self.rms_rate = momentum, ns_steps, nesterov, rms_rate
+
+    def _by_adam(self, v: Tensor) -> bool:
+        path = getattr(v, "path", "").lower()
+        if v.ndim != 2 or (self.exclude_embeddings and "embedding" in path):
+            return True
+        return any(re.search(pattern, path) for pattern in self.exclude_layers or [])
+
+    def _decay_of(self, v: Tensor) -> float | None:
+        found = super()._decay_of(v)
+        return found if found is None or not self._by_adam(v) else self.adam_weight_decay
+
+    def _make(self, variables: list[Tensor]) -> optim.Optimizer:
+        adam = {
+            "beta_1": self.adam_beta_1,
+            "beta_2": self.adam_beta_2,
+            "epsilon": self.epsilon,
+            "ratio": self.adam_lr_ratio,
+        }
+        return rules.Muon(
+            variables, self._rate, others=frozenset(k for k, v in enumerate(variables) if self._by_adam(v)), adam=adam,
+            rms_rate=self.rms_rate, momentum=self.momentum, nesterov=self.nesterov, ns_steps=self.ns_steps,
+            ns_coefficients=(self.muon_a, self.muon_b, self.muon_c),
+        )  # fmt: skip
+
+
+deserialize = deserializer(_REGISTRY)
 
 
 def get(identifier: Any) -> Any:

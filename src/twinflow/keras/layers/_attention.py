@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from twinflow.core.errors import ArgumentError, ShapeError
-from twinflow.keras import initializers, regularizers
 from twinflow.keras._layer import LAYERS, Layer
-from twinflow.keras.layers._core import check_rate, positive
+from twinflow.keras._masking import get_mask, set_mask
+from twinflow.keras.layers._core import positive
+from twinflow.keras.layers._regularization import check_rate
 from twinflow.nn import functional as F
 from twinflow.nn.functional._attention import attend, causal_mask, masked_softmax
 from twinflow.ops import logical_and, matmul, tanh
@@ -16,6 +17,8 @@ from twinflow.tensor import Tensor
 
 
 class _Attention(Layer):
+    supports_masking = True
+
     def __init__(self, dropout: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.dropout = check_rate(type(self).__name__, dropout)
@@ -62,6 +65,10 @@ class _Attention(Layer):
         if mask is not None and mask[0] is not None:
             result = result * mask[0].to(dtype=result.dtype).unsqueeze(-1)
         return (result, weights) if return_attention_scores else result
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """That of the query; attention scores have none."""
+        return previous_mask[0] if isinstance(previous_mask, list) and previous_mask else None
 
 
 @LAYERS.add()
@@ -125,8 +132,83 @@ class AdditiveAttention(_Attention):
         return self._config("use_scale", "dropout")
 
 
+class _Heads(Layer):
+    """What attention layers with heads share: projections [C, heads, size] and the masks of their arguments."""
+
+    supports_masking = True
+    _options: ClassVar[dict[str, Any]] = {"kernel": "glorot_uniform", "bias": "zeros"}
+    use_bias: bool
+
+    def _project(self, x: Tensor, name: str) -> Tensor:
+        """[N, T, C] -> [N, T, heads, size]."""
+        kernel, bias = getattr(self, f"{name}_kernel"), getattr(self, f"{name}_bias")
+        heads, size = kernel.shape[1:]
+        y = matmul(x, kernel.reshape(x.shape[-1], heads * size)).reshape(*x.shape[:2], heads, size)
+        return y if bias is None else y + bias
+
+    def _join(self, y: Tensor) -> Tensor:
+        """[N, T, heads, size] -> [N, T, features]."""
+        n, t, heads, size = y.shape
+        y = matmul(y.reshape(n, t, heads * size), self.output_kernel.reshape(heads * size, -1))
+        return y if self.output_bias is None else y + self.output_bias
+
+    def _make(self, name: str, kernel: tuple[int, ...], bias: tuple[int, ...]) -> None:
+        setattr(self, f"{name}_kernel", self._weight("kernel", kernel))
+        setattr(self, f"{name}_bias", self._weight("bias", bias) if self.use_bias else None)
+
+    def _ensure_built(self, args: tuple[Any, ...]) -> None:
+        if not self.built and len(args) < 2:
+            raise ArgumentError(
+                f"{type(self).__name__} {self.name!r}: call it with query and value, such as layer(x, x), but {len(args)} argument was given"
+            )
+        super()._ensure_built(
+            ([args[0], args[1], args[2] if len(args) > 2 and args[2] is not None else args[1]],)
+            if not self.built
+            else args
+        )
+
+    def _check(self, shapes: Any) -> None:
+        if any(len(shape) != 3 for shape in shapes):
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}: query, value and key have 3 axes (batch, steps, features), but their shapes are {shapes}"
+            )
+
+    def _attend(
+        self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool, dropout: float, scores: bool
+    ) -> tuple[Tensor, Tensor | None]:
+        """(result [N, T, heads, size], weights if they are asked for)."""
+        if not scores:
+            return attend(q, k, v, mask, dropout, causal), None
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+        if causal:
+            mask = _all([mask, causal_mask(q.shape[-2], k.shape[-2])])
+        weights = masked_softmax(matmul(q * (1 / math.sqrt(q.shape[-1])), k.mT), mask)
+        return matmul(F.dropout(weights, dropout), v).transpose(1, 2), weights
+
+
+def _all(masks: list[Tensor | None]) -> Tensor | None:
+    """True where all masks are; None if there are none."""
+    found: Tensor | None = None
+    for m in masks:
+        if m is not None:
+            found = m if found is None else logical_and(found, m)
+    return found
+
+
+def _allowed(attention_mask: Any, query_mask: Any, value_mask: Any, key_mask: Any) -> Tensor | None:
+    """Which steps [N or 1, heads or 1, T or 1, S] of the key each step of the query may look at; None for all."""
+    masks = [
+        None if attention_mask is None else attention_mask.bool(),
+        None if query_mask is None else query_mask.bool().unsqueeze(-1),
+        None if value_mask is None else value_mask.bool().unsqueeze(-2),
+        None if key_mask is None else key_mask.bool().unsqueeze(-2),
+    ]
+    found = _all([m.unsqueeze(1) if m is not None and m.ndim == 3 else m for m in masks])
+    return None if found is None else found.reshape(*(1,) * (4 - found.ndim), *found.shape)
+
+
 @LAYERS.add()
-class MultiHeadAttention(Layer):
+class MultiHeadAttention(_Heads):
     """Attention by several heads: layer(query, value, key=value).
 
     Args:
@@ -146,9 +228,6 @@ class MultiHeadAttention(Layer):
         dropout: float = 0.0,
         use_bias: bool = True,
         output_shape: int | None = None,
-        kernel_initializer: Any = "glorot_uniform",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -156,98 +235,119 @@ class MultiHeadAttention(Layer):
         self.num_heads, self.key_dim, self.value_dim = num_heads, key_dim, value_dim or key_dim
         self.dropout, self.use_bias = check_rate("MultiHeadAttention", dropout), use_bias
         self.features = output_shape
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-
-    def _project(self, x: Tensor, name: str, size: int) -> Tensor:
-        """[N, T, C] -> [N, T, heads, size]."""
-        y = matmul(x, getattr(self, f"{name}_kernel").reshape(x.shape[-1], self.num_heads * size))
-        y = y.reshape(*x.shape[:2], self.num_heads, size)
-        bias = getattr(self, f"{name}_bias")
-        return y if bias is None else y + bias
-
-    def _ensure_built(self, args: tuple[Any, ...]) -> None:
-        if not self.built and len(args) < 2:
-            raise ArgumentError(
-                f"MultiHeadAttention {self.name!r}: call it with query and value, such as layer(x, x), but {len(args)} argument was given"
-            )
-        super()._ensure_built(
-            ([args[0], args[1], args[2] if len(args) > 2 and args[2] is not None else args[1]],)
-            if not self.built
-            else args
-        )
 
     def build(self, input_shape: Any) -> None:
         """Make the projections [C, heads, size]."""
+        self._check(input_shape)
         query, value, key = input_shape
-        for shape in input_shape:
-            if len(shape) != 3:
-                raise ShapeError(
-                    f"MultiHeadAttention {self.name!r}: query, value and key have 3 axes (batch, steps, features), but their shapes are {input_shape}"
-                )
-        for name, shape, size in (
-            ("query", query, self.key_dim),
-            ("key", key, self.key_dim),
-            ("value", value, self.value_dim),
-        ):
-            self._make(name, (shape[-1], self.num_heads, size), (self.num_heads, size))
+        n = self.num_heads
+        self._make("query", (query[-1], n, self.key_dim), (n, self.key_dim))
+        self._make("key", (key[-1], n, self.key_dim), (n, self.key_dim))
+        self._make("value", (value[-1], n, self.value_dim), (n, self.value_dim))
         out = self.features or query[-1]
-        self._make("output", (self.num_heads, self.value_dim, out), (out,))
-
-    def _make(self, name: str, kernel: tuple[int, ...], bias: tuple[int, ...]) -> None:
-        w = self.add_weight(kernel, self.kernel_initializer, regularizer=self.kernel_regularizer, name=f"{name}_kernel")
-        setattr(self, f"{name}_kernel", w)
-        b = self.add_weight(bias, self.bias_initializer, name=f"{name}_bias") if self.use_bias else None
-        setattr(self, f"{name}_bias", b)
+        self._make("output", (n, self.value_dim, out), (out,))
 
     def call(
         self,
         query: Tensor,
         value: Tensor,
         key: Tensor | None = None,
+        query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None,
         attention_mask: Tensor | None = None,
         return_attention_scores: bool = False,
         training: bool = False,
         use_causal_mask: bool = False,
     ) -> Any:
         """Project, attend with each head, join and project. `attention_mask` [N, T, S] is True where a query may look."""
-        q = self._project(query, "query", self.key_dim)
-        k = self._project(value if key is None else key, "key", self.key_dim)
-        v = self._project(value, "value", self.value_dim)
-        mask = None
-        if attention_mask is not None:
-            mask = attention_mask.bool()
-            mask = mask.unsqueeze(1) if mask.ndim == 3 else mask
-        dropout_p = self.dropout if training else 0.0
-        weights = None
-        if return_attention_scores:
-            q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-            if use_causal_mask:
-                causal = causal_mask(q.shape[-2], k.shape[-2])
-                mask = causal if mask is None else logical_and(mask, causal)
-            weights = masked_softmax(matmul(q * (1 / math.sqrt(self.key_dim)), k.mT), mask)
-            y = matmul(F.dropout(weights, dropout_p), v).transpose(1, 2)
-        else:
-            if mask is not None:
-                mask = mask.reshape(*(1,) * (4 - mask.ndim), *mask.shape)
-            y = attend(q, k, v, mask, dropout_p, use_causal_mask)
-        y = y.reshape(*query.shape[:2], self.num_heads * self.value_dim)
-        y = matmul(y, self.output_kernel.reshape(self.num_heads * self.value_dim, -1))
-        if self.output_bias is not None:
-            y = y + self.output_bias
+        at = value if key is None else key
+        mask = _allowed(attention_mask, query_mask, value_mask, key_mask)
+        y, weights = self._attend(
+            self._project(query, "query"), self._project(at, "key"), self._project(value, "value"), mask, use_causal_mask,
+            self.dropout if training else 0.0, return_attention_scores,
+        )  # fmt: skip
+        y = self._join(y)
+        if get_mask(query) is not None:
+            set_mask(y, get_mask(query))
         return (y, weights) if return_attention_scores else y
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
-        names = (
-            "num_heads",
-            "key_dim",
-            "value_dim",
-            "dropout",
-            "use_bias",
-            "kernel_initializer",
-            "bias_initializer",
-            "kernel_regularizer",
+        return {
+            **self._config("num_heads", "key_dim", "value_dim", "dropout", "use_bias"),
+            "output_shape": self.features,
+        }
+
+
+@LAYERS.add("GroupedQueryAttention")
+class GroupQueryAttention(_Heads):
+    """Attention where several heads of the query share one head of key and value: layer(query, value, key=value).
+
+    Args:
+        head_dim: the size of each head.
+        num_query_heads, num_key_value_heads: how many heads; the second divides the first.
+        dropout: the fraction of weights that are dropped while training.
+        use_bias: whether the projections have biases.
+    Source: Ainslie et al., arXiv:2305.13245.
+    """
+
+    def __init__(
+        self,
+        head_dim: int,
+        num_query_heads: int,
+        num_key_value_heads: int,
+        dropout: float = 0.0,
+        use_bias: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        positive(
+            "GroupQueryAttention", head_dim=head_dim, num_query_heads=num_query_heads, num_key_value_heads=num_key_value_heads
+        )  # fmt: skip
+        if num_query_heads % num_key_value_heads:
+            raise ArgumentError(
+                f"GroupQueryAttention: num_key_value_heads={num_key_value_heads} must divide num_query_heads={num_query_heads}"
+            )
+        self.head_dim, self.num_query_heads, self.num_key_value_heads = head_dim, num_query_heads, num_key_value_heads
+        self.dropout, self.use_bias = check_rate("GroupQueryAttention", dropout), use_bias
+
+    def build(self, input_shape: Any) -> None:
+        """Make the projections [C, heads, size]."""
+        self._check(input_shape)
+        query, value, key = input_shape
+        n, few, d = self.num_query_heads, self.num_key_value_heads, self.head_dim
+        self._make("query", (query[-1], n, d), (n, d))
+        self._make("key", (key[-1], few, d), (few, d))
+        self._make("value", (value[-1], few, d), (few, d))
+        self._make("output", (n, d, query[-1]), (query[-1],))
+
+    def call(
+        self,
+        query: Tensor,
+        value: Tensor,
+        key: Tensor | None = None,
+        query_mask: Tensor | None = None,
+        value_mask: Tensor | None = None,
+        key_mask: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        return_attention_scores: bool = False,
+        training: bool = False,
+        use_causal_mask: bool = False,
+    ) -> Any:
+        """As `MultiHeadAttention`, each head of key and value repeated for its group of queries."""
+        at = value if key is None else key
+        mask = _allowed(attention_mask, query_mask, value_mask, key_mask)
+        k, v = (
+            x.repeat_interleave(self.num_query_heads // self.num_key_value_heads, 2)
+            for x in (self._project(at, "key"), self._project(value, "value"))
         )
-        return {**self._config(*names), "output_shape": self.features}
+        y, weights = self._attend(
+            self._project(query, "query"), k, v, mask, use_causal_mask, self.dropout if training else 0.0, return_attention_scores
+        )  # fmt: skip
+        y = self._join(y)
+        return (y, weights) if return_attention_scores else y
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make it again."""
+        return self._config("head_dim", "num_query_heads", "num_key_value_heads", "dropout", "use_bias")

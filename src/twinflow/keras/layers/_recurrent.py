@@ -1,170 +1,264 @@
-"""Recurrent layers, over the same steps and the same scan as `nn`'s."""
+"""Recurrent layers, over the same steps and the same scan as `nn`'s: a layer runs its cell over the steps."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from twinflow.core import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from twinflow.core.errors import ArgumentError, ShapeError
-from twinflow.keras import activations, initializers, regularizers
 from twinflow.keras._layer import LAYERS, Layer
 from twinflow.keras._registry import serialize
-from twinflow.keras.layers._core import check_rate, positive
-from twinflow.nn import functional as F
-from twinflow.nn._recurrent import Step, Weights, gru_step, lstm_step_with, rnn_step
+from twinflow.keras._variable import Variable
+from twinflow.keras.layers._cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, fixed
 from twinflow.nn._recurrent_layers import run_direction
-from twinflow.ops import cat, matmul, zeros
-from twinflow.tensor import Tensor
+from twinflow.ops import scan, where, zeros
+from twinflow.tensor import Tensor, no_grad
 
 
-class _Recurrent(Layer):
-    _rank, _axes = 3, "batch, steps, features"
-    _gates = 1
-    _states = 1
+def _listed(state: Any) -> list[Any]:
+    return list(state) if isinstance(state, (list, tuple)) else [state]
+
+
+@LAYERS.add()
+class RNN(Layer):
+    """A cell over the steps of [N, T, ...].
+
+    Args:
+        cell: a layer with `state_size` and call(inputs, states) -> (output, new states); or a list of them, stacked.
+        return_sequences: the outputs of all steps [N, T, units] instead of the last.
+        return_state: also the last states, [output, *states].
+        go_backwards: go from the last step to the first; the outputs come in that order.
+        stateful: begin with the states in which the last batch ended, until `reset_state()`; needs a fixed batch size.
+        zero_output_for_mask: whether steps that do not count give 0 instead of the output before.
+    """
+
+    supports_masking = True
 
     def __init__(
         self,
-        units: int,
-        activation: Any = "tanh",
-        use_bias: bool = True,
-        kernel_initializer: Any = "glorot_uniform",
-        recurrent_initializer: Any = "orthogonal",
-        bias_initializer: Any = "zeros",
-        kernel_regularizer: Any = None,
-        recurrent_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        dropout: float = 0.0,
+        cell: Any,
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
+        stateful: bool = False,
+        zero_output_for_mask: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        positive(type(self).__name__, units=units)
-        self.units, self.use_bias = units, use_bias
-        self.activation = activations.get(activation)
-        self.kernel_initializer = initializers.get(kernel_initializer)
-        self.recurrent_initializer = initializers.get(recurrent_initializer)
-        self.bias_initializer = initializers.get(bias_initializer)
-        self.kernel_regularizer = regularizers.get(kernel_regularizer)
-        self.recurrent_regularizer = regularizers.get(recurrent_regularizer)
-        self.bias_regularizer = regularizers.get(bias_regularizer)
-        self.dropout = check_rate(type(self).__name__, dropout)
+        if isinstance(cell, (list, tuple)):
+            cell = StackedRNNCells(cell)
+        if isinstance(cell, dict):
+            cell = LAYERS.deserialize(cell)
+        if not isinstance(cell, Layer) or not hasattr(cell, "state_size"):
+            raise ArgumentError(
+                f"{type(self).__name__}: cell must be a layer with a state_size and call(inputs, states), not {type(cell).__name__}"
+            )
+        self.cell = cell
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
+        self.stateful, self.zero_output_for_mask = stateful, zero_output_for_mask
+        self.states: list[Any] | None = None
 
     def build(self, input_shape: Any) -> None:
-        """Make kernel [in, G·units], recurrent_kernel [units, G·units] and bias."""
-        width = self._gates * self.units
-        self.kernel = self.add_weight(
-            (input_shape[-1], width), self.kernel_initializer, regularizer=self.kernel_regularizer, name="kernel"
-        )
-        self.recurrent_kernel = self.add_weight(
-            (self.units, width),
-            self.recurrent_initializer,
-            regularizer=self.recurrent_regularizer,
-            name="recurrent_kernel",
-        )
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                self._bias_shape(), self.bias_initializer, regularizer=self.bias_regularizer, name="bias"
+        """Build the cell, and make the states that are kept."""
+        if not isinstance(input_shape, tuple) or len(input_shape) < 3:
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}: the input needs at least 3 axes (batch, steps, features), but its shape is "
+                f"{input_shape}; a recurrent layer before it needs return_sequences=True"
+            )
+        if not self.cell.built:
+            self.cell.build((input_shape[0], *input_shape[2:]))
+            self.cell.built = True
+        if self.stateful and self.states is None:
+            if input_shape[0] is None:
+                raise ShapeError(
+                    f"{type(self).__name__} {self.name!r}: stateful=True needs a fixed batch size; give it by "
+                    "keras.Input(batch_shape=(batch, steps, features)) or batch_input_shape"
+                )
+            self.states = tree_map(
+                lambda t: Variable(t, trainable=False, name="rnn_state"), self.get_initial_state(input_shape[0])
             )
 
-    def _bias_shape(self) -> tuple[int, ...]:
-        return (self._gates * self.units,)
+    def _parts(self) -> Any:
+        kept = {id(v) for v in tree_leaves(self.__dict__.get("states"))}  # as in Keras, states are no weights
+        return (p for p in super()._parts() if id(p) not in kept)
 
-    def _step(self) -> Step:
-        raise NotImplementedError
+    def get_initial_state(self, batch_size: Any) -> list[Any]:
+        """Zeros, or what the cell says."""
+        return _listed(initial_state(self.cell, batch_size))
 
-    def _run(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """(h of every step [T, N, H], last state) for gates' inputs in step order."""
-        gates = matmul(x, self.kernel)
-        if self.bias is not None:
-            gates = gates + self.bias
-        return run_direction(self._step(), gates, state, Weights(self.recurrent_kernel.mT), None, self.go_backwards)
+    def reset_state(self) -> None:
+        """Begin with zeros again."""
+        if not self.stateful:
+            raise ArgumentError(f"{type(self).__name__} {self.name!r} keeps no state: make it with stateful=True")
+        for v in tree_leaves(self.states) if self.states is not None else []:
+            with no_grad():
+                v.zero_()
 
-    def call(self, inputs: Tensor, initial_state: Any = None, training: bool = False) -> Any:
-        """The last output, or all of them with return_sequences; with return_state also the last state."""
-        if inputs.shape[1] == 0:
-            raise ShapeError(f"{type(self).__name__} {self.name!r}: a sequence without steps has no last output")
-        x = F.dropout(inputs, self.dropout, training) if self.dropout else inputs
-        if initial_state is None:
-            state = tuple(zeros((inputs.shape[0], self.units)) for _ in range(self._states))
+    reset_states = reset_state
+
+    def call(
+        self, inputs: Tensor, initial_state: Any = None, mask: Tensor | None = None, training: bool = False
+    ) -> Any:
+        """The last output, or all of them with return_sequences; with return_state also the last states."""
+        kind = type(self).__name__
+        if inputs.ndim < 3 or inputs.shape[1] == 0:
+            raise ShapeError(
+                f"{kind} {self.name!r}: the input is (batch, steps, features) with at least one step, but its shape is {tuple(inputs.shape)}"
+            )
+        if initial_state is not None:
+            state = _listed(initial_state)
+            want = len(self.get_initial_state(1))
+            if len(state) != want:
+                raise ShapeError(f"{kind} {self.name!r}: initial_state has {want} tensors, but {len(state)} were given")
+        elif self.stateful:
+            state = self._kept_state(inputs)
         else:
-            state = tuple(initial_state) if isinstance(initial_state, (list, tuple)) else (initial_state,)
-            if len(state) != self._states:
-                raise ShapeError(
-                    f"{type(self).__name__} {self.name!r}: initial_state has {self._states} tensors, but {len(state)} were given"
-                )
-        ys, last = self._run(x.transpose(0, 1), state)
+            state = self.get_initial_state(inputs.shape[0])
+        allowed = None
+        if mask is not None:
+            allowed = mask.bool().transpose(0, 1)
+            allowed = allowed.reshape(*allowed.shape, *(1,) * (inputs.ndim - 2))
+        ys, last = self._run(inputs.transpose(0, 1), state, allowed, training)
+        if self.stateful and self.states is not None:
+            with no_grad():
+                for v, t in zip(tree_leaves(self.states), tree_leaves(last)):
+                    v.copy_(t.detach())
         if not self.return_sequences:
-            y = last[0]
+            y = self._final(ys, last)
         else:
             # going backwards, Keras gives the outputs in the order in which they were computed
             y = (ys.flip(0) if self.go_backwards else ys).transpose(0, 1)
         return [y, *last] if self.return_state else y
 
+    def _final(self, ys: Tensor, last: list[Any]) -> Tensor:
+        """The output of the step that is computed last."""
+        return ys[0] if self.go_backwards else ys[-1]
+
+    def _kept_state(self, inputs: Tensor) -> list[Any]:
+        states = self.states or []
+        if any(v.shape[0] != inputs.shape[0] for v in tree_leaves(states)):
+            raise ShapeError(
+                f"{type(self).__name__} {self.name!r}: a stateful layer keeps one state for each of {tree_leaves(states)[0].shape[0]} "
+                f"sequences, but the batch has {inputs.shape[0]}; use data whose size is a multiple of the batch size"
+            )
+        return [tree_map(lambda v: v * 1, s) for s in states]
+
+    def _run(self, x: Tensor, state: list[Any], mask: Tensor | None, training: bool) -> tuple[Tensor, list[Any]]:
+        """(output of every step [T, N, ...], last states), in the order of the steps."""
+        cell = fixed(self.cell, tuple(x.shape[1:]), training)
+        flat, structure = tree_flatten(state)
+        if mask is None:
+
+            def go(carry: Any, xs: Any) -> Any:
+                y, new = cell(xs, tree_unflatten(list(carry), structure))
+                return tuple(tree_leaves(new)), y
+
+            last, ys = scan(go, tuple(flat), x, reverse=self.go_backwards)
+            return ys, tree_unflatten(list(last), structure)
+
+        with no_grad():
+            like = cell(x[0], state)[0]
+
+        def masked(carry: Any, xs: Any) -> Any:
+            (x_t, m), (before, *old) = xs, carry
+            y, new = cell(x_t, tree_unflatten(list(old), structure))
+            kept = tuple(where(m, a, b) for a, b in zip(tree_leaves(new), old))
+            y_t = where(m, y, before)
+            return (y_t, *kept), (where(m, y, 0.0) if self.zero_output_for_mask else y_t)
+
+        last, ys = scan(masked, (zeros(tuple(like.shape)), *flat), (x, mask), reverse=self.go_backwards)
+        return ys, tree_unflatten(list(last[1:]), structure)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """That of the input with return_sequences; states have none."""
+        mask = tree_leaves(previous_mask)[0] if isinstance(previous_mask, (list, tuple)) else previous_mask
+        found = mask if self.return_sequences else None
+        return [found, *[None] * len(self.get_initial_state(1))] if self.return_state else found
+
+    _shared = ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask")
+
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
-        return self._config(
-            "units", "activation", "use_bias", "kernel_initializer", "recurrent_initializer", "bias_initializer", "kernel_regularizer",
-            "recurrent_regularizer", "bias_regularizer", "dropout", "return_sequences", "return_state", "go_backwards",
-        )  # fmt: skip
+        return {**self._config(*self._shared), "cell": serialize(self.cell)}
+
+
+def initial_state(cell: Any, batch_size: Any) -> Any:
+    """Zeros of a cell's `state_size`, or what its `get_initial_state` gives."""
+    if hasattr(cell, "get_initial_state"):
+        return cell.get_initial_state(batch_size=batch_size)
+    return tree_map(lambda n: zeros((batch_size, n)), cell.state_size)
+
+
+class _OfUnits(RNN):
+    """A layer around one of the three cells; the arguments of the cell are the layer's."""
+
+    _cell: Any
+    _rank, _axes = 3, "batch, steps, features"
+
+    def __init__(self, units: int, *args: Any, **kwargs: Any) -> None:
+        own = {k: kwargs.pop(k) for k in list(kwargs) if k in self._own_names}
+        trained = kwargs.get("trainable", True)
+        activity = own.get("activity_regularizer")
+        own["activity_regularizer"] = activity
+        super().__init__(self._cell(units, *args, trainable=trained, **kwargs), **own)
+
+    _own_names = frozenset(
+        ("name", "trainable", "dtype", "activity_regularizer", "input_shape", "input_dim", "batch_input_shape", *RNN._shared)
+    )  # fmt: skip
+
+    def __getattr__(self, name: str) -> Any:
+        """Units, weights and activations are the cell's."""
+        cell = self.__dict__.get("_modules", {}).get("cell")
+        if cell is not None and not name.startswith("_") and hasattr(cell, name):
+            return getattr(cell, name)
+        return super().__getattr__(name)
+
+    def _run(self, x: Tensor, state: list[Any], mask: Tensor | None, training: bool) -> tuple[Tensor, list[Any]]:
+        if self.zero_output_for_mask and mask is not None:
+            return super()._run(x, state, mask, training)
+        cell = self.cell
+        x = cell.drop_input(x, (1, *x.shape[1:]), training)
+        step, weights = cell.step(x.shape[1], training)
+        ys, last = run_direction(step, cell.gates(x), tuple(state), weights, mask, self.go_backwards)
+        return ys, list(last)
+
+    def _final(self, ys: Tensor, last: list[Any]) -> Tensor:
+        """The output is the state h, so that the outputs of the other steps need not be kept."""
+        return super()._final(ys, last) if self.zero_output_for_mask else last[0]
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make it again."""
+        inner = self.cell.get_config()
+        for name in ("name", "trainable"):
+            del inner[name]
+        return {**inner, **self._config(*self._shared)}
 
 
 @LAYERS.add()
-class SimpleRNN(_Recurrent):
+class SimpleRNN(_OfUnits):
     """h' = activation(x W + h U + b). Arguments as for `LSTM`."""
 
-    def _step(self) -> Step:
-        return rnn_step(self.activation)
+    _cell = SimpleRNNCell
 
 
 @LAYERS.add()
-class LSTM(_Recurrent):
+class LSTM(_OfUnits):
     """Long short-term memory over [N, T, features].
 
     Args:
         units: the size of the state.
         activation, recurrent_activation: of the candidate and output, and of the gates.
         unit_forget_bias: begin with 1 in the forget gate's bias.
-        dropout: the fraction of the input that is dropped while training.
-        return_sequences: the outputs of all steps [N, T, units] instead of the last.
-        return_state: also the last state, [output, h, c].
-        go_backwards: go from the last step to the first.
+        dropout, recurrent_dropout: the fractions of input and state that are dropped while training, the same in all steps.
+        return_sequences, return_state, go_backwards, stateful, zero_output_for_mask: as for `RNN`.
     Source: Hochreiter and Schmidhuber 1997; Gers, Schmidhuber and Cummins 2000.
     """
 
-    _gates, _states = 4, 2
-
-    def __init__(
-        self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        unit_forget_bias: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(units, activation, **kwargs)
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.unit_forget_bias = unit_forget_bias
-
-    def build(self, input_shape: Any) -> None:
-        """Make the weights of the gates i, f, c, o."""
-        super().build(input_shape)
-        if self.bias is not None and self.unit_forget_bias:
-            self.bias.detach()[self.units : 2 * self.units].fill_(1.0)
-
-    def _step(self) -> Step:
-        return lstm_step_with(self.activation, self.recurrent_activation)
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make it again."""
-        own = {"recurrent_activation": serialize(self.recurrent_activation), "unit_forget_bias": self.unit_forget_bias}
-        return {**super().get_config(), **own}
+    _cell = LSTMCell
 
 
 @LAYERS.add()
-class GRU(_Recurrent):
+class GRU(_OfUnits):
     """Gated recurrent unit over [N, T, features]: h' = z·h + (1 - z)·n. Arguments as for `LSTM`, and:
 
     Args:
@@ -172,127 +266,4 @@ class GRU(_Recurrent):
     Source: Cho et al., arXiv:1406.1078 (v3 before, v1 after).
     """
 
-    _gates = 3
-
-    def __init__(
-        self,
-        units: int,
-        activation: Any = "tanh",
-        recurrent_activation: Any = "sigmoid",
-        reset_after: bool = True,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(units, activation, **kwargs)
-        self.recurrent_activation = activations.get(recurrent_activation)
-        self.reset_after = reset_after
-
-    def _bias_shape(self) -> tuple[int, ...]:
-        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
-
-    def _swap(self, w: Tensor) -> Tensor:
-        """Keras has the gates z, r, n; the step has r, z, n."""
-        u = self.units
-        return cat([w[..., u : 2 * u], w[..., :u], w[..., 2 * u :]], -1)
-
-    def _run(self, x: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, tuple[Tensor, ...]]:
-        gates, b_n = matmul(x, self._swap(self.kernel)), None
-        if self.bias is not None:
-            bias = self._swap(self.bias)
-            if self.reset_after:
-                u = 2 * self.units
-                gates = gates + cat([bias[0, :u] + bias[1, :u], bias[0, u:]])
-                b_n = bias[1, u:]
-            else:
-                gates = gates + bias
-        step = gru_step(self.reset_after, "keep", self.activation, self.recurrent_activation)
-        return run_direction(
-            step, gates, state, Weights(self._swap(self.recurrent_kernel).mT, b_n), None, self.go_backwards
-        )
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make it again."""
-        own = {"recurrent_activation": serialize(self.recurrent_activation), "reset_after": self.reset_after}
-        return {**super().get_config(), **own}
-
-
-@LAYERS.add()
-class Bidirectional(Layer):
-    """A recurrent layer forwards and a copy of it backwards, joined.
-
-    Args:
-        layer: a recurrent layer.
-        merge_mode: 'concat', 'sum', 'mul', 'ave', or None for a list of both.
-        backward_layer: what goes backwards, instead of a copy.
-    """
-
-    _rank, _axes = 3, "batch, steps, features"
-
-    def __init__(
-        self, layer: Any, merge_mode: str | None = "concat", backward_layer: Any = None, **kwargs: Any
-    ) -> None:
-        super().__init__(**kwargs)
-        if isinstance(layer, dict):
-            layer = LAYERS.deserialize(layer)
-        if isinstance(backward_layer, dict):
-            backward_layer = LAYERS.deserialize(backward_layer)
-        if not isinstance(layer, _Recurrent):
-            raise ArgumentError(f"Bidirectional: a recurrent layer is needed, not {type(layer).__name__}")
-        if layer.return_state:
-            raise ArgumentError(
-                "Bidirectional: a layer with return_state=True is not supported; its two states would be mixed"
-            )
-        if merge_mode not in ("concat", "sum", "mul", "ave", None):
-            raise ArgumentError(
-                f"Bidirectional: merge_mode is 'concat', 'sum', 'mul', 'ave' or None, not {merge_mode!r}"
-            )
-        if backward_layer is None:
-            config = layer.get_config()
-            config.update(go_backwards=not layer.go_backwards, name=f"backward_{layer.name}")
-            config.pop("batch_input_shape", None)
-            backward_layer = type(layer).from_config(config)
-        self.forward_layer, self.backward_layer, self.merge_mode = layer, backward_layer, merge_mode
-        if self._batch_input_shape is None:
-            self._batch_input_shape = layer._batch_input_shape
-
-    def call(self, inputs: Tensor) -> Any:
-        """Both directions."""
-        a, b = self.forward_layer(inputs), self.backward_layer(inputs)
-        if self.forward_layer.return_sequences:
-            b = b.flip(1)
-        if self.merge_mode is None:
-            return [a, b]
-        if self.merge_mode == "concat":
-            return cat([a, b], -1)
-        if self.merge_mode == "mul":
-            return a * b
-        return a + b if self.merge_mode == "sum" else (a + b) / 2
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make it again."""
-        layers = {"layer": serialize(self.forward_layer), "backward_layer": serialize(self.backward_layer)}
-        return {**self._config("merge_mode"), **layers}
-
-
-@LAYERS.add()
-class TimeDistributed(Layer):
-    """A layer applied to every step: [N, T, ...] -> [N, T, ...]."""
-
-    def __init__(self, layer: Any, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.layer = LAYERS.deserialize(layer) if isinstance(layer, dict) else layer
-        if not isinstance(self.layer, Layer):
-            raise ArgumentError(f"TimeDistributed: a layer is needed, not {type(layer).__name__}")
-
-    def call(self, inputs: Tensor) -> Tensor:
-        """Steps become examples for the layer."""
-        if inputs.ndim < 3:
-            raise ShapeError(
-                f"TimeDistributed {self.name!r}: the input needs batch, steps and features, but its shape is {tuple(inputs.shape)}"
-            )
-        n, t = inputs.shape[:2]
-        y = self.layer(inputs.reshape(n * t, *inputs.shape[2:]))
-        return y.reshape(n, t, *y.shape[1:])
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make it again."""
-        return {**self._config(), "layer": serialize(self.layer)}
+    _cell = GRUCell

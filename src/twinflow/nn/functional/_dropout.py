@@ -7,16 +7,18 @@ from typing import Any
 
 from twinflow.core.errors import ShapeError
 from twinflow.nn.functional._arguments import finish, floating, probability
-from twinflow.ops import rand, where
+from twinflow.ops import Generator, rand, where
 from twinflow.tensor import Tensor
 
 
-def _kept(shape: tuple[int, ...], p: float) -> Tensor:
+def _kept(shape: tuple[int, ...], p: float, generator: Generator | None = None) -> Tensor:
     """True with probability 1 - p."""
-    return rand(shape, dtype="float32") >= p
+    return rand(shape, dtype="float32", generator=generator) >= p
 
 
-def _drop(op: str, input: Tensor, p: float, training: bool, inplace: bool, shape: Any) -> Tensor:
+def _drop(
+    op: str, input: Tensor, p: float, training: bool, inplace: bool, shape: Any, generator: Generator | None = None
+) -> Tensor:
     probability(op, p)
     floating(op, input)
     if not training or p == 0.0:
@@ -25,7 +27,7 @@ def _drop(op: str, input: Tensor, p: float, training: bool, inplace: bool, shape
     def fn(x: Tensor) -> Tensor:
         if p == 1.0:
             return x * 0.0
-        return x * (_kept(shape, p).to(dtype=x.dtype) * (1.0 / (1.0 - p)))
+        return x * (_kept(shape, p, generator).to(dtype=x.dtype) * (1.0 / (1.0 - p)))
 
     return finish(input, inplace, op, fn)
 
@@ -33,6 +35,13 @@ def _drop(op: str, input: Tensor, p: float, training: bool, inplace: bool, shape
 def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Each element is 0 with probability p; the others are divided by 1 - p, so that the mean stays."""
     return _drop("dropout", input, p, training, inplace, tuple(input._data.shape))
+
+
+def dropout_shared(
+    input: Tensor, p: float, training: bool, shape: tuple[int, ...], generator: Generator | None = None
+) -> Tensor:
+    """Dropout with one draw for each element of `shape`, which broadcasts: elements along its axes of extent 1 share their fate."""
+    return _drop("dropout", input, p, training, False, shape, generator)
 
 
 def _channels(op: str, x: Tensor, spatial: int) -> tuple[int, ...]:
@@ -63,7 +72,10 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 _SATURATED = -1.7580993408473766  # -α · scale of selu: where selu goes for large negative x
 
 
-def _alpha(op: str, input: Tensor, p: float, training: bool, inplace: bool, shape: Any) -> Tensor:
+def alpha_dropout_shared(
+    op: str, input: Tensor, p: float, training: bool, inplace: bool, shape: Any, generator: Generator | None = None
+) -> Tensor:
+    """Alpha dropout with one draw for each element of `shape`, which broadcasts."""
     probability(op, p)
     floating(op, input)
     if not training or p == 0.0:
@@ -73,7 +85,7 @@ def _alpha(op: str, input: Tensor, p: float, training: bool, inplace: bool, shap
         if p == 1.0:
             return x * 0.0
         a = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * _SATURATED**2))
-        kept = _kept(shape, p).expand(tuple(x.shape))
+        kept = _kept(shape, p, generator).expand(tuple(x.shape))
         return where(kept, x * a, _SATURATED * a) - a * p * _SATURATED
 
     return finish(input, inplace, op, fn)
@@ -81,7 +93,7 @@ def _alpha(op: str, input: Tensor, p: float, training: bool, inplace: bool, shap
 
 def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
     """Dropout to selu's saturation value, keeping mean and variance. Klambauer et al., arXiv:1706.02515."""
-    return _alpha("alpha_dropout", input, p, training, inplace, tuple(input._data.shape))
+    return alpha_dropout_shared("alpha_dropout", input, p, training, inplace, tuple(input._data.shape))
 
 
 def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
@@ -89,4 +101,4 @@ def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False,
     if input.ndim < 2:
         raise ShapeError(f"feature_alpha_dropout: input must be [N, C, ...], but its shape is {tuple(input.shape)}")
     shape = (*input.shape[:2], *(1,) * (input.ndim - 2))
-    return _alpha("feature_alpha_dropout", input, p, training, inplace, shape)
+    return alpha_dropout_shared("feature_alpha_dropout", input, p, training, inplace, shape)
