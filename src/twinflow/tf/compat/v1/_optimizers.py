@@ -9,7 +9,7 @@ import numpy as np
 
 from twinflow import optim
 from twinflow.core.errors import ArgumentError, GradientError
-from twinflow.keras import optimizers as _keras
+from twinflow.keras import _rules
 from twinflow.optim._optimizer import FLOAT64
 from twinflow.tensor import no_grad, wrap
 from twinflow.tf.compat.v1._control import control_dependencies, no_op
@@ -21,9 +21,9 @@ from twinflow.tf.compat.v1._variables import Variable, assign_add, trainable_var
 
 _RULES: dict[str, Callable[..., optim.Optimizer]] = {
     "sgd": optim.SGD,
-    "adam": _keras._Adam,
-    "rmsprop": _keras._RMSprop,
-    "adagrad": _keras._Adagrad,
+    "adam": _rules.Adam,
+    "rmsprop": _rules.RMSprop,
+    "adagrad": _rules.Adagrad,
     "adadelta": optim.Adadelta,
 }
 
