@@ -94,13 +94,25 @@ class Variable(Tensor):
             op = create(_VARIABLE, {"trainable": trainable}, name, [(value.shape, value.dtype)])
             super().__init__(op, 0, value.shape, value.dtype)
             op.outputs[0] = self
-            self.initial_value = value
+            self.initial_value: Any = value
             self.trainable, self.constraint, self.regularizer = trainable, constraint, None
-            self.initializer: Operation = assign_operation(self, value, op.name.rpartition("/")[2])
+            self.initializer: Any = assign_operation(self, value, op.name.rpartition("/")[2])
         for key in collections if collections is not None else [GraphKeys.GLOBAL_VARIABLES]:
             graph.add_to_collection(key, self)
         if trainable and (collections is None or GraphKeys.TRAINABLE_VARIABLES not in collections):
             graph.add_to_collection(GraphKeys.TRAINABLE_VARIABLES, self)
+
+    @classmethod
+    def of(cls, op: Operation, shape: TensorShape, dtype: Any) -> Variable:
+        """The variable of an operation of a loaded graph."""
+        self = cls.__new__(cls)
+        Tensor.__init__(self, op, 0, shape, dtype)
+        self.trainable, self.constraint, self.regularizer = bool(op.params["trainable"]), None, None
+        self.initial_value = self.initializer = None
+        op.graph.add_to_collection(GraphKeys.GLOBAL_VARIABLES, self)
+        if self.trainable:
+            op.graph.add_to_collection(GraphKeys.TRAINABLE_VARIABLES, self)
+        return self
 
     def value(self) -> Tensor:
         """The variable as a tensor, read where it is used."""

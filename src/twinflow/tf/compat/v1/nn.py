@@ -1,151 +1,48 @@
 """Functions of neural networks in static graphs: `tf.nn`."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from twinflow.core.errors import ArgumentError
-from twinflow.tf import nn as _nn
-from twinflow.tf.compat.v1._deferred import deferred
-from twinflow.tf.compat.v1._functions import in_top_k as in_top_k
-from twinflow.tf.compat.v1._functions import l2_normalize as l2_normalize
-from twinflow.tf.compat.v1._functions import log_sigmoid as log_sigmoid
-from twinflow.tf.compat.v1._functions import sigmoid as sigmoid
-from twinflow.tf.compat.v1._functions import softplus as softplus
-from twinflow.tf.compat.v1._functions import softsign as softsign
-from twinflow.tf.compat.v1._functions import tanh as tanh
-from twinflow.tf.compat.v1._functions import top_k as top_k
-from twinflow.tf.compat.v1._functions import zero_fraction as zero_fraction
-
-relu = deferred(_nn.relu, "Relu")
-relu6 = deferred(_nn.relu6, "Relu6")
-elu = deferred(_nn.elu, "Elu")
-selu = deferred(_nn.selu, "Selu")
-silu = deferred(_nn.silu, "Silu")
-swish = silu
-crelu = deferred(_nn.crelu, "CRelu")
-leaky_relu = deferred(_nn.leaky_relu, "LeakyRelu")
-l2_loss = deferred(_nn.l2_loss, "L2Loss")
-bias_add = deferred(_nn.bias_add, "BiasAdd")
-moments = deferred(_nn.moments, "moments")
-batch_normalization = deferred(_nn.batch_normalization, "batchnorm")
-local_response_normalization = lrn = deferred(_nn.local_response_normalization, "LRN")
-embedding_lookup = deferred(_nn.embedding_lookup, "embedding_lookup")
-weighted_cross_entropy_with_logits = deferred(_nn.weighted_cross_entropy_with_logits, "logistic_loss_weighted")
-conv1d = deferred(_nn.conv1d, "conv1d")
-conv3d = deferred(_nn.conv3d, "Conv3D")
-depthwise_conv2d = deferred(_nn.depthwise_conv2d, "depthwise")
-_conv2d = deferred(_nn.conv2d, "Conv2D")
-_max_pool = deferred(_nn.max_pool2d, "MaxPool")
-_avg_pool = deferred(_nn.avg_pool2d, "AvgPool")
-_softmax = deferred(_nn.softmax, "Softmax")
-_log_softmax = deferred(_nn.log_softmax, "LogSoftmax")
-_dropout = deferred(_nn.dropout, "dropout", host=False)
-_softmax_loss = deferred(_nn.softmax_cross_entropy_with_logits, "softmax_cross_entropy_with_logits")
-_sparse_loss = deferred(_nn.sparse_softmax_cross_entropy_with_logits, "SparseSoftmaxCrossEntropyWithLogits")
-_sigmoid_loss = deferred(_nn.sigmoid_cross_entropy_with_logits, "logistic_loss")
-
-
-def _axis(axis: Any, dim: Any) -> Any:
-    return dim if axis is None else axis
-
-
-def softmax(logits: Any, axis: Any = None, name: str | None = None, dim: Any = None) -> Any:
-    """e^x / Σ e^x along an axis, the last one if none is given."""
-    return _softmax(logits, _axis(axis, dim), name=name)
-
-
-def log_softmax(logits: Any, axis: Any = None, name: str | None = None, dim: Any = None) -> Any:
-    """x - log Σ e^x along an axis, the last one if none is given."""
-    return _log_softmax(logits, _axis(axis, dim), name=name)
-
-
-def _named_only(op: str, sentinel: Any, labels: Any, logits: Any) -> None:
-    if sentinel is not None or labels is None or logits is None:
-        raise ArgumentError(f"tf.nn.{op}: name the arguments, which are easily exchanged: {op}(labels=..., logits=...)")
-
-
-def softmax_cross_entropy_with_logits(
-    _sentinel: Any = None,
-    labels: Any = None,
-    logits: Any = None,
-    dim: int = -1,
-    name: str | None = None,
-    axis: Any = None,
-) -> Any:
-    """-Σ labels · log softmax(logits) along an axis, one number for each row."""
-    _named_only("softmax_cross_entropy_with_logits", _sentinel, labels, logits)
-    return _softmax_loss(labels, logits, dim if axis is None else axis, name=name)
-
-
-def softmax_cross_entropy_with_logits_v2(
-    labels: Any = None, logits: Any = None, axis: Any = None, name: str | None = None, dim: Any = None
-) -> Any:
-    """-Σ labels · log softmax(logits) along an axis, one number for each row; gradients reach the labels too."""
-    at = _axis(axis, dim)
-    return _softmax_loss(labels, logits, -1 if at is None else at, name=name)
-
-
-def sparse_softmax_cross_entropy_with_logits(
-    _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
-) -> Any:
-    """-log softmax(logits)[label], one number for each label."""
-    _named_only("sparse_softmax_cross_entropy_with_logits", _sentinel, labels, logits)
-    return _sparse_loss(labels, logits, name=name)
-
-
-def sigmoid_cross_entropy_with_logits(
-    _sentinel: Any = None, labels: Any = None, logits: Any = None, name: str | None = None
-) -> Any:
-    """-(t log sigmoid(x) + (1 - t) log(1 - sigmoid(x))), element by element."""
-    _named_only("sigmoid_cross_entropy_with_logits", _sentinel, labels, logits)
-    return _sigmoid_loss(labels, logits, name=name)
-
-
-def conv2d(
-    input: Any,
-    filter: Any = None,
-    strides: Any = 1,
-    padding: Any = "VALID",
-    use_cudnn_on_gpu: bool = True,
-    data_format: str = "NHWC",
-    dilations: Any = None,
-    name: str | None = None,
-    filters: Any = None,
-) -> Any:
-    """A convolution of images [N, H, W, C] by filters [H, W, in, out]."""
-    weights = filter if filter is not None else filters
-    return _conv2d(input, weights, strides, padding, data_format, dilations, name=name)
-
-
-def max_pool(
-    value: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NHWC", name: str | None = None
-) -> Any:
-    """The largest element of each window of images [N, H, W, C]."""
-    return _max_pool(value, ksize, strides, padding, data_format, name=name)
-
-
-def avg_pool(
-    value: Any, ksize: Any, strides: Any, padding: Any, data_format: str = "NHWC", name: str | None = None
-) -> Any:
-    """The mean of each window of images [N, H, W, C]."""
-    return _avg_pool(value, ksize, strides, padding, data_format, name=name)
-
-
-max_pool2d, avg_pool2d = max_pool, avg_pool
-
-
-def dropout(
-    x: Any,
-    keep_prob: Any = None,
-    noise_shape: Any = None,
-    seed: int | None = None,
-    name: str | None = None,
-    rate: Any = None,
-) -> Any:
-    """Each element is kept with probability `keep_prob` (or set to 0 with probability `rate`) and scaled so that the mean stays."""
-    if noise_shape is not None:
-        raise ArgumentError("tf.nn.dropout: noise_shape is not taken; multiply by a mask of that shape instead")
-    if (keep_prob is None) == (rate is None):
-        raise ArgumentError("tf.nn.dropout: give either keep_prob or rate")
-    return _dropout(x, rate if rate is not None else 1.0 - keep_prob, seed, name=name)
+from twinflow.tf.compat.v1 import rnn_cell as rnn_cell
+from twinflow.tf.compat.v1._nn import avg_pool as avg_pool
+from twinflow.tf.compat.v1._nn import avg_pool2d as avg_pool2d
+from twinflow.tf.compat.v1._nn import batch_normalization as batch_normalization
+from twinflow.tf.compat.v1._nn import bias_add as bias_add
+from twinflow.tf.compat.v1._nn import conv1d as conv1d
+from twinflow.tf.compat.v1._nn import conv2d as conv2d
+from twinflow.tf.compat.v1._nn import conv3d as conv3d
+from twinflow.tf.compat.v1._nn import crelu as crelu
+from twinflow.tf.compat.v1._nn import depthwise_conv2d as depthwise_conv2d
+from twinflow.tf.compat.v1._nn import dropout as dropout
+from twinflow.tf.compat.v1._nn import elu as elu
+from twinflow.tf.compat.v1._nn import embedding_lookup as embedding_lookup
+from twinflow.tf.compat.v1._nn import in_top_k as in_top_k
+from twinflow.tf.compat.v1._nn import l2_loss as l2_loss
+from twinflow.tf.compat.v1._nn import l2_normalize as l2_normalize
+from twinflow.tf.compat.v1._nn import leaky_relu as leaky_relu
+from twinflow.tf.compat.v1._nn import local_response_normalization as local_response_normalization
+from twinflow.tf.compat.v1._nn import log_sigmoid as log_sigmoid
+from twinflow.tf.compat.v1._nn import log_softmax as log_softmax
+from twinflow.tf.compat.v1._nn import lrn as lrn
+from twinflow.tf.compat.v1._nn import max_pool as max_pool
+from twinflow.tf.compat.v1._nn import max_pool2d as max_pool2d
+from twinflow.tf.compat.v1._nn import moments as moments
+from twinflow.tf.compat.v1._nn import relu as relu
+from twinflow.tf.compat.v1._nn import relu6 as relu6
+from twinflow.tf.compat.v1._nn import selu as selu
+from twinflow.tf.compat.v1._nn import sigmoid as sigmoid
+from twinflow.tf.compat.v1._nn import sigmoid_cross_entropy_with_logits as sigmoid_cross_entropy_with_logits
+from twinflow.tf.compat.v1._nn import silu as silu
+from twinflow.tf.compat.v1._nn import softmax as softmax
+from twinflow.tf.compat.v1._nn import softmax_cross_entropy_with_logits as softmax_cross_entropy_with_logits
+from twinflow.tf.compat.v1._nn import softmax_cross_entropy_with_logits_v2 as softmax_cross_entropy_with_logits_v2
+from twinflow.tf.compat.v1._nn import softplus as softplus
+from twinflow.tf.compat.v1._nn import softsign as softsign
+from twinflow.tf.compat.v1._nn import (
+    sparse_softmax_cross_entropy_with_logits as sparse_softmax_cross_entropy_with_logits,
+)
+from twinflow.tf.compat.v1._nn import swish as swish
+from twinflow.tf.compat.v1._nn import tanh as tanh
+from twinflow.tf.compat.v1._nn import top_k as top_k
+from twinflow.tf.compat.v1._nn import weighted_cross_entropy_with_logits as weighted_cross_entropy_with_logits
+from twinflow.tf.compat.v1._nn import zero_fraction as zero_fraction
+from twinflow.tf.compat.v1.rnn_cell import bidirectional_dynamic_rnn as bidirectional_dynamic_rnn
+from twinflow.tf.compat.v1.rnn_cell import dynamic_rnn as dynamic_rnn
+from twinflow.tf.compat.v1.rnn_cell import static_rnn as static_rnn
