@@ -68,17 +68,21 @@ class Pack:
         return self.f.shift("%target", self.f.add(self.f.mul(k, "%width"), first), self.target)
 
     def _turned(self) -> None:
-        """Square blocks, as wide as a vector, are turned around in registers if the source is contiguous along k.
+        """Blocks as high as a vector are turned around in registers if the source is contiguous along k.
 
-        A block reads whole lines of the source and writes whole lines of the target: panels are larger than the
-        first-level cache, and a line that is written in pieces would come and go several times.
+        Whole lines of the target are written at once: panels are larger than the first-level cache, and a line that is
+        written in pieces would come and go several times.
         """
         f, lanes = self.f, self.lanes
-        if self.k_step != 1:
+        few = 16 // NBYTES[self.target]
+
+        def singly() -> None:
             self._loop(0, "%k", 1, lambda k: self._loop(0, "%valid", 1, lambda p: self._element(p, k)))
-            self._clear_rest(0, "%k")
-            return
-        whole = f.sub("%k", f.rem("%k", lanes))
+            self._clear(0)
+
+        def turn() -> None:
+            self._loop(0, "%valid", lanes, columns)
+            self._clear(f.sub(f.add("%valid", lanes - 1), f.rem(f.add("%valid", lanes - 1), lanes)))
 
         def columns(p: Value) -> None:
             left = f.sub("%valid", p)
@@ -88,42 +92,36 @@ class Pack:
             mask = None if self.whole else tail_mask(f, left, 0, lanes)
 
             def block(k: Value) -> None:
+                k = f.min(k, f.sub("%k", few))  # the last ones once more, rather than some singly
                 pointers = [f.shift("%source", f.add(row, k), self.source) for row in at]
                 for n, row in enumerate(load_transposed(f, self.source, self.target, pointers, half=self.machine.half)):
                     store(f, self.target, row, self._place(f.add(k, n), p), lanes, mask=mask)
 
-            self._loop(0, whole, lanes, block)
-            # what is left along k: once more the last whole block, if there is one
-            some = f.op(f"icmp sge i64 %k, {lanes}")
-            rest = f.op(f"icmp ne i64 {whole}, %k")
-            f.when(f.op(f"and i1 {some}, {rest}"), lambda: block(f.sub("%k", lanes)))
+            self._loop(0, "%k", few, block)
 
-        self._loop(0, "%valid", lanes, columns)
-        if self.whole:
-            after = f.mul(f.ceil_div("%valid", lanes), lanes)
-            self._loop(
-                after, "%width", lanes,
-                lambda p: self._loop(
-                    0, "%k", 1, lambda k: store(f, self.target, "zeroinitializer", self._place(k, p), lanes)
-                ),
-            )  # fmt: skip
+        if self.k_step != 1:
+            singly()
+            return
+        f.when(f.op(f"icmp sge i64 %k, {few}"), turn)
+        f.when(f.op(f"icmp slt i64 %k, {few}"), singly)
 
-        def short() -> None:
-            self._loop(0, "%k", 1, lambda k: self._loop(0, "%valid", 1, lambda p: self._element(p, k)))
-            self._clear_rest(0, "%k")
+    def _clear(self, start: Value) -> None:
+        """Columns from `start` become zero.
 
-        f.when(f.op(f"icmp slt i64 %k, {lanes}"), short)
+        What is multiplied must be a number even if it is not used: subnormal numbers take a hundred times as long.
+        """
+        if not self.whole:
+            return
+        zero = f"store {self.target} 0.0"
 
-    def _clear_rest(self, start: Value, stop: Value) -> None:
-        """What is multiplied must be a number even if it is not used: subnormal numbers take a hundred times as long."""
-        if self.whole:
-            self._loop(start, stop, 1, lambda k: self._loop("%valid", "%width", 1, lambda p: self._clear(p, k)))
+        def element(p: Value, k: Value) -> None:
+            self.f.do(f"{zero}, ptr {self._place(k, p)}, align {NBYTES[self.target]}")
+
+        first = self.f.max(start, "%valid")
+        self._loop(0, "%k", 1, lambda k: self._loop(first, "%width", 1, lambda p: element(p, k)))
 
     def _loop(self, start: Value, stop: Value, step: int, body: Callable[[Value], None]) -> None:
         self.f.loop(start, stop, step, lambda i, _: body(i))
-
-    def _clear(self, p: Value, k: Value) -> None:
-        self.f.do(f"store {self.target} 0.0, ptr {self._place(k, p)}, align {NBYTES[self.target]}")
 
     def _element(self, p: Value, k: Value) -> None:
         f = self.f

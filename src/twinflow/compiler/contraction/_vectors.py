@@ -184,10 +184,39 @@ def _float_to_half(kind: _Kind, value: str) -> str:
 
 
 def load_transposed(f: Function, source: str, target: str, pointers: list[str], *, half: bool) -> list[str]:
-    """Load a square block, a row from each pointer, and give its columns: as many as a power of two of pointers."""
-    n = len(pointers)
-    rows = [load(f, source, p, n) for p in pointers]
-    return transposed(f, target, [convert(f, row, source, target, n, half=half) for row in rows])
+    """Load 128 bits (of the target type) from each pointer, and give their columns: vectors with a lane for each pointer.
+
+    Rows are put side by side, 128 bits each, such that columns come from interleaving within 128 bits: such shuffles
+    are cheap to do and, above all, cheap to compile.
+    """
+    few, n = 16 // NBYTES[target], len(pointers)
+    loaded = [load(f, source, p, few) for p in pointers]
+    loaded = [convert(f, row, source, target, few, half=half) for row in loaded]
+    kind = vector(target, n)
+    rows = [_side_by_side(f, target, loaded[r::few], few) for r in range(few)]
+    orders = []
+    for half_way in (0, few // 2):
+        lanes = [g + half_way + i // 2 + n * (i % 2) for g in range(0, n, few) for i in range(few)]
+        orders.append(", ".join(f"i32 {lane}" for lane in lanes))
+    for _ in range(few.bit_length() - 1):
+        rows = [
+            f.op(f"shufflevector {kind} {rows[i]}, {kind} {rows[i + few // 2]}, <{n} x i32> <{order}>")
+            for i in range(few // 2)
+            for order in orders
+        ]
+    return rows
+
+
+def _side_by_side(f: Function, scalar: str, parts: list[str], lanes: int) -> str:
+    """One vector of several, each of so many lanes; their number is a power of two."""
+    while len(parts) > 1:
+        kind, order = vector(scalar, lanes), ", ".join(f"i32 {i}" for i in range(2 * lanes))
+        parts = [
+            f.op(f"shufflevector {kind} {a}, {kind} {b}, <{2 * lanes} x i32> <{order}>")
+            for a, b in zip(parts[::2], parts[1::2])
+        ]
+        lanes *= 2
+    return parts[0]
 
 
 def transposed(f: Function, scalar: str, rows: list[str]) -> list[str]:
