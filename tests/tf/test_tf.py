@@ -108,3 +108,54 @@ def test_fit_runs_a_train_step_of_the_users_own():
     X = np.linspace(0, 1, 32, dtype=np.float32).reshape(-1, 1)
     history = model.fit(X, 3 * X + 2, epochs=50, batch_size=8, verbose=0).history["loss"]
     assert history[-1] < 1e-3 and model.optimizer.iterations == 200
+
+
+# -- tapes -----------------------------------------------------------------------------------------------------------
+
+
+def test_several_tapes_record_one_block():
+    x, y = tf.Variable(2.0), tf.Variable(3.0)
+    with tf.GradientTape() as first, tf.GradientTape() as second:
+        shared = tf.sigmoid(x * y)
+        a, b = shared * 2, shared * shared
+    s = 1 / (1 + np.exp(-6.0))
+    assert float(first.gradient(a, x)) == pytest.approx(2 * s * (1 - s) * 3, rel=1e-4)
+    assert float(second.gradient(b, y)) == pytest.approx(2 * s * s * (1 - s) * 2, rel=1e-4)
+
+
+def test_jacobians():
+    x = tf.constant([[1.0, 2.0], [3.0, 4.0]])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y = x * x * tf.constant([1.0, 10.0])
+    full = tape.jacobian(y, x)
+    assert tuple(full.shape) == (2, 2, 2, 2)
+    np.testing.assert_allclose(full.numpy()[1, 1], [[0, 0], [0, 80]])
+    np.testing.assert_allclose(tape.batch_jacobian(y, x).numpy()[1], [[6, 0], [0, 80]])
+    other = tf.Variable(1.0)
+    assert tape.jacobian(y, [other]) == [None]
+    with pytest.raises(ShapeError, match="one batch axis in common"):
+        tape.batch_jacobian(y, tf.ones([3, 2]))
+
+
+def test_what_is_computed_while_recording_stops_is_constant():
+    x = tf.Variable(3.0)
+    with tf.GradientTape() as tape:
+        with tape.stop_recording():
+            constant = x * x
+        y = constant * x
+    assert float(tape.gradient(y, x)) == 9
+    with tf.GradientTape() as tape:
+        y = x * x
+        tape.reset()
+        z = y * x
+    assert float(tape.gradient(z, x)) == 9
+
+
+def test_only_named_variables_are_watched_if_asked_for():
+    x, y = tf.Variable(2.0), tf.Variable(3.0)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        z = x * y
+    gx, gy = tape.gradient(z, [x, y])
+    assert float(gx) == 3 and gy is None
