@@ -116,6 +116,25 @@ def test_special_functions_are_accurate(run: Callable, level: str, name: str, dt
         assert ulp_error(got, want).max() <= (2 if dtype == "float32" else 6)
 
 
+ACTIVATIONS: dict[str, Callable[[float], float]] = {
+    "gelu": lambda x: x * math.erfc(-x / math.sqrt(2)) / 2,
+    "gelu_slope": lambda x: math.erfc(-x / math.sqrt(2)) / 2 + x * math.exp(-x * x / 2) / math.sqrt(2 * math.pi),
+    "silu": lambda x: x / (1 + math.exp(-x)),
+    "silu_slope": lambda x: (1 + x / (1 + math.exp(x))) / (1 + math.exp(-x)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations_are_accurate_relative_to_their_largest_term(
+    run: Callable, level: str, name: str, dtype: str
+) -> None:
+    x = np.random.default_rng(0).uniform(-9, 9, 400).astype(dtype)
+    want = np.array([ACTIVATIONS[name](v) for v in x.astype(float)])
+    error = np.abs(compute(run, level, name, x) - want) / np.maximum(1, np.abs(x))
+    assert error.max() <= 2 * np.finfo(dtype).eps
+
+
 def test_special_functions_at_special_values(run: Callable, level: str) -> None:
     x = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, -2.0])
     inf, nan = np.inf, np.nan
@@ -348,7 +367,7 @@ def test_every_function_is_tested_here() -> None:
     apart = {"signbit", "nextafter", "order", "gcd"}
     apart |= {"erfinv", "digamma", "pow", "atan2", "and", "or", "xor", "not", "shift_left", "shift_right", "cast"}
     apart |= {"isnan", "isinf", "isfinite", "eq", "ne", "lt", "le", "gt", "ge", "random_bits", "select"}
-    assert set(FUNCTIONS) == set(UNARY) | set(C_LIBRARY) | set(BINARY) | apart
+    assert set(FUNCTIONS) == set(UNARY) | set(C_LIBRARY) | set(BINARY) | set(ACTIVATIONS) | apart
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Rows stand in `_unary`, `_binary`, `_shape`, `_reduce`, `_contract`, `_gather`, 
 and arguments in the other modules. `_methods` makes them methods of Tensor.
 """
 
+from twinflow.ops import _activations as _activations
 from twinflow.ops import _attention as _attention
 from twinflow.ops import _conv as _conv
 from twinflow.ops import _conv_last as _conv_last

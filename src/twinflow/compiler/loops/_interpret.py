@@ -24,6 +24,12 @@ from twinflow.compiler.loops._ir import (
 
 Array = np.ndarray[Any, Any]
 
+
+def _share(x: Any) -> Any:
+    """The normal distribution function."""
+    return 0.5 * (1 + np.vectorize(math.erf, otypes=["f8"])(x * math.sqrt(0.5)))
+
+
 NUMPY: dict[str, Callable[..., Any]] = {
     "add": np.add,
     "sub": np.subtract,
@@ -75,6 +81,10 @@ NUMPY: dict[str, Callable[..., Any]] = {
     "atan2": np.arctan2,
     "erf": np.vectorize(math.erf, otypes=["f8"]),
     "erfc": np.vectorize(math.erfc, otypes=["f8"]),
+    "gelu": lambda x: x * _share(x),
+    "gelu_slope": lambda x: _share(x) + x * np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "silu_slope": lambda x: (1 + x / (1 + np.exp(x))) / (1 + np.exp(-x)),
     "select": np.where,
     "eq": np.equal,
     "ne": np.not_equal,

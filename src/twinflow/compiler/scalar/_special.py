@@ -5,7 +5,7 @@ import math
 from twinflow.compiler._builder import Builder, Value
 from twinflow.compiler.scalar import _coefficients as c
 from twinflow.compiler.scalar._basic import floor, reciprocal, round_
-from twinflow.compiler.scalar._exp_log import estrin, exp, log, polynomial, two_product, via_float64
+from twinflow.compiler.scalar._exp_log import estrin, exp, log, polynomial, sigmoid, two_product, via_float64
 from twinflow.compiler.scalar._trig import _sin_cos_small
 
 
@@ -22,6 +22,34 @@ def erf(b: Builder, x: Value) -> Value:
     small = b.fma(size, estrin(b, z, c.ERF_64), size)
     large = b.fsub(one, _erfc_positive(b, size))
     return b.copysign(b.select(b.fcmp("olt", size, b.like(0.75, x)), small, large), x)
+
+
+def _normal_share(b: Builder, x: Value) -> Value:
+    """The normal distribution function: half of 1 + erf(x / √2)."""
+    half = b.like(0.5, x)
+    return b.fma(half, erf(b, b.fmul(x, b.like(math.sqrt(0.5), x))), half)
+
+
+def gelu(b: Builder, x: Value) -> Value:
+    """x·Φ(x), Φ the normal distribution function."""
+    return b.fmul(x, _normal_share(b, x))
+
+
+def gelu_slope(b: Builder, x: Value) -> Value:
+    """The derivative of gelu, Φ(x) + x·e^(-x²/2) / √(2π)."""
+    density = exp(b, b.fmul(b.fmul(x, x), b.like(-0.5, x)))
+    return b.fma(b.fmul(x, density), b.like(1 / math.sqrt(2 * math.pi), x), _normal_share(b, x))
+
+
+def silu(b: Builder, x: Value) -> Value:
+    """x·sigmoid(x)."""
+    return b.fmul(x, sigmoid(b, x))
+
+
+def silu_slope(b: Builder, x: Value) -> Value:
+    """The derivative of silu, s·(1 + x·(1 - s)) with s = sigmoid(x)."""
+    one, s = b.like(1, x), sigmoid(b, x)
+    return b.fmul(s, b.fma(x, b.fsub(one, s), one))
 
 
 def _erfc_positive(b: Builder, x: Value) -> Value:

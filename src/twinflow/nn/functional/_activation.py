@@ -9,7 +9,7 @@ from typing import Any
 from twinflow.core import normalize_axis
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn.functional._arguments import finish, floating, tensors
-from twinflow.ops import clamp, erf, exp, log1p, rand, rand_like, where
+from twinflow.ops import call, clamp, exp, log1p, rand, rand_like, where
 from twinflow.ops import log as log_
 from twinflow.ops import log_softmax as log_softmax
 from twinflow.ops import relu as relu_op
@@ -107,7 +107,7 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """x · Φ(x), Φ the normal distribution function; "tanh" takes its approximation. arXiv:1606.08415."""
     floating("gelu", input)
     if approximate == "none":
-        return input * 0.5 * (erf(input * math.sqrt(0.5)) + 1.0)
+        return call("gelu", input)
     if approximate != "tanh":
         raise ArgumentError(f"gelu: approximate is 'none' or 'tanh', not {approximate!r}")
     inner = (input + input * input * input * 0.044715) * math.sqrt(2.0 / math.pi)
@@ -116,7 +116,8 @@ def gelu(input: Tensor, approximate: str = "none") -> Tensor:
 
 def silu(input: Tensor, inplace: bool = False) -> Tensor:
     """x · sigmoid(x)."""
-    return finish(input, inplace, "silu", lambda x: x * sigmoid(x))
+    floating("silu", input)
+    return finish(input, inplace, "silu", lambda x: call("silu", x))
 
 
 def mish(input: Tensor, inplace: bool = False) -> Tensor:
