@@ -292,3 +292,11 @@ def test_a_view_as_argument_is_read_anew_at_each_call():
     )
     f(a[:2])
     np.testing.assert_array_equal(np.asarray(f(b[:2])), [[11, 31], [21, 41]])
+
+
+def test_arguments_are_viewed_under_another_shape():
+    flat = tf.compile(lambda x, y: (x.view(-1), y.view(2, -1).view(y.shape)))
+    x, y = tf.arange(6).reshape(2, 3), tf.randn(4, 3)
+    a, b = flat(x, y)
+    assert a.tolist() == list(range(6))
+    assert b.equal(y)

@@ -268,8 +268,13 @@ def view(self: Tensor, *shape: Any) -> Tensor:
     if len(shape) == 1 and isinstance(shape[0], DType):
         return call("bitcast", self, dtype=shape[0])
     y = P.reshape(self, *shape)
-    data = self._data
-    if isinstance(data, np.ndarray) and data.size and not np.may_share_memory(data, y._data):
+    data, made = self._data, y._data  # while a function is traced, `made` is a node even where `data` is an array
+    if (
+        isinstance(data, np.ndarray)
+        and isinstance(made, np.ndarray)
+        and data.size
+        and not np.may_share_memory(data, made)
+    ):
         raise ShapeError(
             f"view: the elements of this {tuple(self.shape)} tensor do not lie in memory as {tuple(y.shape)} would need; use reshape"
         )
