@@ -37,6 +37,7 @@ def _weights(model: Any) -> dict[str, Any]:
 
 
 def _take(model: Any, found: dict[str, Any], name: str) -> None:
+    found = {k: v for k, v in found.items() if not k.startswith("optimizer.")}
     values = [np.asarray(found[k]) for k in sorted(found)]
     own = model.weights
     if len(own) != len(values) or any(tuple(v.shape) != w.shape for v, w in zip(own, values)):
@@ -56,14 +57,18 @@ def save_model(model: Any, path: Any, overwrite: bool = True) -> None:
             d = model.__dict__
             compiled = {
                 "optimizer": serialize(d["optimizer"]), "iterations": d["optimizer"].iterations, "loss": _portable(d["loss"]),
-                "metrics": _portable(d["_metric_spec"]), "loss_weights": d["loss_weights"],
+                "metrics": _portable(d["_metric_spec"]), "weighted_metrics": _portable(d["_weighted_spec"]), "loss_weights": d["loss_weights"],
             }  # fmt: skip
         except CheckpointError:
             compiled = None  # losses of the user's own cannot be written; the model is compiled again after loading
     config = {**serialize(model), "compile": compiled}
     with tempfile.TemporaryDirectory(dir=os.path.dirname(os.path.abspath(path))) as folder:
         weights, whole = os.path.join(folder, _WEIGHTS), os.path.join(folder, "model.keras")
-        save(_weights(model), weights)
+        tensors = _weights(model)
+        if compiled is not None:
+            state = model.__dict__["optimizer"].state_arrays()
+            tensors.update({f"optimizer.{k}": to_tensor(np.asarray(v)) for k, v in state.items()})
+        save(tensors, weights)
         with zipfile.ZipFile(whole, "w") as archive:
             archive.writestr(_META, json.dumps(meta))
             archive.writestr(_CONFIG, json.dumps(config))
@@ -149,7 +154,12 @@ def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile:
             optimizer=optimizers.get(compiled["optimizer"]),
             loss=objects("loss", compiled["loss"]),
             metrics=objects("metrics", compiled["metrics"]),
+            weighted_metrics=objects("metrics", compiled.get("weighted_metrics")),
             loss_weights=compiled["loss_weights"],
         )
         model.optimizer.iterations = compiled["iterations"]
+        state = {k.removeprefix("optimizer."): np.asarray(v) for k, v in weights.items() if k.startswith("optimizer.")}
+        if state:
+            model.optimizer.load_state_arrays(state, model.trainable_variables)
+            model.optimizer.prepare()
     return model

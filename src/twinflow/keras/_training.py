@@ -187,7 +187,7 @@ class Trainer:
                     m.update_state(t, seen, *([weight] if id(m) in d["_weighted"] and weight is not None else []))
 
     def _results(self) -> dict[str, float]:
-        return {m.name: float(np.asarray(m.result())) for m in self.metrics}
+        return {m.name: _plain(m.result()) for m in self.metrics}
 
     def reset_metrics(self) -> None:
         """Begin all metrics anew."""
@@ -470,6 +470,12 @@ def _first_shape(graph: Any) -> Any:
     return None if graph is None else tree_leaves(graph[0])[0].shape
 
 
+def _plain(value: Any) -> Any:
+    """A number as a float, several as an array."""
+    array = np.array(value)
+    return float(array) if array.ndim == 0 else array
+
+
 def _metrics_mean() -> Any:
     return metrics.Mean(name="loss")
 
@@ -543,6 +549,10 @@ class _Loop:
         model = self.model
         model.stop_training = False
         model.__dict__["history"] = self.history
+        backup = next((c for c in self.callbacks if isinstance(c, callbacks.BackupAndRestore)), None)
+        if backup is not None and isinstance(self.data, Arrays):
+            model._start("fit", *self.data.data[:2], True)
+            initial_epoch = max(initial_epoch, backup.restore() or 0)
         self._emit("on_train_begin")
         logs: dict[str, Any] = {}
         for epoch in range(initial_epoch, self.epochs):
@@ -583,7 +593,7 @@ class _Loop:
             self._emit("on_train_batch_begin", count)
             if model._has_own_step():
                 data = tuple(b for k, b in enumerate(batch) if k == 0 or b is not None)
-                logs = {k: float(np.asarray(v)) for k, v in model._program("own")(data).items()}
+                logs = {k: _plain(v) for k, v in model._program("own")(data).items()}
             else:
                 model._program("train")(*batch)
                 self._advance(1)

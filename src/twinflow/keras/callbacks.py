@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from twinflow.core.errors import ArgumentError
+from twinflow.keras._variable import to_tensor
+from twinflow.utils import load, save
 
 Logs = dict[str, Any]
 
@@ -58,10 +60,56 @@ class Callback:
 
 def wants_batches(callback: Callback) -> bool:
     """Whether it looks at single steps."""
-    if isinstance(callback, LambdaCallback):
-        return callback.wants_batches
+    said = getattr(callback, "wants_batches", None)
+    if said is not None:
+        return bool(said)
     cls = type(callback)
     return any(getattr(cls, n) is not getattr(Callback, n) for n in ("on_train_batch_begin", "on_train_batch_end"))
+
+
+class CallbackList(Callback):
+    """Several callbacks as one: every event goes to each of them in order."""
+
+    def __init__(self, callbacks: Any = None, model: Any = None, **params: Any) -> None:
+        self.callbacks = list(callbacks or [])
+        if model is not None:
+            self.set_model(model)
+        if params:
+            self.set_params(params)
+
+    def append(self, callback: Callback) -> None:
+        """Add one at the end."""
+        self.callbacks.append(callback)
+
+    def set_model(self, model: Any) -> None:
+        """Hand it to all."""
+        self.model = model
+        for c in self.callbacks:
+            c.set_model(model)
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Hand them to all."""
+        self.params = params
+        for c in self.callbacks:
+            c.set_params(params)
+
+    @property
+    def wants_batches(self) -> bool:
+        """Whether any of them looks at single steps."""
+        return any(wants_batches(c) for c in self.callbacks)
+
+
+def _to_all(event: str) -> Callable[..., None]:
+    def send(self: CallbackList, *args: Any, **kwargs: Any) -> None:
+        for c in self.callbacks:
+            getattr(c, event)(*args, **kwargs)
+
+    send.__doc__ = f"`{event}` of all."
+    return send
+
+
+for _event in [n for n in vars(Callback) if n.startswith("on_")]:
+    setattr(CallbackList, _event, _to_all(_event))
 
 
 class History(Callback):
@@ -367,5 +415,147 @@ def progress_line(done: int, total: int | None, seconds: float, logs: Logs, bar:
     parts.append(f"{seconds:.0f}s {rate}")
     text = " ".join(parts)
     for k, v in sorted(logs.items(), key=lambda kv: (kv[0].startswith("val_"), kv[0])):
+        if np.ndim(v):
+            text += f" - {k}: {np.array2string(np.asarray(v), precision=4)}"
+            continue
         text += f" - {k}: {v:.4f}" if abs(v) > 1e-3 or v == 0 else f" - {k}: {v:.4e}"
     return text
+
+
+class SwapEMAWeights(Callback):
+    """While the model is evaluated (or at the end of epochs), its weights are the optimizer's moving averages.
+
+    Args:
+        swap_on_epoch: swap at the end of each epoch, so that callbacks behind this one (such as `ModelCheckpoint`) see the averages,
+            and back at the beginning of the next.
+    """
+
+    def __init__(self, swap_on_epoch: bool = False) -> None:
+        self.swap_on_epoch = swap_on_epoch
+        self._swapped = False
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Check that there are averages."""
+        if not self.model.optimizer.use_ema:
+            raise ArgumentError("SwapEMAWeights: the optimizer keeps no averages; make it with use_ema=True")
+
+    def _swap(self) -> None:
+        if self.model.optimizer.swap_averages():
+            self._swapped = not self._swapped
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """The averages."""
+        if not self.swap_on_epoch:
+            self._swap()
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """The weights."""
+        if not self.swap_on_epoch:
+            self._swap()
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """The averages."""
+        if self.swap_on_epoch:
+            self._swap()
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        """The weights."""
+        if self.swap_on_epoch and self._swapped:
+            self._swap()
+
+
+class BackupAndRestore(Callback):
+    """Keep what training needs to go on after an interruption, and go on from there: weights, optimizer state, epoch.
+
+    Args:
+        backup_dir: the folder that it is kept in; emptied when training ends.
+        save_freq: 'epoch'.
+        delete_checkpoint: whether to empty the folder at the end.
+    """
+
+    def __init__(self, backup_dir: Any, save_freq: str = "epoch", delete_checkpoint: bool = True) -> None:
+        if save_freq != "epoch":
+            raise ArgumentError(
+                f"BackupAndRestore: save_freq is 'epoch', not {save_freq!r}: training goes on from the beginning of an epoch"
+            )
+        self.backup_dir, self.delete_checkpoint = os.fspath(backup_dir), delete_checkpoint
+
+    @property
+    def _path(self) -> str:
+        return os.path.join(self.backup_dir, "latest.safetensors")
+
+    def restore(self) -> int | None:
+        """Take over what was kept; returns the epoch to go on with, or None if there is nothing."""
+        if not os.path.exists(self._path):
+            return None
+        found = load(self._path)
+        self.model.set_weights([np.asarray(found[k]) for k in sorted(found) if k.startswith("weight.")])
+        state = {k.removeprefix("optimizer."): np.asarray(v) for k, v in found.items() if k.startswith("optimizer.")}
+        if state:
+            self.model.optimizer.load_state_arrays(state, self.model.trainable_variables)
+        self.model.optimizer.iterations = int(found["iterations"])
+        self.model.optimizer.prepare()
+        return int(found["epoch"])
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Keep it, whole or not at all."""
+        optimizer = self.model.optimizer
+        numbers = {"epoch": epoch + 1, "iterations": optimizer.iterations}
+        found = {k: to_tensor(np.array(v, np.int64)) for k, v in numbers.items()}
+        found.update({f"weight.{k:05d}": to_tensor(w) for k, w in enumerate(self.model.get_weights())})
+        found.update({f"optimizer.{k}": to_tensor(np.asarray(v)) for k, v in optimizer.state_arrays().items()})
+        os.makedirs(self.backup_dir, exist_ok=True)
+        save(found, self._path + ".new")
+        os.replace(self._path + ".new", self._path)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Training is done: nothing is left to restore."""
+        if self.delete_checkpoint and os.path.exists(self._path):
+            os.remove(self._path)
+
+
+class TensorBoard(Callback):
+    """Losses and metrics as event files for TensorBoard, in the folders `train` and `validation`. Needs the extra `tensorboard`.
+
+    Args:
+        log_dir: the folder.
+        update_freq: 'epoch', or 'batch' or a number of steps, after which the numbers of training are written too.
+    """
+
+    def __init__(self, log_dir: Any = "logs", update_freq: Any = "epoch") -> None:
+        if update_freq not in ("epoch", "batch") and (not isinstance(update_freq, int) or update_freq < 1):
+            raise ArgumentError(
+                f"TensorBoard: update_freq is 'epoch', 'batch' or a number of steps, not {update_freq!r}"
+            )
+        self.log_dir, self.update_freq = os.fspath(log_dir), update_freq
+        self.wants_batches = update_freq != "epoch"
+        self._writers: dict[str, Any] = {}
+
+    def _write(self, name: str, numbers: Logs, step: int) -> None:
+        if name not in self._writers:
+            # imported here because few programs need it
+            from twinflow.train import TensorBoardLogger
+
+            self._writers[name] = TensorBoardLogger(os.path.join(self.log_dir, name))
+        self._writers[name].log_metrics({k: float(v) for k, v in numbers.items() if np.ndim(v) == 0}, step)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Write the numbers of every so many steps."""
+        step = self.model.optimizer.iterations
+        if step % (1 if self.update_freq == "batch" else self.update_freq) == 0:
+            self._write("train", {f"batch_{k}": v for k, v in (logs or {}).items()}, step)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Write the numbers of an epoch."""
+        logs = logs or {}
+        self._write("train", {f"epoch_{k}": v for k, v in logs.items() if not k.startswith("val_")}, epoch)
+        val = {f"epoch_{k.removeprefix('val_')}": v for k, v in logs.items() if k.startswith("val_")}
+        if val:
+            self._write("validation", val, epoch)
+        for writer in self._writers.values():
+            writer.finalize()
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        """Write what is still in memory."""
+        for writer in self._writers.values():
+            writer.finalize()

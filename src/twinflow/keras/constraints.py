@@ -6,6 +6,7 @@ from typing import Any
 
 from twinflow.keras._registry import Registry, deserializer
 from twinflow.keras._registry import serialize as serialize
+from twinflow.keras._variable import to_tensor
 from twinflow.ops import sqrt
 from twinflow.tensor import Tensor
 
@@ -49,6 +50,7 @@ class MaxNorm(Constraint):
 
     def __call__(self, w: Tensor) -> Tensor:
         """w · min(|w|, max) / |w|."""
+        w = to_tensor(w)
         norm = _length(w, self.axis)
         return w * (norm.clamp(0, self.max_value) / (norm + _EPSILON))
 
@@ -59,6 +61,7 @@ class NonNeg(Constraint):
 
     def __call__(self, w: Tensor) -> Tensor:
         """max(w, 0)."""
+        w = to_tensor(w)
         return w.relu()
 
 
@@ -71,6 +74,7 @@ class UnitNorm(Constraint):
 
     def __call__(self, w: Tensor) -> Tensor:
         """w / |w|."""
+        w = to_tensor(w)
         return w / (_length(w, self.axis) + _EPSILON)
 
 
@@ -83,6 +87,7 @@ class MinMaxNorm(Constraint):
 
     def __call__(self, w: Tensor) -> Tensor:
         """w · wanted / |w|."""
+        w = to_tensor(w)
         norm = _length(w, self.axis)
         wanted = self.rate * norm.clamp(self.min_value, self.max_value) + (1 - self.rate) * norm
         return w * (wanted / (norm + _EPSILON))

@@ -9,7 +9,8 @@ import numpy as np
 
 from twinflow.core import as_dtype, as_shape
 from twinflow.core.errors import ArgumentError
-from twinflow.keras._registry import Registry
+from twinflow.keras._registry import Registry, deserializer
+from twinflow.keras._registry import serialize as serialize
 from twinflow.nn import init
 from twinflow.ops import Generator, as_tensor, zeros
 from twinflow.tensor import Tensor
@@ -250,3 +251,10 @@ _REGISTRY.add("uniform")(RandomUniform)
 _REGISTRY.add("normal")(RandomNormal)
 for _alias in (Zeros, Ones, Identity, Orthogonal):
     _REGISTRY.add(f"{_alias.__name__.lower()}_initializer")(_alias)
+
+constant, identity, ones, orthogonal = Constant, Identity, Ones, Orthogonal
+random_normal, random_uniform, truncated_normal = RandomNormal, RandomUniform, TruncatedNormal
+variance_scaling, glorot_normal, glorot_uniform = VarianceScaling, GlorotNormal, GlorotUniform
+he_normal, he_uniform, lecun_normal, lecun_uniform = HeNormal, HeUniform, LecunNormal, LecunUniform
+IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
+deserialize = deserializer(_REGISTRY)

@@ -1,155 +1,57 @@
-"""Metrics by Keras's names: numbers kept over the batches of an epoch, as tensors, so that compiled steps update them."""
+"""Metrics by Keras's names: means of losses and of other functions of targets and predictions, and those of other modules."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from twinflow.core.errors import ArgumentError, ShapeError
-from twinflow.keras import initializers, losses
-from twinflow.keras._masking import get_mask
-from twinflow.keras._registry import Registry, snake_case
-from twinflow.keras._variable import Variable, to_tensor
-from twinflow.ops import mean, sqrt, where
-from twinflow.ops import sum as total
-from twinflow.tensor import Tensor, no_grad
-
-_REGISTRY = Registry("metric")
-
-
-class Metric:
-    """Base: `update_state` takes a batch, `result` gives the number so far, `reset_state` begins anew."""
-
-    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
-        self.name = name or snake_case(type(self).__name__)
-        self._state: list[Variable] = []
-
-    def add_variable(self, shape: Any = (), initializer: Any = "zeros", name: str | None = None) -> Variable:
-        """A number (or several) that is kept."""
-        v = Variable(initializers.get(initializer)(shape, "float32"), trainable=False, name=name)
-        self._state.append(v)
-        return v
-
-    add_weight = add_variable
-
-    @property
-    def variables(self) -> list[Variable]:
-        """What is kept."""
-        return list(self._state)
-
-    def reset_state(self) -> None:
-        """Begin anew."""
-        with no_grad():
-            for v in self._state:
-                v.zero_()
-
-    def update_state(self, *args: Any, **kwargs: Any) -> None:
-        """Take a batch."""
-        raise ArgumentError(f"{type(self).__name__} has no update_state method")
-
-    def result(self) -> Any:
-        """The number so far."""
-        raise ArgumentError(f"{type(self).__name__} has no result method")
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Take a batch, and give the number so far."""
-        self.update_state(*args, **kwargs)
-        return self.result()
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make it again."""
-        return {"name": self.name}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Any:
-        """The inverse of `get_config`."""
-        return cls(**config)
-
-
-def _ratio(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, and 0 where b is 0."""
-    return where(b == 0, 0.0, a / where(b == 0, 1.0, b))
-
-
-def masked_weight(mask: Tensor | None, sample_weight: Any) -> Any:
-    """Weights of examples and a mask of their elements as one."""
-    if mask is None:
-        return sample_weight
-    m = mask.float()
-    if sample_weight is None:
-        return m
-    w = to_tensor(sample_weight).float()
-    if w.ndim == m.ndim + 1 and w.shape[-1] == 1:
-        w = w.squeeze(-1)
-    return m * w.reshape(*w.shape, *(1,) * (m.ndim - w.ndim))
-
-
-def samplewise(name: str, v: Tensor, sample_weight: Any, over: Any) -> tuple[Tensor, Tensor | None]:
-    """(weighted values, weights) of each example, what lies behind the weights' axes put together by `over`, as Keras does."""
-    w = None
-    if sample_weight is not None:
-        w = to_tensor(sample_weight).detach().float()
-        if w.ndim == v.ndim + 1 and w.shape[-1] == 1:
-            w = w.squeeze(-1)
-        if w.ndim > v.ndim or tuple(w.shape) != tuple(v.shape[: w.ndim]):
-            raise ShapeError(f"{name}: sample_weight of shape {tuple(w.shape)} for values of shape {tuple(v.shape)}")
-        if v.ndim > w.ndim:
-            v = over(v, tuple(range(w.ndim, v.ndim)))
-        v = v * w
-        if w.ndim > 1:
-            w = over(w, tuple(range(1, w.ndim)))
-    return (over(v, tuple(range(1, v.ndim))) if v.ndim > 1 else v), w
-
-
-@_REGISTRY.add()
-class Mean(Metric):
-    """The (weighted) mean of numbers."""
-
-    def __init__(self, name: str | None = None, dtype: Any = None) -> None:
-        super().__init__(name, dtype)
-        self.total = self.add_variable(name="total")
-        self.count = self.add_variable(name="count")
-
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        """Take numbers."""
-        with no_grad():
-            v, w = samplewise(self.name, to_tensor(values).detach().float(), sample_weight, mean)
-            self.total.add_(v.sum())
-            self.count.add_(float(v.numel()) if w is None else w.sum())
-
-    def result(self) -> Tensor:
-        """Total / count."""
-        return _ratio(self.total, self.count)
-
-
-@_REGISTRY.add()
-class Sum(Mean):
-    """The (weighted) sum of numbers."""
-
-    def update_state(self, values: Any, sample_weight: Any = None) -> None:
-        """Take numbers."""
-        with no_grad():
-            v, _ = samplewise(self.name, to_tensor(values).detach().float(), sample_weight, total)
-            self.total.add_(v.sum())
-
-    def result(self) -> Tensor:
-        """The total."""
-        return self.total * 1
-
-
-class MeanMetricWrapper(Mean):
-    """The mean of a function of targets and predictions."""
-
-    def __init__(self, fn: Callable[..., Any], name: str | None = None, dtype: Any = None, **options: Any) -> None:
-        super().__init__(name or getattr(fn, "__name__", "metric"), dtype)
-        self._fn, self._options = fn, options
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
-        """Take a batch; elements that a mask of the predictions leaves out do not count."""
-        with no_grad():
-            p = to_tensor(y_pred)
-            values = self._fn(to_tensor(y_true), p.detach(), **self._options)
-            super().update_state(values, masked_weight(get_mask(p), sample_weight))
+from twinflow.core.errors import ArgumentError
+from twinflow.keras import losses
+from twinflow.keras._confusion import AUC as AUC
+from twinflow.keras._confusion import FalseNegatives as FalseNegatives
+from twinflow.keras._confusion import FalsePositives as FalsePositives
+from twinflow.keras._confusion import Precision as Precision
+from twinflow.keras._confusion import PrecisionAtRecall as PrecisionAtRecall
+from twinflow.keras._confusion import Recall as Recall
+from twinflow.keras._confusion import RecallAtPrecision as RecallAtPrecision
+from twinflow.keras._confusion import SensitivityAtSpecificity as SensitivityAtSpecificity
+from twinflow.keras._confusion import SpecificityAtSensitivity as SpecificityAtSensitivity
+from twinflow.keras._confusion import TrueNegatives as TrueNegatives
+from twinflow.keras._confusion import TruePositives as TruePositives
+from twinflow.keras._loss import align
+from twinflow.keras._metric import REGISTRY
+from twinflow.keras._metric import Mean as Mean
+from twinflow.keras._metric import MeanMetricWrapper as MeanMetricWrapper
+from twinflow.keras._metric import Metric as Metric
+from twinflow.keras._metric import Sum as Sum
+from twinflow.keras._overlap import BinaryIoU as BinaryIoU
+from twinflow.keras._overlap import F1Score as F1Score
+from twinflow.keras._overlap import FBetaScore as FBetaScore
+from twinflow.keras._overlap import IoU as IoU
+from twinflow.keras._overlap import MeanIoU as MeanIoU
+from twinflow.keras._overlap import OneHotIoU as OneHotIoU
+from twinflow.keras._overlap import OneHotMeanIoU as OneHotMeanIoU
+from twinflow.keras._overlap import R2Score as R2Score
+from twinflow.keras._registry import deserializer, snake_case
+from twinflow.keras._registry import serialize as serialize
+from twinflow.keras.losses import binary_crossentropy as binary_crossentropy
+from twinflow.keras.losses import binary_focal_crossentropy as binary_focal_crossentropy
+from twinflow.keras.losses import categorical_crossentropy as categorical_crossentropy
+from twinflow.keras.losses import categorical_focal_crossentropy as categorical_focal_crossentropy
+from twinflow.keras.losses import categorical_hinge as categorical_hinge
+from twinflow.keras.losses import hinge as hinge
+from twinflow.keras.losses import huber as huber
+from twinflow.keras.losses import kl_divergence as kl_divergence
+from twinflow.keras.losses import log_cosh as log_cosh
+from twinflow.keras.losses import mean_absolute_error as mean_absolute_error
+from twinflow.keras.losses import mean_absolute_percentage_error as mean_absolute_percentage_error
+from twinflow.keras.losses import mean_squared_error as mean_squared_error
+from twinflow.keras.losses import mean_squared_logarithmic_error as mean_squared_logarithmic_error
+from twinflow.keras.losses import poisson as poisson
+from twinflow.keras.losses import sparse_categorical_crossentropy as sparse_categorical_crossentropy
+from twinflow.keras.losses import squared_hinge as squared_hinge
+from twinflow.ops import sqrt
+from twinflow.tensor import Tensor
 
 
 def _from_loss(cls: Any, *names: str) -> Any:
@@ -165,7 +67,7 @@ def _from_loss(cls: Any, *names: str) -> Any:
 
     LossMetric.__name__ = LossMetric.__qualname__ = cls.__name__
     LossMetric.__doc__ = f"The mean of the loss {cls.__name__}."
-    return _REGISTRY.add(*names)(LossMetric)
+    return REGISTRY.add(*names)(LossMetric)
 
 
 MeanSquaredError = _from_loss(losses.MeanSquaredError, "mse", "MSE")
@@ -178,16 +80,18 @@ SparseCategoricalCrossentropy = _from_loss(losses.SparseCategoricalCrossentropy)
 KLDivergence = _from_loss(losses.KLDivergence, "kld")
 Poisson = _from_loss(losses.Poisson)
 Hinge = _from_loss(losses.Hinge)
-LogCoshError = _from_loss(losses.LogCosh, "logcosh")
+SquaredHinge = _from_loss(losses.SquaredHinge)
+CategoricalHinge = _from_loss(losses.CategoricalHinge)
+LogCoshError = _from_loss(losses.LogCosh, "logcosh", "LogCoshError", "log_cosh_error")
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class RootMeanSquaredError(Mean):
     """√ mean((t - p)²)."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:  # type: ignore[override]
         """Take a batch."""
-        t, p = losses.align(self.name, y_true, y_pred)
+        t, p = align(self.name, y_true, y_pred)
         super().update_state((t - p.detach()) ** 2, sample_weight)
 
     def result(self) -> Tensor:
@@ -211,7 +115,7 @@ def categorical_accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 def binary_accuracy(y_true: Tensor, y_pred: Tensor, threshold: float = 0.5) -> Tensor:
     """How many of an example's predictions lie on the target's side of the threshold."""
-    t, p = losses.align("binary_accuracy", y_true, y_pred)
+    t, p = align("binary_accuracy", y_true, y_pred)
     hits = ((p > threshold) == (t > 0.5)).float()
     return hits.mean(-1) if hits.ndim > 1 else hits
 
@@ -230,9 +134,33 @@ def sparse_top_k_categorical_accuracy(y_true: Tensor, y_pred: Tensor, k: int = 5
 
 def accuracy(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """1 where target and prediction are equal."""
-    t, p = losses.align("accuracy", y_true, y_pred)
+    t, p = align("accuracy", y_true, y_pred)
     hits = (t == p).float()
     return hits.mean(-1) if hits.ndim > 1 else hits
+
+
+def _cosine(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tensor:
+    """The cosine of the angle between target and prediction."""
+    return -losses.CosineSimilarity(axis).call(y_true, y_pred)
+
+
+def _centred(y_true: Tensor, y_pred: Tensor, axis: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(t, p, and what remains of them without their means)."""
+    t, p = align("correlation", y_true, y_pred)
+    return t, p, t - t.mean(axis, keepdim=True), p - p.mean(axis, keepdim=True)
+
+
+def pearson_correlation(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tensor:
+    """The correlation of targets and predictions along an axis."""
+    _, _, a, b = _centred(y_true, y_pred, axis)
+    return (a * b).sum(axis) / sqrt((a * a).sum(axis) * (b * b).sum(axis) + 1e-7)
+
+
+def concordance_correlation(y_true: Tensor, y_pred: Tensor, axis: int = -1) -> Tensor:
+    """2 · covariance / (both variances + (difference of means)²). Source: Lin 1989, Biometrics 45."""
+    t, p, a, b = _centred(y_true, y_pred, axis)
+    d = t.mean(axis) - p.mean(axis)
+    return 2.0 * (a * b).mean(axis) / ((a * a).mean(axis) + (b * b).mean(axis) + d * d + 1e-7)
 
 
 def _wrapped(fn: Callable[..., Tensor], cls: str, options: tuple[str, ...] = ()) -> Any:
@@ -248,7 +176,7 @@ def _wrapped(fn: Callable[..., Tensor], cls: str, options: tuple[str, ...] = ())
 
     FunctionMetric.__name__ = FunctionMetric.__qualname__ = cls
     FunctionMetric.__doc__ = f"The mean of `{fn.__name__}`."
-    return _REGISTRY.add()(FunctionMetric)
+    return REGISTRY.add()(FunctionMetric)
 
 
 Accuracy = _wrapped(accuracy, "Accuracy")
@@ -256,53 +184,13 @@ BinaryAccuracy = _wrapped(binary_accuracy, "BinaryAccuracy", ("threshold",))
 CategoricalAccuracy = _wrapped(categorical_accuracy, "CategoricalAccuracy")
 SparseCategoricalAccuracy = _wrapped(sparse_categorical_accuracy, "SparseCategoricalAccuracy")
 TopKCategoricalAccuracy = _wrapped(top_k_categorical_accuracy, "TopKCategoricalAccuracy", ("k",))
+CosineSimilarity = _wrapped(_cosine, "CosineSimilarity", ("axis",))
+PearsonCorrelation = _wrapped(pearson_correlation, "PearsonCorrelation", ("axis",))
+ConcordanceCorrelation = _wrapped(concordance_correlation, "ConcordanceCorrelation", ("axis",))
 SparseTopKCategoricalAccuracy = _wrapped(sparse_top_k_categorical_accuracy, "SparseTopKCategoricalAccuracy", ("k",))
 
 
-class _Counts(Metric):
-    """Positives and negatives at a threshold."""
-
-    def __init__(self, threshold: float = 0.5, name: str | None = None, dtype: Any = None) -> None:
-        super().__init__(name, dtype)
-        self.threshold = threshold
-        self.hits = self.add_variable(name="true_positives")
-        self.positives = self.add_variable(name="positives")
-        self.found = self.add_variable(name="found")
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Take a batch."""
-        t, p = losses.align(self.name, y_true, y_pred)
-        with no_grad():
-            positive, found = (t > 0.5).float(), (p.detach() > self.threshold).float()
-            if sample_weight is not None:
-                w = to_tensor(sample_weight).float()
-                w = w.reshape(*w.shape, *(1,) * (t.ndim - w.ndim))
-                positive, found = positive * w, found * (w != 0).float()
-            self.hits.add_((positive * found).sum())
-            self.positives.add_(positive.sum())
-            self.found.add_(found.sum() if sample_weight is None else (found * w).sum())
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make it again."""
-        return {"name": self.name, "threshold": self.threshold}
-
-
-@_REGISTRY.add()
-class Precision(_Counts):
-    """Which part of what was found is right."""
-
-    def result(self) -> Tensor:
-        """Hits / found."""
-        return _ratio(self.hits, self.found)
-
-
-@_REGISTRY.add()
-class Recall(_Counts):
-    """Which part of the positives was found."""
-
-    def result(self) -> Tensor:
-        """Hits / positives."""
-        return _ratio(self.hits, self.positives)
+deserialize = deserializer(REGISTRY)
 
 
 def get(identifier: Any) -> Any:
@@ -311,7 +199,7 @@ def get(identifier: Any) -> Any:
         return identifier
     if callable(identifier) and not isinstance(identifier, type):
         return MeanMetricWrapper(identifier)
-    metric = _REGISTRY.get(identifier)
+    metric = REGISTRY.get(identifier)
     if isinstance(identifier, str):
         metric.name = identifier
     return metric

@@ -11,7 +11,8 @@ from twinflow import optim
 from twinflow.core.errors import ArgumentError, GradientError
 from twinflow.keras import _rules as rules
 from twinflow.keras import schedules
-from twinflow.keras._registry import Registry, deserializer, serialize, snake_case
+from twinflow.keras._registry import Registry, deserializer, snake_case
+from twinflow.keras._registry import serialize as serialize
 from twinflow.keras._variable import Variable
 from twinflow.nn.utils import clip_grad_norm_, clip_grad_value_
 from twinflow.ops import where
@@ -233,6 +234,17 @@ class Optimizer:
                 for average, v in zip(self._kept["average"], self._variables):
                     if id(v) in chosen:
                         v.copy_(average)
+
+    def swap_averages(self) -> bool:
+        """Exchange the weights and their moving averages; returns whether there are any yet."""
+        if "average" not in self._kept:
+            return False
+        with no_grad():
+            for average, v in zip(self._kept["average"], self._variables):
+                before = v.detach().clone()
+                v.copy_(average)
+                average.copy_(before)
+        return True
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
         """Variables that do not decay: given themselves, or by parts of their paths."""

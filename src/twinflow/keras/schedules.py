@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from twinflow.core.errors import ArgumentError
-from twinflow.keras._registry import Registry
+from twinflow.keras._registry import Registry, deserializer
+from twinflow.keras._registry import serialize as serialize
 
 _REGISTRY = Registry("schedule")
 
@@ -117,6 +118,65 @@ class InverseTimeDecay(LearningRateSchedule):
         return float(self.initial_learning_rate / (1 + self.decay_rate * (math.floor(p) if self.staircase else p)))
 
 
-def deserialize(config: dict[str, Any]) -> Any:
-    """The schedule of a configuration."""
-    return _REGISTRY.deserialize(config)
+@_REGISTRY.add()
+class PolynomialDecay(LearningRateSchedule):
+    """(η - end) · (1 - step / decay_steps)^power + end; with `cycle`, beginning anew with ever longer decay_steps."""
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        decay_steps: int,
+        end_learning_rate: float = 0.0001,
+        power: float = 1.0,
+        cycle: bool = False,
+        name: str = "PolynomialDecay",
+    ) -> None:
+        if decay_steps <= 0:
+            raise ArgumentError(f"PolynomialDecay: decay_steps must be positive, but {decay_steps} was given")
+        self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
+        self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
+
+    def __call__(self, step: int) -> float:
+        """The learning rate of a step."""
+        length = self.decay_steps * max(1, math.ceil(step / self.decay_steps)) if self.cycle else self.decay_steps
+        p = 1 - min(step, length) / length
+        return float((self.initial_learning_rate - self.end_learning_rate) * p**self.power + self.end_learning_rate)
+
+
+@_REGISTRY.add()
+class CosineDecayRestarts(LearningRateSchedule):
+    """Half a cosine from η down to α·η over first_decay_steps, again and again: each t_mul as long and m_mul as high.
+
+    Source: Loshchilov and Hutter, arXiv:1608.03983.
+    """
+
+    def __init__(
+        self,
+        initial_learning_rate: float,
+        first_decay_steps: int,
+        t_mul: float = 2.0,
+        m_mul: float = 1.0,
+        alpha: float = 0.0,
+        name: str = "SGDRDecay",
+    ) -> None:
+        if first_decay_steps <= 0:
+            raise ArgumentError(
+                f"CosineDecayRestarts: first_decay_steps must be positive, but {first_decay_steps} was given"
+            )
+        self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
+        self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
+
+    def __call__(self, step: int) -> float:
+        """The learning rate of a step."""
+        part = step / self.first_decay_steps
+        if self.t_mul == 1.0:
+            k = math.floor(part)
+            part -= k
+        else:
+            k = math.floor(math.log(1.0 - part * (1.0 - self.t_mul)) / math.log(self.t_mul) + 1e-9)
+            part = (part - (1.0 - self.t_mul**k) / (1.0 - self.t_mul)) / self.t_mul**k
+        height = 0.5 * self.m_mul**k * (1.0 + math.cos(math.pi * part))
+        return float(self.initial_learning_rate * ((1 - self.alpha) * height + self.alpha))
+
+
+deserialize = deserializer(_REGISTRY)
