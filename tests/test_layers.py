@@ -31,6 +31,7 @@ LEVEL = {
     "metrics": 6,
     "nn": 6,
     "optim": 6,
+    "random": 6,
     "special": 6,
     "utils": 6,
     "array_api": 7,

@@ -16,6 +16,7 @@ from twinflow import func as func
 from twinflow import linalg as linalg
 from twinflow import nn as nn
 from twinflow import optim as optim
+from twinflow import random as random
 from twinflow import special as special
 from twinflow import utils as utils
 from twinflow.autodiff import vmap as vmap
@@ -116,6 +117,7 @@ from twinflow.special import gammaincc as gammaincc
 from twinflow.special import i0 as i0
 from twinflow.special import polygamma as polygamma
 from twinflow.special._gamma import mvlgamma as mvlgamma
+from twinflow.special._toplevel import kaiser_window as kaiser_window
 from twinflow.tensor import Size as Size
 from twinflow.tensor import Tensor as Tensor
 from twinflow.tensor import enable_grad as enable_grad
@@ -182,6 +184,8 @@ from math import nan as nan  # noqa: E402
 from math import pi as pi  # noqa: E402
 
 newaxis = None
+layout = Layout  # noqa: F405 - from `ops`
+memory_format = MemoryFormat  # noqa: F405
 
 set_anomaly_enabled = autograd.set_detect_anomaly
 

@@ -122,3 +122,39 @@ def test_constants_and_settings() -> None:
 def test_max_of_two_tensors_promotes() -> None:
     assert twinflow.max(twinflow.tensor([1, 5]), twinflow.tensor([2.5, 1.0])).tolist() == [2.5, 5.0]
     assert twinflow.ones(2).max(other=twinflow.zeros(2)).tolist() == [1.0, 1.0]
+
+
+def test_kaiser_window() -> None:
+    # SciPy 1.17: scipy.signal.windows.kaiser(5, 8.6, sym=True) and sym=False
+    want = [0.0013325139979024, 0.340393622440189, 1.0, 0.340393622440189, 0.0013325139979024]
+    assert twinflow.kaiser_window(5, periodic=False, beta=8.6).tolist() == pytest.approx(want, rel=1e-5)
+    assert twinflow.kaiser_window(4, beta=8.6).tolist() == pytest.approx(want[:4], rel=1e-5)
+    assert twinflow.kaiser_window(1).tolist() == [1.0] and twinflow.kaiser_window(0).tolist() == []
+
+
+def test_random_numbers_go_on_after_fork_rng() -> None:
+    twinflow.manual_seed(3)
+    want = twinflow.rand(2).tolist()
+    twinflow.manual_seed(3)
+    with twinflow.random.fork_rng():
+        assert twinflow.rand(2).tolist() == want
+    assert twinflow.rand(2).tolist() == want
+    with pytest.raises(ArgumentError, match="no other devices"), twinflow.random.fork_rng(devices=[0]):
+        pass
+
+
+def test_default_tensor_type() -> None:
+    twinflow.set_default_tensor_type("torch.DoubleTensor")
+    try:
+        assert twinflow.ones(1).dtype is twinflow.float64
+    finally:
+        twinflow.set_default_tensor_type(twinflow.FloatTensor)
+    with pytest.raises(ArgumentError, match="not LongTensor"):
+        twinflow.set_default_tensor_type(twinflow.LongTensor)
+
+
+def test_lu_factor_ex_names_the_pivot_that_is_zero() -> None:
+    _, _, info = twinflow.linalg.lu_factor_ex(twinflow.tensor([[[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [2.0, 4.0]]]))
+    assert info.tolist() == [0, 2]
+    with pytest.raises(twinflow.linalg.LinAlgError, match="singular"):
+        twinflow.linalg.lu_factor_ex(twinflow.ones(2, 2), check_errors=True)

@@ -13,6 +13,7 @@ from twinflow.autodiff._hooks import set_detect_anomaly as set_detect_anomaly
 from twinflow.autograd import forward_ad as forward_ad
 from twinflow.autograd import functional as functional
 from twinflow.autograd import graph as graph
+from twinflow.autograd._variable import Variable as Variable
 from twinflow.tensor import enable_grad as enable_grad
 from twinflow.tensor import inference_mode as inference_mode
 from twinflow.tensor import no_grad as no_grad

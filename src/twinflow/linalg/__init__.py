@@ -10,6 +10,7 @@ from twinflow.linalg._decompositions import eigvalsh as eigvalsh
 from twinflow.linalg._decompositions import householder_product as householder_product
 from twinflow.linalg._decompositions import lu as lu
 from twinflow.linalg._decompositions import lu_factor as lu_factor
+from twinflow.linalg._decompositions import lu_factor_ex as lu_factor_ex
 from twinflow.linalg._decompositions import matrix_rank as matrix_rank
 from twinflow.linalg._decompositions import qr as qr
 from twinflow.linalg._decompositions import svd as svd

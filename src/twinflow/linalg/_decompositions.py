@@ -158,6 +158,17 @@ def lu_factor(A: Tensor, *, pivot: bool = True) -> PackedLU:
     return PackedLU(packed, convert(pivots + 1, as_dtype("int32")))
 
 
+def lu_factor_ex(A: Tensor, *, pivot: bool = True, check_errors: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """(LU, pivots, info): as `lu_factor`; info is the number of the first pivot that is 0, or 0 if none is."""
+    packed, pivots = lu_factor(A, pivot=pivot)
+    zero = packed.diagonal(dim1=-2, dim2=-1) == 0
+    first = call("argmax", convert(zero, as_dtype("int64")), axis=zero.ndim - 1, keepdim=False) + 1
+    info = convert(first * convert(zero.any(-1), as_dtype("int64")), as_dtype("int32"))
+    if check_errors and bool(info.any()):
+        raise LinAlgError("lu_factor_ex: a matrix is singular")
+    return packed, pivots, info
+
+
 def lu(A: Tensor, *, pivot: bool = True) -> PLU:
     """(P, L, U) with A = P L U: a permutation, a unit lower and an upper triangle."""
     _no_pivot("lu", pivot)

@@ -185,6 +185,7 @@ from twinflow.ops._elementary import xlogy as xlogy
 from twinflow.ops._generator import Generator as Generator
 from twinflow.ops._generator import bernoulli as bernoulli
 from twinflow.ops._generator import default_generator as default_generator
+from twinflow.ops._generator import fork_rng as fork_rng
 from twinflow.ops._generator import get_rng_state as get_rng_state
 from twinflow.ops._generator import initial_seed as initial_seed
 from twinflow.ops._generator import manual_seed as manual_seed
@@ -338,9 +339,12 @@ from twinflow.ops._settings import channels_last_3d as channels_last_3d
 from twinflow.ops._settings import contiguous_format as contiguous_format
 from twinflow.ops._settings import get_default_device as get_default_device
 from twinflow.ops._settings import get_float32_matmul_precision as get_float32_matmul_precision
+from twinflow.ops._settings import is_conj as is_conj
 from twinflow.ops._settings import is_inference as is_inference
+from twinflow.ops._settings import is_neg as is_neg
 from twinflow.ops._settings import preserve_format as preserve_format
 from twinflow.ops._settings import set_default_device as set_default_device
+from twinflow.ops._settings import set_default_tensor_type as set_default_tensor_type
 from twinflow.ops._settings import set_float32_matmul_precision as set_float32_matmul_precision
 from twinflow.ops._settings import strided as strided
 from twinflow.ops._settings import typename as typename

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -131,6 +133,24 @@ def get_rng_state() -> Tensor:
 def set_rng_state(state: Tensor) -> None:
     """Set the state of the default generator."""
     default_generator.set_state(state)
+
+
+@contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True) -> Iterator[None]:
+    """Within this context random numbers are drawn as usual; behind it they go on as if it had not been there.
+
+    Args:
+        devices: other devices whose generators to keep; there are none.
+        enabled: False leaves the generator alone.
+    """
+    if devices:
+        raise ArgumentError(f"fork_rng: there are no other devices than the processor, but {devices!r} was given")
+    state = default_generator.get_state() if enabled else None
+    try:
+        yield
+    finally:
+        if state is not None:
+            default_generator.set_state(state)
 
 
 def _float_type(op: str, dtype: Any) -> DType:

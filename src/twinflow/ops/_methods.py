@@ -16,7 +16,7 @@ from twinflow.ops._create import CPU, Device, _full, at_level_of, tensor
 from twinflow.ops._declare import BF16, call
 from twinflow.ops._promote import convert, is_number, promote
 from twinflow.ops._repr import tensor_repr
-from twinflow.ops._settings import check_format, strided
+from twinflow.ops._settings import check_format, is_conj, is_neg, strided
 from twinflow.ops._shape import cast
 from twinflow.ops._unary import copy as copy_prim
 from twinflow.ops._unary import stop_gradient
@@ -467,7 +467,7 @@ _set(
     element_size=lambda self: self.dtype.itemsize, is_floating_point=lambda self: self.dtype.is_floating_point, is_complex=lambda self: self.dtype.is_complex,
     is_contiguous=lambda self, memory_format=None: not isinstance(self._data, np.ndarray) or bool(self._data.flags.c_contiguous),
     data_ptr=lambda self: array_of(self, "data_ptr()").ctypes.data, get_device=lambda self: -1,
-    stride=stride, new=new, cuda=on_device("cuda"), xpu=on_device("xpu"), is_pinned=lambda self: False, is_shared=lambda self: False, output_nr=property(lambda self: meta_of(self).index),
+    stride=stride, new=new, is_conj=is_conj, is_neg=is_neg, cuda=on_device("cuda"), xpu=on_device("xpu"), is_pinned=lambda self: False, is_shared=lambda self: False, output_nr=property(lambda self: meta_of(self).index),
     view_as=lambda self, other: view(self, tuple(other.shape)), reshape_as=lambda self, other: P.reshape(self, tuple(other.shape)),
     expand_as=lambda self, other: P.expand(self, tuple(other.shape)), type_as=lambda self, other: convert(self, other.dtype),
     where=lambda self, condition, other: M.where(self, condition, other) if self._data.dtype.kind == "b" else M.where(condition, self, other),

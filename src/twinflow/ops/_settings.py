@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from twinflow.core import as_dtype, set_default_dtype
 from twinflow.core.errors import ArgumentError
 from twinflow.ops._create import CPU, Device
 from twinflow.tensor import Tensor
@@ -82,6 +83,26 @@ def typename(obj: Any) -> str:
         return f"twinflow.{obj.dtype.name}"
     cls = obj if isinstance(obj, type) else type(obj)
     return cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
+
+
+def is_conj(input: Tensor) -> bool:
+    """False: conjugates are computed, not remembered."""
+    return False
+
+
+def is_neg(input: Tensor) -> bool:
+    """False: negatives are computed, not remembered."""
+    return False
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """Make floating tensors of this kind from now on: `FloatTensor`, `DoubleTensor` or their names."""
+    name = t if isinstance(t, str) else getattr(t, "__name__", repr(t))
+    kinds = {"FloatTensor": "float32", "DoubleTensor": "float64", "HalfTensor": "float16", "BFloat16Tensor": "bfloat16"}
+    kind = kinds.get(name.rpartition(".")[2])
+    if kind is None:
+        raise ArgumentError(f"set_default_tensor_type: one of {', '.join(kinds)} is needed, not {name}")
+    set_default_dtype(as_dtype(kind))
 
 
 def is_inference(input: Tensor) -> bool:
