@@ -25,6 +25,7 @@ class Check:
     line: tuple[str, int, str] | None
     labels_of: str = ""  # the loss whose class labels the indices are
     clean: bool = True  # whether no state is written on the way to the flags
+    node: int = -1  # the number of the checked node in the graph as it was traced
 
     def error(self) -> TwinflowError:
         """The error to raise, at the user's line."""
@@ -50,7 +51,7 @@ def add_index_checks(graph: Graph) -> tuple[Graph, list[Check]]:
     def flag(new: Graph, node: Node, outside: Node, extent: int) -> None:
         axes = tuple(range(outside.aval.ndim))
         flags.append(new.add(find_primitive("amax"), (outside,), {"axes": axes, "keepdim": False}, line=node.line))
-        checks.append(Check(node.op, extent, node.line, labels.get(node.inputs[1], "")))
+        checks.append(Check(node.op, extent, node.line, labels.get(node.inputs[1], ""), node=node.id))
 
     def replace(new: Graph, node: Node, inputs: tuple[Any, ...]) -> None:
         if node.op == "pow" and isinstance(inputs[1], Node) and inputs[1].aval.dtype.name.startswith("int"):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import twinflow.compiler
@@ -16,6 +17,7 @@ from twinflow.compiler.contraction import Machine
 from twinflow.compiler.loops import Target
 from twinflow.lower._launch import Modules, Source
 from twinflow.runtime import Executable, cache_nbytes, engine, host_processor
+from twinflow.runtime._image import Image
 
 
 @functools.cache
@@ -32,15 +34,27 @@ def _host() -> tuple[Target, Machine]:
     return Target.from_features(processor.features, processor.arch), machine
 
 
-@functools.cache
-def _compiler_version() -> str:
-    """Changes with the sources of the compiler, so that code which an older one wrote is never taken for current."""
+def _version(*packages: str) -> str:
+    """Changes with the sources of these packages, so that what an older one wrote is never taken for current."""
     digest = hashlib.sha256()
-    for folder in twinflow.compiler.__path__:
-        for path in sorted(Path(folder).rglob("*.py")):
+    for package in packages:
+        for path in sorted((Path(twinflow.compiler.__file__).parents[1] / package).rglob("*.py")):
             status = path.stat()
             digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()
+
+
+@functools.cache
+def _kernel_environment() -> str:
+    """What the code of a kernel depends on beside its structure."""
+    target, machine = _host()
+    return f"{_version('compiler')}\n{target}\n{machine}"
+
+
+@functools.cache
+def environment() -> str:
+    """What a program depends on beside its graph."""
+    return f"{_kernel_environment()}\n{_version('core', 'graph', 'lower', 'ops', 'runtime')}\n{sys.version_info}"
 
 
 def _joined(*modules: str) -> Iterator[str]:
@@ -56,6 +70,16 @@ def _joined(*modules: str) -> Iterator[str]:
             yield line
 
 
+def _all_symbols(image: Image) -> Iterator[tuple[list[str], list[str]]]:
+    yield image.symbols
+    for part, _, _ in image.parts:
+        yield from _all_symbols(part)
+
+
+def _not_there(part: list[str]) -> str:
+    raise LookupError(part)
+
+
 class Code:
     """The kernels of one program. Add sources, `load`, then ask for addresses by symbol."""
 
@@ -69,21 +93,37 @@ class Code:
         self.sources.setdefault(symbol, source)
         return symbol
 
+    @property
+    def symbols(self) -> tuple[list[str], list[str]]:
+        """The names of the kernels: those that run in chunks, and those that run whole."""
+        return tuple([name for name, s in self.sources.items() if s.chunked is chunked] for chunked in (True, False))  # type: ignore[return-value]
+
     def load(self) -> None:
         """Compile what the cache does not have."""
-        target, machine = _host()
-        for chunked in (True, False):
-            part = {name: s for name, s in self.sources.items() if s.chunked is chunked}
+        self._load(*self.symbols, self._text)
+
+    def _load(self, chunked: list[str], whole: list[str], write: Callable[[list[str]], str]) -> None:
+        for part in (chunked, whole):
             if part:
-                key = f"{_compiler_version()}\n{target}\n{machine}\n" + "\n".join(part)
-                text = functools.partial(self._text, part)
-                self._parts.append(engine().compile_keyed(key, text))
+                key = f"{_kernel_environment()}\n" + "\n".join(part)
+                self._parts.append(engine().compile_keyed(key, functools.partial(write, part)))
         self._where = {name: p for p in self._parts for name in p.names}
 
-    def _text(self, part: dict[str, Source]) -> str:
+    @classmethod
+    def of_kept(cls, image: Image) -> Code | None:
+        """The code of a program and its nested ones from the cache, or None if a part is not there."""
+        code = cls()
+        try:
+            for chunked, whole in _all_symbols(image):
+                code._load(chunked, whole, _not_there)
+        except LookupError:
+            return None
+        return code
+
+    def _text(self, part: list[str]) -> str:
         modules = Modules(*_host())
-        for symbol, source in part.items():
-            source.write(modules, symbol)
+        for symbol in part:
+            self.sources[symbol].write(modules, symbol)
         noted = [
             f"@{symbol}.workspace = constant [2 x i64] [i64 {shared}, i64 {each}]"
             for symbol, (shared, each) in modules.workspace.items()
@@ -93,11 +133,7 @@ class Code:
     @property
     def text(self) -> str:
         """All kernels as LLVM IR."""
-        return "\n".join(
-            self._text(part)
-            for chunked in (True, False)
-            if (part := {name: s for name, s in self.sources.items() if s.chunked is chunked})
-        )
+        return "\n".join(self._text(part) for part in self.symbols if part)
 
     def address(self, symbol: str) -> int:
         """Where a kernel's function lies."""

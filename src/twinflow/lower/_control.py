@@ -14,11 +14,19 @@ from typing import Any
 from twinflow.core.errors import TwinflowError
 from twinflow.graph import Graph, Node, rebuild
 from twinflow.graph.passes import optimize
-from twinflow.runtime._driver import control_address
 
 CONTROL = ("scan", "cond", "while_loop")
 
 Fill = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An argument that points to the frame of a nested program."""
+
+    part: int
+
+
 Lower = Callable[[Graph], Any]
 
 
@@ -29,13 +37,14 @@ class ControlCall:
     Attributes:
         parts: the nested programs, as native graphs.
         copies: (result, operand) pairs to copy before the call: where carries begin.
-        slots: for each argument slot, a number, or (node, offset in bytes).
+        function: the driver's function that runs them: "@loop", "@branch" or "@while".
+        slots: for each argument slot, a number, a `Frame`, or (node, offset in bytes).
         scratch: values that live only during the call.
     """
 
     node: Node
     parts: list[Any]
-    address: int
+    function: str
     copies: list[tuple[Node, Any]] = field(default_factory=list)
     slots: list[Any] = field(default_factory=list)
     scratch: list[Node] = field(default_factory=list)
@@ -44,14 +53,6 @@ class ControlCall:
     def n_slots(self) -> int:
         """The size of the argument block, in 8-byte slots."""
         return max(len(self.slots), 1)
-
-    def fill(self, block: Any, fill: Fill) -> None:
-        """Write the argument block; `fill(block, slot, node, offset)` writes a node's address."""
-        for k, slot in enumerate(self.slots):
-            if isinstance(slot, tuple):
-                fill(block, k, *slot)
-            else:
-                block[k] = slot
 
 
 def control_call(node: Node, results: list[Node], lower: Lower) -> ControlCall:
@@ -80,7 +81,7 @@ def _scan(node: Node, results: list[Node], lower: Lower) -> ControlCall:
     n_const, n_carry, length = p["n_const"], p["n_carry"], p["length"]
     native = lower(_with_state(p["body"], n_const, n_carry))
     native.program.set_repeat(length)
-    call = ControlCall(node, [native], control_address("loop"))
+    call = ControlCall(node, [native], "@loop")
     inputs = list(node.inputs)
     call.copies = [(results[k], inputs[n_const + k]) for k in range(n_carry)]
     n_io = native.n_io
@@ -97,7 +98,7 @@ def _scan(node: Node, results: list[Node], lower: Lower) -> ControlCall:
     for io, y in zip(_results_io(native), results[n_carry:]):
         slots[io] = (y, start * _row(y))
         native.program.io_step[io] = -_row(y) if p["reverse"] else _row(y)
-    call.slots = [native.program.frame, n_io, *slots]
+    call.slots = [Frame(0), n_io, *slots]
     return call
 
 
@@ -118,9 +119,9 @@ def _bound(native: Any, inputs: list[Any], results: list[Node]) -> list[Any]:
 def _cond(node: Node, results: list[Node], lower: Lower) -> ControlCall:
     pred, *operands = node.inputs
     yes, no = (lower(optimize(node.params[k])) for k in ("on_true", "on_false"))
-    call = ControlCall(node, [yes, no], control_address("branch"))
+    call = ControlCall(node, [yes, no], "@branch")
     call.slots = [
-        (pred, 0), yes.program.frame, yes.n_io, no.program.frame, no.n_io,
+        (pred, 0), Frame(0), yes.n_io, Frame(1), no.n_io,
         *_bound(yes, operands, results), *_bound(no, operands, results),
     ]  # fmt: skip
     return call
@@ -132,12 +133,12 @@ def _while(node: Node, results: list[Node], lower: Lower) -> ControlCall:
     operands = list(node.inputs)
     test = lower(optimize(p["test"]))
     body = lower(_with_state(p["body"], n_body, len(results)))
-    call = ControlCall(node, [test, body], control_address("while"))
+    call = ControlCall(node, [test, body], "@while")
     call.copies = list(zip(results, operands[n_test + n_body :]))
     flag = Node(node.graph, None, (), {}, p["test"].outputs[0].aval, name="flag")
     call.scratch = [flag]
     call.slots = [
-        (flag, 0), test.program.frame, test.n_io, body.program.frame, body.n_io,
+        (flag, 0), Frame(0), test.n_io, Frame(1), body.n_io,
         *_bound(test, [*operands[:n_test], *results], [flag]),
         *_bound(body, [*operands[n_test : n_test + n_body], *results], []),
     ]  # fmt: skip

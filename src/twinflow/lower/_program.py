@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from sys import getrefcount
 from time import perf_counter_ns
@@ -16,13 +16,16 @@ from twinflow.graph import Aval, Graph, Node
 from twinflow.graph.passes import optimize
 from twinflow.lower._checks import Check, add_index_checks
 from twinflow.lower._code import Code
+from twinflow.lower._control import Frame
 from twinflow.lower._fuse import Fuser, Plan
+from twinflow.lower._kept import Kept, find, keep, program_key
 from twinflow.lower._launch import Scratch
 from twinflow.lower._memory import Request, in_units, plan_memory
 from twinflow.lower._reference import array_at, reference_call
 from twinflow.lower._steps import Step, build_steps
 from twinflow.runtime import UNUSED, address_of, aligned_empty, available_memory, get_num_threads
-from twinflow.runtime._driver import CHUNKED, COPY, GUARD, PATCH, RECORD, WHOLE, NativeProgram
+from twinflow.runtime._driver import CHUNKED, COPY, GUARD, WHOLE, NativeProgram, control_address
+from twinflow.runtime._image import Image
 
 _LARGE_ARENA = 1 << 28  # bytes from which on it is worth asking how much memory is free
 _SPARES = 2  # results that are kept to serve again: a loss and the one it replaces
@@ -35,6 +38,7 @@ class Place:
     kind: str  # "arena", "io" or "own"
     at: int = 0  # offset in the arena, or number in the io table
     array: np.ndarray[Any, Any] | None = None
+    undefined: bool = False  # whether that array is written before it is read
 
 
 class Observer(Protocol):
@@ -61,6 +65,8 @@ class NativeGraph:
         steps: the kernel calls, in order.
         arena_nbytes: memory for intermediate values.
         observers: `OBSERVERS`.
+        written: numbers of the inputs that a run writes.
+        image: the program before it was linked.
         threads: how many may take part in a run.
         results: (number in the io table, Aval) of each output, those of index checks last; (-1, value) for a constant.
         errors: what references raised in the latest run.
@@ -68,12 +74,31 @@ class NativeGraph:
 
     def __init__(self, graph: Graph, checks: Sequence[Check] = (), errors: list[BaseException] | None = None) -> None:
         self.errors: list[BaseException] = [] if errors is None else errors  # of references, nested ones included
-        self.graph = graph
-        self.checks = checks  # the last outputs are their flags
+        self._lowered: Callable[[], tuple[Graph, Sequence[Check]]] = lambda: (graph, checks)
         self._build()
 
+    @classmethod
+    def of_kept(cls, kept: Kept, lowered: Callable[[], tuple[Graph, Sequence[Check]]]) -> NativeGraph:
+        """A program from the disk. `lowered` gives its graph and checks when somebody wants to look inside."""
+        native = cls.__new__(cls)
+        native.errors, native._lowered, native.threads = [], lowered, get_num_threads()
+        native.image, native.code, native.checks = kept.image, kept.code, kept.checks
+        native.results, native.written = kept.results, kept.written
+        native.n_io, native.arena_nbytes = kept.image.n_io, kept.image.arena_nbytes
+        native.arena = native._allocate([])
+        native._start(_linked_parts(kept.image, kept.code), kept.code)
+        return native
+
+    def __getattr__(self, name: str) -> Any:
+        # what a program from the disk lacks: it is made once somebody looks inside
+        if name in ("graph", "steps", "places", "flags", "record_steps") and "graph" not in self.__dict__:
+            self._build()
+            return self.__dict__[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def _build(self) -> None:
-        graph, checks = self.graph, self.checks
+        self.graph, self.checks = graph, checks = self._lowered()
+        self.written = {i for i, node in enumerate(graph.inputs) if node in graph.writes}
         self.threads = get_num_threads()
         plan = Fuser(graph, has_own_kernel).plan()
         steps = build_steps(graph, plan, lambda nested: NativeGraph(nested, errors=self.errors))
@@ -82,7 +107,6 @@ class NativeGraph:
         )
         self.steps, self.n_before_guards = _checks_first(steps, self.flags)
         self.code = Code()
-        self._keep: list[Any] = []
         for step in self.steps:
             step.symbols = [self.code.add(launch.source) for launch in step.launches]
         self.code.load()
@@ -161,6 +185,7 @@ class NativeGraph:
                 self.places[node] = Place("arena", self.offsets[node])
         self.arena = self._allocate(list(requests.values()))
         self.n_io = n_io
+        self.results = [(io, aval if io >= 0 else value) for io, aval, value in self.outputs]
 
     def _allocate(self, requests: list[Request]) -> np.ndarray[Any, Any]:
         """The arena; an error that names its largest buffers if the machine has no such memory."""
@@ -203,110 +228,123 @@ class NativeGraph:
     # -- linking -----------------------------------------------------------------------------------------------
 
     def _link(self) -> None:
-        records, patches = [], []
-        base = address_of(self.arena)
-
-        def fill(block: np.ndarray[Any, Any], slot: int, of: Node | Scratch | int, offset: int = 0) -> None:
-            if isinstance(of, int):
-                block[slot] = of
-                return
-            if isinstance(of, Scratch):
-                block[slot] = base + self.offsets[of] + offset
-                return
-            place = self.places[of]
-            if place.kind == "io":
-                patches.append((place.at, address_of(block) + 8 * slot, offset, 0))
-            elif place.kind == "arena":
-                block[slot] = base + place.at + offset
-            else:
-                block[slot] = address_of(place.array) + offset  # type: ignore[arg-type]
-
+        image = Image()
+        image.n_io, image.arena_nbytes = self.n_io, self.arena_nbytes
+        image.symbols = self.code.symbols
         self.record_steps: list[Step | None] = []  # what each record belongs to, for profiles
+        parts: list[NativeProgram] = []
+        references: list[tuple[slice, list[Any]]] = []  # words, and where the callback looks for them
+        keep: list[Any] = [self.code]
+
+        def record(kind: int, function: str, block: int, count: int, step: Step | None) -> None:
+            image.record(kind, function, block, count)
+            self.record_steps.append(step)
+
         for i, step in enumerate(self.steps):
             if i == self.n_before_guards:
                 for flag in self.flags:
-                    block = np.zeros(1, np.uint64)
-                    fill(block, 0, flag)
-                    self._keep.append(block)
-                    records.append((GUARD, 0, address_of(block), 0))
-                    self.record_steps.append(None)
+                    record(GUARD, "", self._block(image, [(flag, 0)]), 0, None)
             for launch, symbol in zip(step.launches, step.symbols):
                 if launch.copies is not None and self._is_same_memory(*launch.copies):
                     continue
-                block = np.zeros(launch.slots, np.uint64)
+                block = image.block(launch.slots)
                 for a in launch.arguments:
-                    fill(block, a.slot, a.of, a.offset)
+                    self._fill(image, block + a.slot, a.of, a.offset)
                 if launch.workspace is not None:
-                    block[launch.workspace] = base + self.offsets[id(launch)]
-                kind, count = (
-                    (CHUNKED, self.code.chunks(symbol, address_of(block))) if launch.source.chunked else (WHOLE, 0)
-                )
-                records.append((kind, self.code.address(symbol), address_of(block), count))
-                self._keep.append(block)
-                self.record_steps.append(step)
+                    image.arena(block + launch.workspace, self.offsets[id(launch)])
+                if launch.source.chunked:
+                    sizes = np.zeros(launch.slots, np.uint64)
+                    for a in launch.arguments:
+                        sizes[a.slot] = a.of if isinstance(a.of, int) else 0
+                    record(CHUNKED, symbol, block, self.code.chunks(symbol, address_of(sizes)), step)
+                else:
+                    record(WHOLE, symbol, block, 0, step)
             if step.control is not None:
                 for target, source in step.control.copies:
-                    records.append(self._copy(fill, target, source))
-                    self.record_steps.append(step)
-                block = np.zeros(step.control.n_slots, np.uint64)
-                step.control.fill(block, fill)
-                self._keep.append(block)
-                records.append((WHOLE, step.control.address, address_of(block), 0))
-                self.record_steps.append(step)
+                    record(*self._copy(image, target, source), step)
+                first = len(parts)
+                for part in step.control.parts:
+                    parts.append(part.program)
+                    image.parts.append((part.image, part.program.repeat, part.program.io_step.tolist()))
+                block = image.block(step.control.n_slots)
+                for k, slot in enumerate(step.control.slots):
+                    if isinstance(slot, Frame):
+                        image.frame(block + k, first + slot.part)
+                    else:
+                        self._fill(image, block + k, *(slot if isinstance(slot, tuple) else (slot,)))
+                record(WHOLE, step.control.function, block, 0, step)
             elif not step.launches:
-                operands = step.reads + step.writes
-                block = np.zeros(max(len(operands), 1), np.uint64)
-                for k, node in enumerate(operands):
-                    fill(block, k, node)
-                callback, address = reference_call(step.nodes[0], block, step.writes, self.errors)
-                self._keep += [callback, block]
-                records.append((WHOLE, address, address_of(block), 0))
-                self.record_steps.append(step)
+                block = self._block(image, [(x, 0) for x in step.reads + step.writes])
+                where: list[Any] = []
+                callback, image.callbacks[f"reference{block}"] = reference_call(step, where, self.errors)
+                references.append((slice(block, block + len(step.reads + step.writes)), where))
+                keep.append(callback)
+                record(WHOLE, f"reference{block}", block, 0, step)
         for io, aval, value in self.outputs:
             if isinstance(value, Node):
                 out = Node(self.graph, None, (), {}, aval)
                 self.places[out] = Place("io", io)
-                records.append(self._copy(fill, out, value))
-        for target, value in self._staged(records, fill):
-            records.append(self._copy(fill, target, value))
-        rows = np.zeros(len(records), RECORD)
-        for k, r in enumerate(records):
-            rows[k]["kind"], rows[k]["function"], rows[k]["arguments"], rows[k]["count"] = r
-        fixes = np.zeros(len(patches), PATCH)
-        for k, p in enumerate(patches):
-            fixes[k] = p
+                image.record(*self._copy(image, out, value))
+        for target, value in self._staged(image):
+            image.record(*self._copy(image, target, value))
+        self.image = image
+        self._start(parts, keep)
+        for words, where in references:
+            where.append(self._words[words])
+
+    def _start(self, parts: list[NativeProgram], keep: Any) -> None:
+        """Give the image memory, and make ready for calls."""
+        self.program, self._words = self.image.link(_address_in(self.code), self.arena, parts, keep)
         self.observers = OBSERVERS
         self.bound: list[Any] = [None] * self.n_io  # the arrays whose addresses stand in the io table
         self.spares: list[list[np.ndarray[Any, Any]]] = [[] for _ in range(self.n_io)]
-        self.results = [(io, aval if io >= 0 else value) for io, aval, value in self.outputs]
-        self.program = NativeProgram(rows, fixes, self.n_io, [self._keep, self.code, self.arena, self.places])
+
+    def _fill(self, image: Image, word: int, of: Node | Scratch | int, offset: int = 0) -> None:
+        """A word of an argument block: a number, or the address of a node's memory, or of scratch, from a byte on."""
+        if isinstance(of, int):
+            image.number(word, of)
+        elif isinstance(of, Scratch):
+            image.arena(word, self.offsets[of] + offset)
+        else:
+            place = self.places[of]
+            if place.array is not None:
+                image.array(word, place.array, offset, undefined=place.undefined)
+            elif place.kind == "io":
+                image.argument(word, place.at, offset)
+            else:
+                image.arena(word, place.at + offset)
+
+    def _block(self, image: Image, of: Sequence[tuple[Node, int]]) -> int:
+        block = image.block(max(len(of), 1))
+        for k, (node, offset) in enumerate(of):
+            self._fill(image, block + k, node, offset)
+        return block
 
     def _is_same_memory(self, a: Node, b: Node) -> bool:
         x, y = self.places[a], self.places[b]
         return x is y or (x.kind == y.kind == "arena" and x.at == y.at)
 
-    def _staged(self, records: list[Any], fill: Any) -> list[tuple[Node, Any]]:
+    def _staged(self, image: Image) -> list[tuple[Node, Any]]:
         """The final copies of state; a state's old value that another state receives is set aside first."""
         out = []
         for target, value in self.copies:
             if isinstance(value, Node) and value is not target and value in self.graph.writes:
                 kept = Node(self.graph, None, (), {}, value.aval)
-                self.places[kept] = Place("own", array=aligned_empty(value.aval.shape, value.aval.dtype.np))
-                records.append(self._copy(fill, kept, value))
+                self.places[kept] = Place(
+                    "own", array=aligned_empty(value.aval.shape, value.aval.dtype.np), undefined=True
+                )
+                image.record(*self._copy(image, kept, value))
                 value = kept
             out.append((target, value))
         return out
 
-    def _copy(self, fill: Any, target: Node, value: Any) -> tuple[int, int, int, int]:
+    def _copy(self, image: Image, target: Node, value: Any) -> tuple[int, str, int, int]:
         if not isinstance(value, Node):
             node = Node(self.graph, None, (), {}, target.aval)
             self.places[node] = Place("own", array=np.full(target.aval.shape, value, target.aval.dtype.np))
             value = node
-        block = np.zeros(2, np.uint64)
-        fill(block, 0, target)
-        fill(block, 1, value)
-        self._keep.append(block)
-        return (COPY, 0, address_of(block), target.aval.size * target.aval.dtype.itemsize)
+        block = self._block(image, [(target, 0), (value, 0)])
+        return (COPY, "", block, target.aval.size * target.aval.dtype.itemsize)
 
     # -- running -----------------------------------------------------------------------------------------------
 
@@ -340,14 +378,14 @@ class NativeGraph:
                     raise check.error()
             del results[len(results) - len(self.checks) :]
         for i, original in fixed or ():
-            if self.graph.inputs[i] in self.graph.writes:
+            if i in self.written:
                 original[...] = bound[i]
             bound[i] = None
         return results
 
     def prepare(self) -> None:
         """Before a call: kernels have memory to work in for each thread, so with more threads the program is linked anew."""
-        if get_num_threads() > self.threads:
+        if get_num_threads() > self.threads or (OBSERVERS and "graph" not in self.__dict__):
             self._build()
 
     def place_result(self, number: int, aval: Aval) -> np.ndarray[Any, Any]:
@@ -372,7 +410,7 @@ class NativeGraph:
 
     def forget_inputs(self) -> None:
         """Let go of the arrays of the latest call, which are kept otherwise in case the next call has them again."""
-        self.bound[: len(self.graph.inputs)] = [None] * len(self.graph.inputs)
+        self.bound[:] = [None] * self.n_io
 
     def _run_observed(self, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         """Record by record, so that observers see the time of each and the values it made."""
@@ -425,6 +463,23 @@ class NativeGraph:
         return "\n".join(rows)
 
 
+def _address_in(code: Code) -> Callable[[str], int]:
+    """Where functions lie, by the names that images have for them."""
+    return lambda name: control_address(name[1:]) if name.startswith("@") else code.address(name)
+
+
+def _linked_parts(image: Image, code: Code) -> list[NativeProgram]:
+    """The nested programs of an image, each with an arena of its own."""
+    parts = []
+    for part, repeat, io_step in image.parts:
+        arena = aligned_empty(max(part.arena_nbytes, 64), np.uint8)
+        program, _ = part.link(_address_in(code), arena, _linked_parts(part, code), code)
+        program.set_repeat(repeat)
+        program.io_step[: len(io_step)] = io_step
+        parts.append(program)
+    return parts
+
+
 def _holds(flag: np.ndarray[Any, Any] | None) -> bool:
     return flag is not None and bool(flag)
 
@@ -449,8 +504,19 @@ def has_own_kernel(node: Node) -> bool:
 
 def compile_graph(graph: Graph) -> NativeGraph:
     """A graph as a native program: index checks, passes, kernels."""
-    checked, checks = add_index_checks(graph)
-    native = NativeGraph(optimize(checked), checks)
+
+    def lowered() -> tuple[Graph, Sequence[Check]]:
+        checked, checks = add_index_checks(graph)
+        return optimize(checked), checks
+
+    key = program_key(graph)
+    kept = find(key, graph) if key is not None else None
+    if kept is not None:
+        log("compile", f"{graph.name}: from the cache, arena {kept.image.arena_nbytes} bytes")
+        return NativeGraph.of_kept(kept, lowered)
+    native = NativeGraph(*lowered())
+    if key is not None:
+        keep(key, native)
     if log_enabled("compile"):
         slow = sorted({s.name for s in native.steps if s.interpreted})
         log(

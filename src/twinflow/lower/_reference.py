@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,16 +12,19 @@ from twinflow.core import silently
 from twinflow.core.errors import TwinflowError
 from twinflow.graph import Node
 
+if TYPE_CHECKING:
+    from twinflow.lower._steps import Step
+
 _CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 
 
-def reference_call(
-    node: Node, block: np.ndarray[Any, Any], outs: list[Node], failed: list[BaseException]
-) -> tuple[Any, int]:
-    """A native function that runs a node on the arrays whose addresses stand in `block`, operands first; and its address.
+def reference_call(step: Step, where: list[np.ndarray[Any, Any]], failed: list[BaseException]) -> tuple[Any, int]:
+    """A native function that runs a step's node on the arrays whose addresses stand in `where[0]`, operands first; and its
+    address. `where` is empty until the program is linked.
 
     An exception goes into `failed`, and calls after it do nothing.
     """
+    node, outs = step.nodes[0], step.writes
     if node.prim is None:
         raise TwinflowError("lower: an input has nothing to run")
     ref: Callable[..., Any] = node.prim.ref
@@ -33,7 +36,7 @@ def reference_call(
         if failed:
             return
         try:
-            addresses = block.tolist()
+            addresses = where[0].tolist()
             arrays = iter([array_at(a, s, d) for a, (s, d) in zip(addresses, views)])
             operands = [next(arrays) if isinstance(x, Node) else x for x in node.inputs]
             result = silently(ref, *operands, **node.params)

@@ -286,6 +286,11 @@ class NativeProgram:
         self._repeat_field[0] = 1
         self.enter, self._run, self._code = _driver()
 
+    @property
+    def repeat(self) -> int:
+        """How often a nested run goes through the records."""
+        return int(self._repeat_field[0])
+
     def set_repeat(self, times: int) -> None:
         """How often a nested run goes through the records."""
         self._repeat_field[0] = times

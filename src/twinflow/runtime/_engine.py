@@ -19,6 +19,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from twinflow.core import log, log_enabled
@@ -124,6 +125,10 @@ class Engine:
         self._jit: Any = None
         self._conversions: Executable | None = None
 
+    def key(self, text: str) -> str:
+        """A key of the cache that changes with the processor and the versions too."""
+        return hashlib.sha256(f"{self._salt}\n{text}".encode()).hexdigest()
+
     def compile(self, ir: object, *, level: int = DEFAULT_LEVEL, vectorize: bool = False) -> Executable:
         """Machine code of a module, from memory, from disk, or compiled now. Arguments as in `compile_object`."""
         text = str(ir)
@@ -135,7 +140,7 @@ class Engine:
         """The same for a module known by what it is made from: `write` gives its text, and is called only if no cache
         has its code. Equal keys must mean equal text."""
         _check_level(level)
-        key = hashlib.sha256(f"{self._salt}\n{level}\n{key}".encode()).hexdigest()
+        key = self.key(f"{level}\n{key}")
         with _LOCK:
             if (live := self._live.get(key)) is not None:
                 self.stats.reused += 1
@@ -255,16 +260,11 @@ def _all_targets() -> None:
 @functools.cache
 def _versions() -> str:
     """Everything besides the text and the processor that may change the code made from it."""
-    import importlib.metadata
-
     import llvmlite
 
     llvm = ".".join(str(part) for part in _binding().llvm_version_info)
-    try:
-        own = importlib.metadata.version("twinflow")
-    except importlib.metadata.PackageNotFoundError:
-        own = "source"
-    return f"twinflow {own}, llvmlite {llvmlite.__version__}, LLVM {llvm}"
+    own = Path(__file__).stat()  # this file chooses LLVM's passes
+    return f"engine {own.st_size} {own.st_mtime_ns}, llvmlite {llvmlite.__version__}, LLVM {llvm}"
 
 
 def _check_level(level: int) -> None:
