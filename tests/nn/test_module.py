@@ -294,12 +294,27 @@ def test_full_backward_hooks_see_and_replace_gradients() -> None:
     np.testing.assert_allclose(x.grad.numpy()[0], column * 2, rtol=1e-6)
 
 
-def test_a_backward_hook_cannot_change_what_has_gone_on() -> None:
-    layer = nn.Bilinear(2, 2, 1)
-    layer.register_full_backward_hook(lambda m, gi, go: (gi[0] * 2, gi[1] * 2))
-    a, b = twinflow.ones(1, 2, requires_grad=True), twinflow.ones(1, 2, requires_grad=True)
-    with pytest.raises(GradientError, match="only the gradient of the last tensor"):
-        layer(a, b).sum().backward()
+def test_backward_hooks_replace_several_gradients() -> None:
+    class Product(nn.Module):
+        def forward(self, a: Any, b: Any, count: Any) -> Any:
+            return {"product": a * b, "sum": a + b, "count": count + 1}
+
+    def run(hook: Any, pre: Any = None) -> list[Any]:
+        layer = Product()
+        layer.register_full_backward_hook(hook)
+        if pre is not None:
+            layer.register_full_backward_pre_hook(pre)
+        a, b = twinflow.tensor([2.0], requires_grad=True), twinflow.tensor([3.0], requires_grad=True)
+        out = layer(a, b, twinflow.tensor([1]))
+        assert out["count"].tolist() == [2]
+        (out["product"] + out["sum"]).sum().backward()
+        return [a.grad.item(), b.grad.item()]
+
+    assert run(lambda m, gi, go: None) == [4.0, 3.0]
+    assert run(lambda m, gi, go: (gi[0] * 10, gi[1] * 100, None)) == [40.0, 300.0]
+    assert run(lambda m, gi, go: None, lambda m, go: (go[0], go[1] * 0, go[2])) == [3.0, 2.0]
+    with pytest.raises(GradientError, match="returned 1 gradients for 3 tensors"):
+        run(lambda m, gi, go: (gi[0],))
 
 
 def test_state_dict_hooks() -> None:

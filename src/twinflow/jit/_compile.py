@@ -20,7 +20,7 @@ from twinflow.graph import Graph, aval_of, interpret
 from twinflow.jit._differentiable import WayBack, record_call, runner, way_back
 from twinflow.jit._quick import MISS, QuickCall, quick_call
 from twinflow.ops import from_numpy
-from twinflow.tensor import MODE, SPECIAL, Tensor, Tracer, meta_of, payload, wrap
+from twinflow.tensor import MODE, SPECIAL, Tensor, Tracer, assign, enable_grad, meta_of, no_grad, payload, wrap
 
 Executor = Callable[[list[Any]], list[Any]]
 
@@ -62,6 +62,9 @@ class Program:
         tensors = [x for x in leaves if isinstance(x, Tensor)]
         self.name = name
         self._backend = backend
+        self._fn, self._treedef = fn, treedef
+        self._static = [None if isinstance(x, Tensor) else x for x in leaves]
+        self._is_tensor = [isinstance(x, Tensor) for x in leaves]
         with Tracer(name) as tracer:
             stand_ins = self._add_arguments(tracer, tensors, named)
             given = iter(stand_ins)
@@ -129,14 +132,43 @@ class Program:
         self._sources = [at[node] for node in way.inputs]
         way.compiled = Compiled(runner(way.graph), self._backend)
 
-    def _record(self, way: WayBack, tensors: Sequence[Tensor], values: list[Any], results: list[Tensor]) -> None:
+    def _record(
+        self,
+        way: WayBack,
+        tensors: Sequence[Tensor],
+        values: list[Any],
+        results: list[Tensor],
+        before: list[tuple[Tensor, Any]],
+    ) -> None:
         owners = {i: t for t, i in self.state} | {i: _grad_of(t, tensors) for t, i in self.grad_state}
 
         def given(i: int) -> Tensor:
             return tensors[i] if i < self.n_args else owners[i]
 
         kept = [given(i) if kind == "input" else wrap(values[i]) for kind, i in self._residuals]
-        record_call(self.name, way, [given(i) for i in self._sources], kept, results)
+        read = [*tensors, *(t for t, i in self.state if i not in self.writes)]
+        record_call(
+            self.name, way, [given(i) for i in self._sources], kept, results, lambda: self._again(tensors, before), read
+        )
+
+    def _again(self, tensors: Sequence[Tensor], before: list[tuple[Tensor, Any]]) -> list[Tensor]:
+        """The tensors that a call gave, from the Python function run once more, operation by operation, with the state it
+        found then. State is afterwards what it is now."""
+        with no_grad():
+            now = [(t, t.clone()) for t, _ in before]
+            for t, array in before:
+                assign(t, wrap(array), "backward")
+        try:
+            given = iter(tensors)
+            leaves = [next(given) if is_t else x for is_t, x in zip(self._is_tensor, self._static)]
+            args, kwargs = tree_unflatten(leaves, self._treedef)
+            with enable_grad():
+                found = self._fn(*args, **kwargs)
+        finally:
+            with no_grad():
+                for t, value in now:
+                    assign(t, value, "backward")
+        return [x for x in tree_flatten(found)[0] if isinstance(x, Tensor)]
 
     def _add_arguments(self, tracer: Tracer, tensors: list[Tensor], named: dict[tuple[int, int], str]) -> list[Tensor]:
         """Inputs for the arguments, and what the function receives for them: the tensors themselves, or, where a size
@@ -208,6 +240,7 @@ class Program:
                 arrays[i] = self._checked_state(_grad_of(owner, tensors), i)
             for read, buffer in self.scalars:
                 buffer[()] = read()
+            before = [] if self.way is None else self._before(tensors, arrays)
             values = self.execute(arrays)
             for version in self.versions:
                 version[0] += 1
@@ -227,7 +260,7 @@ class Program:
             return wrap(values[0])
         results = [wrap(v) for v in values[: self.n_out]]
         if self.way is not None:
-            self._record(self.way, tensors, values, results)
+            self._record(self.way, tensors, values, results, before)
         found = iter(results)
         leaves = [next(found) if is_t else static for is_t, static in zip(self.out_is_tensor, self.out_static)]
         return tree_unflatten(leaves, self.out_tree)
@@ -240,6 +273,12 @@ class Program:
             self._quick_for = getattr(self.execute, "program", None)
         self._calls += 1
         return self._quick
+
+    def _before(self, tensors: Sequence[Tensor], arrays: list[Any]) -> list[tuple[Tensor, Any]]:
+        """What the program will write, as it is before: for derivatives of derivatives."""
+        owners = {i: t for t, i in self.state}
+        owners.update(enumerate(tensors))
+        return [(owners[i], arrays[i].copy()) for i in self.writes if i in owners]
 
     def _checked_state(self, t: Tensor, i: int) -> Any:
         """The new array of a captured tensor whose memory was exchanged (by `.data =`, or loading)."""

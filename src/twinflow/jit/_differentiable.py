@@ -99,22 +99,32 @@ def _is_freed(t: Tensor) -> bool:
 
 
 def record_call(
-    name: str, way: WayBack, inputs: Sequence[Tensor], kept: Sequence[Tensor], results: Sequence[Tensor]
+    name: str,
+    way: WayBack,
+    inputs: Sequence[Tensor],
+    kept: Sequence[Tensor],
+    results: Sequence[Tensor],
+    again: Callable[[], list[Tensor]],
+    read: Sequence[Tensor],
 ) -> None:
-    """Put one call of a compiled function on the tape. `kept` are the residuals of this call."""
+    """Put one call of a compiled function on the tape.
+
+    Args:
+        kept: the residuals of this call.
+        again: gives the results anew, from operations that are on the tape: where derivatives of derivatives are wanted,
+            the derivative is taken through these.
+        read: what `again` reads.
+    """
     outputs = [results[k] for k in way.outputs]
     specs = [(tuple(t.shape), t.dtype) for t in outputs]
-    versions = [t._version for t in kept]
+    needed = [*kept, *read]
+    versions = [t._version for t in needed]
     run: Callable[..., Any] = way.compiled
 
     def backward(gradients: tuple[Tensor | None, ...]) -> list[Tensor | None]:
-        if MODE.grad:
-            raise GradientError(
-                f"{name}: a second derivative through a compiled function; take the derivatives inside it, or use func.grad, "
-                "which goes through the function itself"
-            )
-        for t, version in zip(kept, versions):
-            if t._version != version:
+        twice = MODE.grad
+        for k, (t, version) in enumerate(zip(needed, versions)):
+            if t._version != version and (twice or k < len(kept)):
                 raise GradientError(
                     f"{name}: a tensor of shape {tuple(t.shape)} that the compiled function read was overwritten in place before "
                     "backward; call backward first, or clone() it"
@@ -123,6 +133,17 @@ def record_call(
             call("full", shape=shape, value=0, dtype=dtype) if g is None else g
             for g, (shape, dtype) in zip(gradients, specs)
         ]
+        if twice:
+            roots = [t for k, t in enumerate(again()) if k in way.outputs]
+            return run_backward(
+                roots,
+                filled,
+                inputs=inputs,
+                retain_graph=True,
+                create_graph=True,
+                accumulate=False,
+                stop_at_inputs=True,
+            )
         grads: list[Tensor | None] = [None] * len(inputs)
         for k, g in zip(way.reached, run(*[wrap(payload(t)) for t in kept], *filled)):
             grads[k] = g

@@ -7,9 +7,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+from twinflow.autodiff import record_rule
 from twinflow.core import tree_flatten, tree_unflatten
 from twinflow.core.errors import GradientError
-from twinflow.tensor import Tensor
+from twinflow.tensor import Tensor, no_grad
 
 Hook = Callable[..., Any]
 _ids = itertools.count()
@@ -66,78 +67,77 @@ def register_module_forward_hook(hook: Hook) -> RemovableHandle:
 
 
 class BackwardPass:
-    """Connects the backward hooks of one call of a module to the gradients of its inputs and outputs."""
+    """Connects the backward hooks of one call of a module to the gradients of its inputs and outputs.
+
+    All inputs pass through one operation on the tape, and all outputs through another: their derivatives see all gradients at
+    once, so hooks may replace any of them.
+    """
 
     def __init__(self, module: Any, pre: list[Hook], full: list[Hook]) -> None:
         self.module = module
         self.pre = pre
         self.full = full
-        self.grad_output: list[Tensor | None] = []
-        self.grad_input: list[Tensor | None] = []
-        self.waiting = 0
+        self.grad_output: tuple[Tensor | None, ...] = ()
+        self.n_inputs = 0
+        self.watched = False  # whether a gradient of an input is wanted
 
     def watch_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments, with a place on the tape where their gradients can be seen."""
-        leaves, treedef = tree_flatten(args)
-        self.grad_input = []
-        for i, x in enumerate(leaves):
-            if not isinstance(x, Tensor):
-                continue
-            k = len(self.grad_input)
-            self.grad_input.append(None)
-            if x.requires_grad:
-                self.waiting += 1
-                leaves[i] = x.clone()
-                leaves[i].register_hook(lambda g, k=k: self._input_gradient(k, g))
-        return tuple(tree_unflatten(leaves, treedef))
+        made, inputs = _through("gradients of inputs", args, self._input_gradients)
+        self.n_inputs = len(inputs)
+        self.watched = any(x.requires_grad for x in inputs)
+        return tuple(made)
 
     def watch_outputs(self, output: Any) -> Any:
-        """The result, with hooks on the gradients that reach it."""
-        leaves, treedef = tree_flatten(output)
-        tensors = [(i, x) for i, x in enumerate(leaves) if isinstance(x, Tensor)]
-        self.grad_output = [None] * len(tensors)
-        arrived = [0]
-        wanted = sum(x.requires_grad for _, x in tensors)
-        for k, (i, x) in enumerate(tensors):
-            if x.requires_grad:
-                leaves[i] = x = x.clone()
-                x.register_hook(lambda g, k=k: self._output_gradient(k, g, arrived, wanted))
-        return tree_unflatten(leaves, treedef)
+        """The result, with a place on the tape where the gradients that reach it can be seen."""
+        return _through("gradients of outputs", output, self._output_gradients)[0]
 
-    def _output_gradient(self, k: int, g: Tensor, arrived: list[int], wanted: int) -> Tensor:
-        self.grad_output[k] = g
-        arrived[0] += 1
-        if arrived[0] < wanted:
-            return g
+    def _output_gradients(self, gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
         for hook in self.pre:
-            changed = hook(self.module, tuple(self.grad_output))
-            if changed is not None:
-                self._replace(self.grad_output, changed, k, "full_backward_pre_hook")
-        if not self.waiting:
+            gradients = _changed("full_backward_pre_hook", gradients, hook(self.module, gradients))
+        self.grad_output = gradients
+        if not self.watched:
             for hook in self.full:
-                hook(self.module, tuple(self.grad_input), tuple(self.grad_output))
-        return self.grad_output[k]  # type: ignore[return-value]
+                hook(self.module, (None,) * self.n_inputs, gradients)
+        return gradients
 
-    def _input_gradient(self, k: int, g: Tensor) -> Tensor:
-        self.grad_input[k] = g
-        self.waiting -= 1
-        if self.waiting:
-            return g
+    def _input_gradients(self, gradients: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
         for hook in self.full:
-            changed = hook(self.module, tuple(self.grad_input), tuple(self.grad_output))
-            if changed is not None:
-                self._replace(self.grad_input, changed, k, "full_backward_hook")
-        return self.grad_input[k]  # type: ignore[return-value]
+            gradients = _changed("full_backward_hook", gradients, hook(self.module, gradients, self.grad_output))
+        return gradients
 
-    def _replace(self, grads: list[Tensor | None], changed: Any, k: int, kind: str) -> None:
-        """Take over what a hook returned; gradients other than the last to arrive have already gone on."""
-        new = list(changed) if isinstance(changed, (tuple, list)) else [changed]
-        if len(new) != len(grads):
-            raise GradientError(f"{kind}: the hook returned {len(new)} gradients for {len(grads)} tensors")
-        for i, (before, after) in enumerate(zip(grads, new)):
-            if i != k and after is not before:
-                raise GradientError(
-                    f"{kind}: only the gradient of the last tensor to arrive can be replaced, and {i} is not it; "
-                    "register a hook on the tensor itself instead"
-                )
-        grads[k] = new[k]
+
+def _through(
+    name: str, tree: Any, rule: Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...]]
+) -> tuple[Any, list[Tensor]]:
+    """The tree with its tensors as results of one operation, whose derivative is `rule`; and the tensors that were there."""
+    leaves, treedef = tree_flatten(tree)
+    at = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]
+    there = [leaves[i] for i in at]
+    if not any(x.requires_grad for x in there):
+        return tree, there
+    with no_grad():
+        made = [x.clone() if x.dtype.is_floating_point or x.dtype.is_complex else x for x in there]
+    watched = [k for k, x in enumerate(there) if x.requires_grad]
+
+    def backward(gradients: tuple[Tensor | None, ...]) -> list[Tensor | None]:
+        given: list[Tensor | None] = [None] * len(there)
+        for k, g in zip(watched, gradients):
+            given[k] = g
+        found = rule(tuple(given))
+        return [found[k] for k in watched]
+
+    record_rule(name, [there[k] for k in watched], [made[k] for k in watched], backward)
+    for k, i in enumerate(at):
+        leaves[i] = made[k] if there[k].requires_grad else there[k]
+    return tree_unflatten(leaves, treedef), there
+
+
+def _changed(kind: str, before: tuple[Tensor | None, ...], new: Any) -> tuple[Tensor | None, ...]:
+    """What a hook made of gradients: the same if it returned None."""
+    if new is None:
+        return before
+    given = tuple(new) if isinstance(new, (tuple, list)) else (new,)
+    if len(given) != len(before):
+        raise GradientError(f"{kind}: the hook returned {len(given)} gradients for {len(before)} tensors")
+    return given
