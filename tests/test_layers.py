@@ -35,6 +35,7 @@ LEVEL = {
     "special": 6,
     "utils": 6,
     "array_api": 7,
+    "distributions": 7,
     "train": 7,
     "keras": 7,
     "tf": 8,

@@ -130,6 +130,7 @@ from twinflow.tensor import set_grad_enabled as set_grad_enabled
 if _TYPE_CHECKING:
     from twinflow import array_api as array_api
     from twinflow import data as data
+    from twinflow import distributions as distributions
     from twinflow import keras as keras
     from twinflow import metrics as metrics
     from twinflow import tf as tf
@@ -140,7 +141,10 @@ if _TYPE_CHECKING:
     from twinflow.utils import save as save
 
 # What a program that only computes does not need is loaded when it is first asked for: `import twinflow` stays quick.
-_LATER = {name: f"twinflow.{name}" for name in ("array_api", "data", "keras", "metrics", "tf", "train", "utils")}
+_LATER = {
+    name: f"twinflow.{name}"
+    for name in ("array_api", "data", "distributions", "keras", "metrics", "tf", "train", "utils")
+}
 _LATER |= {"check": "twinflow.train", "load": "twinflow.utils", "save": "twinflow.utils"}
 
 
