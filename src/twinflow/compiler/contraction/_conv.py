@@ -28,6 +28,7 @@ from twinflow.compiler.contraction._pack import Pack
 from twinflow.compiler.contraction._plan import GRAIN_FLOPS, Split, choose_tile, split_cols, split_rows
 from twinflow.compiler.contraction._text import NBYTES, Function, Module, Value
 from twinflow.compiler.contraction._tile import Axis, Epilogue, Tile, Tiles, merge_axes
+from twinflow.compiler.contraction._winograd import Winograd, pays
 
 
 def emit_conv(
@@ -54,6 +55,8 @@ def emit_conv(
         return Kernel(name, write_entry(module, name, []), 0, 0, 0)
     if spec.kind == "weight":
         return emit_weight(module, machine, spec, name, epilogue)
+    if pays(machine, spec):
+        return Winograd(module, machine, spec, name, epilogue).emit()
     return _Slide(module, machine, spec, name, epilogue).emit()
 
 

@@ -1,0 +1,353 @@
+"""Convolutions of 3×3 filters with 16 multiplications for every 2×2 results instead of 36.
+
+Over one axis, two results of three taps come from four products:
+
+    y = Aᵀ[(G w) ⊙ (Bᵀ x)],  Bᵀ = [1  0 −1  0    G = [1   0   0    Aᵀ = [1 1  1  0
+                                    0  1  1  0         ½   ½   ½          0 1 −1 −1]
+                                    0 −1  1  0         ½  −½   ½
+                                    0  1  0 −1]        0   0   1]
+
+and over two axes the same along each. Images and filters are changed by B and G; for each of the 16 places the building
+block multiplies a matrix [blocks of 2×2 results, channels] with one [channels, filters]; A changes the products back.
+The rounding errors are a few times those of the sum itself, and a NaN or infinity reaches all results of its blocks.
+
+Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from twinflow.compiler.contraction._conv_spec import ConvSpec
+from twinflow.compiler.contraction._kernel import Kernel, phase_function, round_up, slot, worker_space, write_entry
+from twinflow.compiler.contraction._machine import Machine
+from twinflow.compiler.contraction._plan import GRAIN_FLOPS, choose_tile, split_cols, split_rows
+from twinflow.compiler.contraction._text import Function, Module, Value
+from twinflow.compiler.contraction._tile import At, Axis, Epilogue, Tile, Tiles
+from twinflow.compiler.contraction._vectors import load, store
+
+Grid: TypeAlias = list[list[str]]
+
+NBYTES = 4
+LANES_LEAST = 4
+
+
+class Sums:
+    """Sums and differences of vectors in a function."""
+
+    def __init__(self, f: Function, lanes: int) -> None:
+        self.f, self.kind, self.lanes = f, f"<{lanes} x float>", lanes
+
+    def add(self, a: str, b: str) -> str:
+        """The sum a + b."""
+        return self.f.op(f"fadd {self.kind} {a}, {b}")
+
+    def sub(self, a: str, b: str) -> str:
+        """The difference a − b."""
+        return self.f.op(f"fsub {self.kind} {a}, {b}")
+
+    def half(self, a: str) -> str:
+        """The half of a."""
+        return self.f.op(f"fmul {self.kind} {a}, splat (float 5.0e-01)")
+
+    def image(self, d: Sequence[str]) -> list[str]:
+        """Bᵀ d."""
+        return [self.sub(d[0], d[2]), self.add(d[1], d[2]), self.sub(d[2], d[1]), self.sub(d[1], d[3])]
+
+    def filters(self, w: Sequence[str]) -> list[str]:
+        """G w."""
+        outer, inner = self.half(self.add(w[0], w[2])), self.half(w[1])
+        return [w[0], self.add(outer, inner), self.sub(outer, inner), w[2]]
+
+    def result(self, m: Sequence[str]) -> list[str]:
+        """Aᵀ m."""
+        return [self.add(self.add(m[0], m[1]), m[2]), self.sub(self.sub(m[1], m[2]), m[3])]
+
+
+def along_both(change: Sequence[list[str]] | Grid, rule: object) -> Grid:
+    """A change along the rows of a grid, then along its columns."""
+    rows = [rule(row) for row in change]  # type: ignore[operator]
+    columns = [rule([row[k] for row in rows]) for k in range(len(rows[0]))]  # type: ignore[operator]
+    return [[column[k] for column in columns] for k in range(len(columns[0]))]
+
+
+def pays(machine: Machine, spec: ConvSpec) -> bool:
+    """Whether a convolution forward or by the image can be made so, and is faster for it."""
+    if spec.kind == "weight" or len(spec.size) != 2 or spec.kernel != (3, 3) or spec.dtype != "float32":
+        return False
+    if spec.stride != (1, 1) or spec.dilation != (1, 1) or spec.groups != 1 or not spec.batch:
+        return False
+    lanes = machine.lanes("float")
+    deep, wide = spec.channels, spec.filters
+    if deep % lanes or wide % lanes or min(deep, wide) < 32:
+        return False
+    high, along = spec.out_size if spec.kind == "forward" else spec.size
+    blocks = spec.batch * -(-high // 2) * -(-along // 2)
+    if _lines(spec.batch * -(-high // 2), -(-along // 2), 1 << 30) * -(-along // 2) < 8:
+        return False
+    # in vectors of operations: products, changes of image, result and filters; and products, packing
+    vector = lanes * 2
+    ours = (
+        1.15 * blocks * 16 * deep * wide / vector + (50 * deep + 60 * wide) * blocks / lanes + 140 * deep * wide / lanes
+    )
+    theirs = spec.batch * high * along * 9 * deep * wide / vector + 9 * deep * wide
+    return ours < 0.85 * theirs
+
+
+def _lines(lines: int, blocks: int, most: int) -> int:
+    """The largest number of lines of blocks that divides all of them, and has no more than so many blocks."""
+    return max((n for n in range(1, lines + 1) if lines % n == 0 and n * blocks <= most), default=1)
+
+
+class Winograd:
+    """The kernel of a convolution forward or by the image; by the image it is one with the filters turned by 180°."""
+
+    def __init__(self, module: Module, machine: Machine, spec: ConvSpec, name: str, epilogue: Epilogue | None) -> None:
+        self.module, self.machine, self.spec, self.name, self.epilogue = module, machine, spec, name, epilogue
+        self.lanes = machine.lanes("float")
+        self.tiles = Tiles(module, machine, name, None)
+        forward = spec.kind == "forward"
+        self.size, self.out = (spec.size, spec.out_size) if forward else (spec.out_size, spec.size)
+        self.deep, self.wide = (spec.channels, spec.filters)[:: 1 if forward else -1]
+        self.before = [p[0] if forward else 2 - p[0] for p in spec.padding]
+        self.batch = spec.batch or 0
+        # steps in w of taps, channels and filters
+        if spec.filters_first:
+            self.w_tap, steps = 1, (9, spec.channels * 9)
+        else:
+            self.w_tap, steps = spec.channels * spec.filters, (spec.filters, 1)
+        self.w_deep, self.w_wide = steps if forward else steps[::-1]
+        self._plan()
+
+    def _plan(self) -> None:
+        l2 = self.machine.l2_nbytes
+        self.high, self.along = (-(-n // 2) for n in self.out)  # blocks of 2×2 results in an image
+        lines = self.batch * self.high
+        weights = 16 * self.deep * self.wide * NBYTES
+        flops = 2.0 * 16 * lines * self.along * self.deep * self.wide
+        wanted = max(1, min(32, int(flops / GRAIN_FLOPS)))
+        # filters that exceed the L2 cache are divided among chunks by columns, which then share the changed image
+        self.shared = weights > l2 // 2
+        most = 64 if self.shared else max(8, l2 // 4 // (16 * self.deep * NBYTES))
+        choice = choose_tile(self.machine, 64, self.wide, self.lanes, depth=self.deep, again=True)
+        self.tile_cols = choice.vectors * self.lanes
+        self.cols = split_cols(self.wide, self.tile_cols)
+        panels = -(-self.wide // self.tile_cols)
+        if not self.shared:
+            most = min(most, max(8, lines * self.along // wanted))
+        self.lines = _lines(lines, self.along, most)  # lines of blocks at once
+        self.blocks = self.lines * self.along
+        self.rows = min(choice.rows, self.blocks)
+        steps = lines // self.lines
+        groups = min(steps, max(1, wanted // panels)) if self.shared else steps
+        self.steps = -(-steps // groups)  # how many times a chunk does so
+        self.groups = -(-steps // self.steps)
+        self.all_steps = steps
+        self.col_blocks = panels if self.shared else 1
+        self.image_lines = _lines(lines, self.along, 64)  # changed at once where that is shared
+        # a line of the cache more keeps the 16 matrices from competing for the same places of it
+        self.image_step = (lines * self.along if self.shared else self.blocks) * self.deep + self.lanes
+        self.result_step = self.blocks * self.tile_cols + self.lanes
+        self.image_at = weights
+        shared = 16 * self.image_step * NBYTES if self.shared else 0
+        self.shared_nbytes = weights + round_up(shared, 64)
+        self.zeros_at = 16 * self.result_step * NBYTES
+        self.own_at = self.zeros_at + self.deep * NBYTES
+        self.worker_nbytes = self.own_at + (0 if self.shared else round_up(16 * self.image_step * NBYTES, 64))
+
+    # -- code
+
+    def emit(self) -> Kernel:
+        """Write it and say how to call it."""
+        self._write_filters()
+        self._write_image()
+        self._write_result()
+        phases: list[tuple[str, Value]] = [(self._emit_filters(), -(-self.wide // self.tile_cols))]
+        if self.shared:
+            phases.append((self._emit_image(), self.batch * self.high // self.image_lines))
+        phases.append((self._emit_work(), self.groups * self.col_blocks))
+        done = write_entry(self.module, self.name, phases)
+        return Kernel(self.name, done, self.spec.flops, self.shared_nbytes, self.worker_nbytes)
+
+    def _write_filters(self) -> None:
+        """u[place][c][p] = (G w Gᵀ)[place], for one panel of columns p."""
+        f = Function(self.module, f"{self.name}.filters", [("ptr", "source"), ("ptr", "target"), ("i64", "width")])
+        sums = Sums(f, self.lanes)
+        taps = range(9) if self.spec.kind == "forward" else range(8, -1, -1)
+
+        def some(p: Value, _: list[str]) -> None:
+            def channel(c: Value, _: list[str]) -> None:
+                here = f.shift("%source", f.add(f.mul(p, self.w_wide), f.mul(c, self.w_deep)), "float")
+                w = [load(f, "float", f.shift(here, t * self.w_tap, "float"), self.lanes, self.w_wide) for t in taps]
+                changed = along_both([w[0:3], w[3:6], w[6:9]], sums.filters)
+                to = f.shift("%target", f.add(f.mul(c, "%width"), p), "float")
+                step = f.mul("%width", self.deep)
+                for n in range(16):
+                    store(f, "float", changed[n // 4][n % 4], f.shift(to, f.mul(step, n), "float"), self.lanes)
+
+            f.loop(0, self.deep, 1, channel)
+
+        f.loop(0, "%width", self.lanes, some)
+
+    def _write_image(self) -> None:
+        """v[place][block][c] = (Bᵀ x B)[place] for some lines of blocks; what lies outside the image is read from zeros."""
+        params = [("ptr", "x"), ("ptr", "target"), ("ptr", "zeros"), ("i64", "first"), ("i64", "lines")]
+        f = Function(self.module, f"{self.name}.image", params)
+        sums = Sums(f, self.lanes)
+        high, along = self.size
+
+        def block(index: Value, _: list[str]) -> None:
+            line, bx = f.add("%first", f.div(index, self.along)), f.rem(index, self.along)
+            n, by = f.div(line, self.high), f.rem(line, self.high)
+            image = f.shift("%x", f.mul(n, high * along * self.deep), "float")
+            ys = [f.add(f.mul(by, 2), k - self.before[0]) for k in range(4)]
+            xs = [f.add(f.mul(bx, 2), k - self.before[1]) for k in range(4)]
+            inside_y, inside_x = (
+                [f.op(f"icmp ult i64 {v}, {n}") for v in at] for at, n in ((ys, high), (xs, along))
+            )  # fmt: skip
+            places = []
+            for y, in_y in zip(ys, inside_y):
+                for x, in_x in zip(xs, inside_x):
+                    there = f.shift(image, f.mul(f.add(f.mul(y, along), x), self.deep), "float")
+                    both = f.op(f"and i1 {in_y}, {in_x}")
+                    places.append(f.op(f"select i1 {both}, ptr {there}, ptr %zeros"))
+            to = f.shift("%target", f.mul(index, self.deep), "float")
+
+            def some(c: Value, _: list[str]) -> None:
+                d = [load(f, "float", f.shift(p, c, "float"), self.lanes) for p in places]
+                changed = along_both([d[k : k + 4] for k in range(0, 16, 4)], sums.image)
+                for n in range(16):
+                    there = f.shift(to, f.add(c, n * self.image_step), "float")
+                    store(f, "float", changed[n // 4][n % 4], there, self.lanes)
+
+            f.loop(0, self.deep, self.lanes, some)
+
+        f.loop(0, f.mul("%lines", self.along), 1, block)
+
+    def _write_result(self) -> None:
+        """y[block] = finish( (Aᵀ m A) (+ y) ), for one panel of columns."""
+        params = [("ptr", "ctx"), ("ptr", "m"), ("ptr", "y"), ("i64", "first"), ("i64", "col"), ("i64", "width")]
+        f = Function(self.module, f"{self.name}.result", params)
+        sums, lanes = Sums(f, self.lanes), self.lanes
+        space = f.op(f"alloca [4 x {sums.kind}], align {self.machine.vector_nbytes}")
+        high, along = self.out
+
+        def block(index: Value, _: list[str]) -> None:
+            line, bx = f.add("%first", f.div(index, self.along)), f.rem(index, self.along)
+            n, by = f.div(line, self.high), f.rem(line, self.high)
+            corner = f.add(f.mul(f.add(f.mul(n, high), f.mul(by, 2)), along), f.mul(bx, 2))
+
+            def some(v: Value, _: list[str]) -> None:
+                at = f.shift("%m", f.add(f.mul(index, self.tile_cols), v), "float")
+                m = [load(f, "float", f.shift(at, k * self.result_step, "float"), lanes) for k in range(16)]
+                y = along_both([m[k : k + 4] for k in range(0, 16, 4)], sums.result)
+                for k in range(4):
+                    store(f, "float", y[k // 2][k % 2], f.shift(space, k, sums.kind), lanes)
+
+                def place(k: Value, _: list[str]) -> None:
+                    down, right = f.div(k, 2), f.rem(k, 2)
+                    row = f.add(corner, f.add(f.mul(down, along), right))
+                    col = f.add("%col", v)
+
+                    def finish() -> None:
+                        value = load(f, "float", f.shift(space, k, sums.kind), lanes)
+                        to = f.shift("%y", f.add(f.mul(row, self.wide), col), "float")
+                        if self.spec.accumulate:
+                            value = sums.add(value, load(f, "float", to, lanes))
+                        if self.epilogue:
+                            here = At(f, self.machine, "float", lanes, row, col, n, None, False)
+                            value = self.epilogue(f, value, here)
+                        store(f, "float", value, to, lanes)
+
+                    if high % 2 == along % 2 == 0:
+                        finish()
+                        return
+                    in_y = f.op(f"icmp slt i64 {f.add(f.mul(by, 2), down)}, {high}")
+                    in_x = f.op(f"icmp slt i64 {f.add(f.mul(bx, 2), right)}, {along}")
+                    f.when(f.op(f"and i1 {in_y}, {in_x}"), finish)
+
+                f.loop(0, 4, 1, place)
+
+            f.loop(0, "%width", lanes, some)
+
+        f.loop(0, self.blocks, 1, block)
+
+    def _emit_filters(self) -> str:
+        name = f"{self.name}.filters_of"
+        f = phase_function(self.module, name)
+
+        def panel(width: int, j: Value, _: bool) -> None:
+            source = f.shift(slot(f, "b"), f.mul(j, self.w_wide), "float")
+            target = f.shift(slot(f, "workspace"), f.mul(j, 16 * self.deep), "float")
+            f.call(f"{self.name}.filters", [("ptr", source), ("ptr", target), ("i64", width)])
+
+        start = f.mul("%chunk", self.tile_cols)
+        self.cols.walk(f, start, f.min(f.add(start, self.tile_cols), self.wide), panel)
+        return name
+
+    def _change_image(self, f: Function, target: str, first: Value, lines: Value) -> None:
+        zeros = f.shift(worker_space(f, self.shared_nbytes, self.worker_nbytes), self.zeros_at, "i8")
+        f.loop(
+            0, self.deep, self.lanes,
+            lambda c, _: store(f, "float", "zeroinitializer", f.shift(zeros, c, "float"), self.lanes),
+        )  # fmt: skip
+        operands = [("ptr", slot(f, "a")), ("ptr", target), ("ptr", zeros), ("i64", first), ("i64", lines)]
+        f.call(f"{self.name}.image", operands)
+
+    def _emit_image(self) -> str:
+        name = f"{self.name}.image_of"
+        f = phase_function(self.module, name)
+        first = f.mul("%chunk", self.image_lines)
+        space = f.shift(slot(f, "workspace"), self.image_at, "i8")
+        self._change_image(f, f.shift(space, f.mul(first, self.along * self.deep), "float"), first, self.image_lines)
+        return name
+
+    def _emit_work(self) -> str:
+        name = f"{self.name}.work"
+        f = phase_function(self.module, name)
+        block, group = f.rem("%chunk", self.col_blocks), f.div("%chunk", self.col_blocks)
+        own = worker_space(f, self.shared_nbytes, self.worker_nbytes)
+        weights = slot(f, "workspace")
+        j0: Value = f.mul(block, self.tile_cols) if self.shared else 0
+        j1: Value = f.min(f.add(j0, self.tile_cols), self.wide) if self.shared else self.wide
+
+        def step(number: Value, _: list[str]) -> None:
+            first = f.mul(number, self.lines)
+            if self.shared:
+                image = f.shift(weights, self.image_at, "i8")
+                image = f.shift(image, f.mul(first, self.along * self.deep), "float")
+            else:
+                image = f.shift(own, self.own_at, "i8")
+                self._change_image(f, image, first, self.lines)
+
+            def panel(width: int, j: Value, _: bool) -> None:
+                b = f.shift(weights, f.mul(j, 16 * self.deep), "float")
+
+                def place(k: Value, _: list[str]) -> None:
+                    def rows(height: int, i: Value, _: bool) -> None:
+                        self.tiles.get(self._tile(height, width)).call(
+                            f,
+                            a=f.shift(image, f.add(f.mul(k, self.image_step), f.mul(i, self.deep)), "float"),
+                            b=f.shift(b, f.mul(k, self.deep * width), "float"),
+                            c=f.shift(own, f.add(f.mul(k, self.result_step), f.mul(i, self.tile_cols)), "float"),
+                        )
+
+                    split_rows(self.blocks, self.rows).walk(f, 0, self.blocks, rows)
+
+                f.loop(0, 16, 1, place)
+                operands = [("ptr", "%ctx"), ("ptr", own), ("ptr", slot(f, "c")), ("i64", first), ("i64", j)]
+                f.call(f"{self.name}.result", [*operands, ("i64", width)])
+
+            self.cols.walk(f, j0, j1, panel)
+
+        start = f.mul(group, self.steps)
+        f.loop(start, f.min(f.add(start, self.steps), self.all_steps), 1, step)
+        return name
+
+    def _tile(self, height: int, width: int) -> Tile:
+        rows = tuple(range(height))
+        return Tile(
+            rows=tuple(r * self.deep for r in rows), c_rows=tuple(r * self.tile_cols for r in rows), indices=rows,
+            vectors=width // self.lanes, reduce=(Axis(self.deep, 1, width),), cols=width, padded=True,
+        )  # fmt: skip
