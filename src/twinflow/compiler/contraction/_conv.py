@@ -29,6 +29,7 @@ from twinflow.compiler.contraction._plan import GRAIN_FLOPS, Split, choose_tile,
 from twinflow.compiler.contraction._text import NBYTES, Function, Module, Value
 from twinflow.compiler.contraction._tile import Axis, Epilogue, Tile, Tiles, merge_axes
 from twinflow.compiler.contraction._winograd import Winograd, pays
+from twinflow.compiler.contraction._winograd_weight import WinogradWeight
 
 
 def emit_conv(
@@ -53,10 +54,11 @@ def emit_conv(
     result["weight"] = (*spec.kernel, spec.channels // spec.groups, spec.filters)
     if 0 in result[spec.kind] or (spec.batch == 0 and spec.kind != "weight"):
         return Kernel(name, write_entry(module, name, []), 0, 0, 0)
+    if pays(machine, spec):
+        scheme = WinogradWeight if spec.kind == "weight" else Winograd
+        return scheme(module, machine, spec, name, epilogue).emit()
     if spec.kind == "weight":
         return emit_weight(module, machine, spec, name, epilogue)
-    if pays(machine, spec):
-        return Winograd(module, machine, spec, name, epilogue).emit()
     return _Slide(module, machine, spec, name, epilogue).emit()
 
 

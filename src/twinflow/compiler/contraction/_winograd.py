@@ -16,8 +16,8 @@ Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVP
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from twinflow.compiler.contraction._conv_spec import ConvSpec
 from twinflow.compiler.contraction._kernel import Kernel, phase_function, round_up, slot, worker_space, write_entry
@@ -27,10 +27,7 @@ from twinflow.compiler.contraction._text import Function, Module, Value
 from twinflow.compiler.contraction._tile import At, Axis, Epilogue, Tile, Tiles
 from twinflow.compiler.contraction._vectors import load, store
 
-Grid: TypeAlias = list[list[str]]
-
 NBYTES = 4
-LANES_LEAST = 4
 
 
 class Sums:
@@ -60,21 +57,30 @@ class Sums:
         outer, inner = self.half(self.add(w[0], w[2])), self.half(w[1])
         return [w[0], self.add(outer, inner), self.sub(outer, inner), w[2]]
 
+    def gradient(self, d: Sequence[str]) -> list[str]:
+        """A d."""
+        return [d[0], self.add(d[0], d[1]), self.sub(d[0], d[1]), self.f.op(f"fneg {self.kind} {d[1]}")]
+
+    def taps(self, u: Sequence[str]) -> list[str]:
+        """Gᵀ u."""
+        inner = self.half(self.add(u[1], u[2]))
+        return [self.add(u[0], inner), self.half(self.sub(u[1], u[2])), self.add(inner, u[3])]
+
     def result(self, m: Sequence[str]) -> list[str]:
         """Aᵀ m."""
         return [self.add(self.add(m[0], m[1]), m[2]), self.sub(self.sub(m[1], m[2]), m[3])]
 
 
-def along_both(change: Sequence[list[str]] | Grid, rule: object) -> Grid:
+def along_both(grid: Sequence[Sequence[str]], rule: Callable[[Sequence[str]], list[str]]) -> list[list[str]]:
     """A change along the rows of a grid, then along its columns."""
-    rows = [rule(row) for row in change]  # type: ignore[operator]
-    columns = [rule([row[k] for row in rows]) for k in range(len(rows[0]))]  # type: ignore[operator]
+    rows = [rule(row) for row in grid]
+    columns = [rule([row[k] for row in rows]) for k in range(len(rows[0]))]
     return [[column[k] for column in columns] for k in range(len(columns[0]))]
 
 
 def pays(machine: Machine, spec: ConvSpec) -> bool:
-    """Whether a convolution forward or by the image can be made so, and is faster for it."""
-    if spec.kind == "weight" or len(spec.size) != 2 or spec.kernel != (3, 3) or spec.dtype != "float32":
+    """Whether a convolution or a derivative of one can be made so, and is faster for it."""
+    if len(spec.size) != 2 or spec.kernel != (3, 3) or spec.dtype != "float32":
         return False
     if spec.stride != (1, 1) or spec.dilation != (1, 1) or spec.groups != 1 or not spec.batch:
         return False
@@ -82,22 +88,80 @@ def pays(machine: Machine, spec: ConvSpec) -> bool:
     deep, wide = spec.channels, spec.filters
     if deep % lanes or wide % lanes or min(deep, wide) < 32:
         return False
-    high, along = spec.out_size if spec.kind == "forward" else spec.size
-    blocks = spec.batch * -(-high // 2) * -(-along // 2)
-    if _lines(spec.batch * -(-high // 2), -(-along // 2), 1 << 30) * -(-along // 2) < 8:
+    high, along = spec.size if spec.kind == "data" else spec.out_size
+    across = -(-along // 2)
+    lines = spec.batch * -(-high // 2)
+    if dividing(lines, across, 64) * across < 8:
         return False
     # in vectors of operations: products, changes of image, result and filters; and products, packing
     vector = lanes * 2
-    ours = (
-        1.15 * blocks * 16 * deep * wide / vector + (50 * deep + 60 * wide) * blocks / lanes + 140 * deep * wide / lanes
-    )
+    changes = (50 * deep + 60 * wide) * lines * across + 200 * deep * wide
+    ours = 1.15 * lines * across * 16 * deep * wide / vector + changes / lanes
     theirs = spec.batch * high * along * 9 * deep * wide / vector + 9 * deep * wide
     return ours < 0.85 * theirs
 
 
-def _lines(lines: int, blocks: int, most: int) -> int:
+def dividing(lines: int, blocks: int, most: int) -> int:
     """The largest number of lines of blocks that divides all of them, and has no more than so many blocks."""
     return max((n for n in range(1, lines + 1) if lines % n == 0 and n * blocks <= most), default=1)
+
+
+@dataclass(frozen=True)
+class Change:
+    """How an image becomes 16 matrices [blocks of 2×2 results, channels].
+
+    Args:
+        size: of the image; what lies outside is zero.
+        high, along: blocks of an image in each direction.
+        before: how far in front of its results a block begins.
+        channels: of the image.
+        step: elements from one matrix to the next.
+        results: whether blocks are of results, 2×2 and changed by A, instead of 4×4 and changed by Bᵀ.
+    """
+
+    size: tuple[int, ...]
+    high: int
+    along: int
+    before: tuple[int, ...]
+    channels: int
+    step: int
+    results: bool = False
+
+    def write(self, module: Module, name: str, lanes: int) -> None:
+        """Write ``void name(ptr image, ptr target, ptr zeros, i64 first, i64 lines)`` for some lines of blocks."""
+        params = [("ptr", "x"), ("ptr", "target"), ("ptr", "zeros"), ("i64", "first"), ("i64", "lines")]
+        f = Function(module, name, params)
+        sums = Sums(f, lanes)
+        high, along = self.size
+        taps = 2 if self.results else 4
+        rule = sums.gradient if self.results else sums.image
+
+        def block(index: Value, _: list[str]) -> None:
+            line, bx = f.add("%first", f.div(index, self.along)), f.rem(index, self.along)
+            n, by = f.div(line, self.high), f.rem(line, self.high)
+            image = f.shift("%x", f.mul(n, high * along * self.channels), "float")
+            ys = [f.add(f.mul(by, 2), k - self.before[0]) for k in range(taps)]
+            xs = [f.add(f.mul(bx, 2), k - self.before[1]) for k in range(taps)]
+            inside_y = [f.op(f"icmp ult i64 {y}, {high}") for y in ys]
+            inside_x = [f.op(f"icmp ult i64 {x}, {along}") for x in xs]
+            places = []
+            for y, in_y in zip(ys, inside_y):
+                for x, in_x in zip(xs, inside_x):
+                    there = f.shift(image, f.mul(f.add(f.mul(y, along), x), self.channels), "float")
+                    both = f.op(f"and i1 {in_y}, {in_x}")
+                    places.append(f.op(f"select i1 {both}, ptr {there}, ptr %zeros"))
+            to = f.shift("%target", f.mul(index, self.channels), "float")
+
+            def some(c: Value, _: list[str]) -> None:
+                d = [load(f, "float", f.shift(p, c, "float"), lanes) for p in places]
+                changed = along_both([d[k : k + taps] for k in range(0, taps * taps, taps)], rule)
+                for n in range(16):
+                    there = f.shift(to, f.add(c, n * self.step), "float")
+                    store(f, "float", changed[n // 4][n % 4], there, lanes)
+
+            f.loop(0, self.channels, lanes, some)
+
+        f.loop(0, f.mul("%lines", self.along), 1, block)
 
 
 class Winograd:
@@ -136,7 +200,7 @@ class Winograd:
         panels = -(-self.wide // self.tile_cols)
         if not self.shared:
             most = min(most, max(8, lines * self.along // wanted))
-        self.lines = _lines(lines, self.along, most)  # lines of blocks at once
+        self.lines = dividing(lines, self.along, most)  # lines of blocks at once
         self.blocks = self.lines * self.along
         self.rows = min(choice.rows, self.blocks)
         steps = lines // self.lines
@@ -145,9 +209,10 @@ class Winograd:
         self.groups = -(-steps // self.steps)
         self.all_steps = steps
         self.col_blocks = panels if self.shared else 1
-        self.image_lines = _lines(lines, self.along, 64)  # changed at once where that is shared
+        self.image_lines = dividing(lines, self.along, 64)  # changed at once where that is shared
         # a line of the cache more keeps the 16 matrices from competing for the same places of it
         self.image_step = (lines * self.along if self.shared else self.blocks) * self.deep + self.lanes
+        self.change = Change(self.size, self.high, self.along, tuple(self.before), self.deep, self.image_step)
         self.result_step = self.blocks * self.tile_cols + self.lanes
         self.image_at = weights
         shared = 16 * self.image_step * NBYTES if self.shared else 0
@@ -161,7 +226,7 @@ class Winograd:
     def emit(self) -> Kernel:
         """Write it and say how to call it."""
         self._write_filters()
-        self._write_image()
+        self.change.write(self.module, f"{self.name}.image", self.lanes)
         self._write_result()
         phases: list[tuple[str, Value]] = [(self._emit_filters(), -(-self.wide // self.tile_cols))]
         if self.shared:
@@ -189,41 +254,6 @@ class Winograd:
             f.loop(0, self.deep, 1, channel)
 
         f.loop(0, "%width", self.lanes, some)
-
-    def _write_image(self) -> None:
-        """v[place][block][c] = (Bᵀ x B)[place] for some lines of blocks; what lies outside the image is read from zeros."""
-        params = [("ptr", "x"), ("ptr", "target"), ("ptr", "zeros"), ("i64", "first"), ("i64", "lines")]
-        f = Function(self.module, f"{self.name}.image", params)
-        sums = Sums(f, self.lanes)
-        high, along = self.size
-
-        def block(index: Value, _: list[str]) -> None:
-            line, bx = f.add("%first", f.div(index, self.along)), f.rem(index, self.along)
-            n, by = f.div(line, self.high), f.rem(line, self.high)
-            image = f.shift("%x", f.mul(n, high * along * self.deep), "float")
-            ys = [f.add(f.mul(by, 2), k - self.before[0]) for k in range(4)]
-            xs = [f.add(f.mul(bx, 2), k - self.before[1]) for k in range(4)]
-            inside_y, inside_x = (
-                [f.op(f"icmp ult i64 {v}, {n}") for v in at] for at, n in ((ys, high), (xs, along))
-            )  # fmt: skip
-            places = []
-            for y, in_y in zip(ys, inside_y):
-                for x, in_x in zip(xs, inside_x):
-                    there = f.shift(image, f.mul(f.add(f.mul(y, along), x), self.deep), "float")
-                    both = f.op(f"and i1 {in_y}, {in_x}")
-                    places.append(f.op(f"select i1 {both}, ptr {there}, ptr %zeros"))
-            to = f.shift("%target", f.mul(index, self.deep), "float")
-
-            def some(c: Value, _: list[str]) -> None:
-                d = [load(f, "float", f.shift(p, c, "float"), self.lanes) for p in places]
-                changed = along_both([d[k : k + 4] for k in range(0, 16, 4)], sums.image)
-                for n in range(16):
-                    there = f.shift(to, f.add(c, n * self.image_step), "float")
-                    store(f, "float", changed[n // 4][n % 4], there, self.lanes)
-
-            f.loop(0, self.deep, self.lanes, some)
-
-        f.loop(0, f.mul("%lines", self.along), 1, block)
 
     def _write_result(self) -> None:
         """y[block] = finish( (Aᵀ m A) (+ y) ), for one panel of columns."""
