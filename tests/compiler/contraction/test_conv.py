@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from twinflow.compiler.contraction import At, ConvSpec, Function, Module, emit_conv
+from twinflow.compiler.contraction._winograd import pays
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
 
 NUMPY = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
@@ -179,6 +180,78 @@ def test_results_do_not_depend_on_threads(convolve, batch, size, channels) -> No
         np.testing.assert_array_equal(out, together[kind][0])
         if kind != "weight" or batch > 1:  # the derivative by the weights is divided by images
             assert max(phase.chunks or 0 for phase in conv.phases) > 1
+
+
+WINOGRAD = [
+    (4, (8, 8), 64, 96, pad(1, 1)),
+    (3, (10, 9), 64, 32, pad(1, 1)),
+    (2, (13, 12), 32, 64, ((0, 2), (1, 0))),
+    (2, (32, 32), 64, 64, pad(1, 1)),
+    (16, (4, 4), 256, 160, pad(1, 1)),
+    (1, (16, 16), 48, 48, pad(2, 2)),
+]
+
+
+@pytest.mark.parametrize(("batch", "size", "channels", "filters", "padding"), WINOGRAD)
+@pytest.mark.parametrize("filters_first", [False, True])
+def test_filters_of_nine_taps_with_sixteen_products(
+    convolve, machine_of, batch, size, channels, filters, padding, filters_first
+) -> None:
+    options = {"padding": padding, "filters_first": filters_first}
+    assert any(
+        pays(machine_of("host"), ConvSpec(kind, batch, size, (3, 3), channels, filters, **options))
+        for kind in ("forward", "data", "weight")
+    )
+    alone = convolve(batch, size, (3, 3), channels, filters, **options)
+    together = convolve(batch, size, (3, 3), channels, filters, workers=3, **options)
+    for kind, (out, _) in alone.items():
+        np.testing.assert_array_equal(out, together[kind][0])
+
+
+def test_nine_taps_with_sixteen_products_on_other_machines(convolve, machine) -> None:
+    convolve(3, (9, 10), (3, 3), 64, 64, padding=pad(1, 1), machine=machine, filters_first=True)
+    convolve(3, (9, 10), (3, 3), 64, 64, padding=pad(1, 1), machine=machine, accumulate=True)
+    convolve(2, (8, 8), (3, 3), 64, 64, padding=pad(1, 1), machine=machine, accumulate=True, filters_first=True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"stride": (2, 1)}, {"dilation": (1, 2)}, {"groups": 2}, {"dtype": "float64"}, {"kernel": (3, 2)},
+        {"channels": 40}, {"filters": 16}, {"batch": None}, {"size": (3, 3), "batch": 1},
+    ],
+)  # fmt: skip
+def test_what_is_summed_tap_by_tap(machine_of, change) -> None:
+    spec = ConvSpec("forward", 4, (8, 8), (3, 3), 64, 64, padding=pad(1, 1))
+    assert pays(machine_of("host"), spec)
+    assert not pays(machine_of("host"), replace(spec, **change))
+
+
+@pytest.mark.parametrize("kind", ["forward", "data", "weight"])
+@pytest.mark.parametrize("filters_first", [False, True])
+def test_epilogue_of_sixteen_products(execute, machine_of, kind, filters_first) -> None:
+    """Adds an array of the result's shape, found by row and column."""
+    spec = ConvSpec(kind, 4, (11, 12), (3, 3), 32, 64, padding=pad(1, 1), filters_first=filters_first)
+    assert pays(machine_of("host"), spec)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((4, 11, 12, 32)).astype(np.float32)
+    w = rng.standard_normal((3, 3, 32, 64)).astype(np.float32)
+    dy = rng.standard_normal((4, 11, 12, 64)).astype(np.float32)
+    want = reference(spec, x, w, dy)[kind]
+    if filters_first:
+        w, want = users_order(w), users_order(want) if kind == "weight" else want
+    width = {"forward": 64, "data": 32, "weight": 9 * 32 if filters_first else 64}[kind]
+
+    def epilogue(f: Function, value: str, at: At) -> str:
+        return f.op(f"fadd <{at.lanes} x float> {value}, {at.load(at.operand(0), 'float', width, 1)}")
+
+    module = Module()
+    conv = emit_conv(module, machine_of("host"), spec, name="conv", epilogue=epilogue)
+    residual = rng.standard_normal(want.shape).astype(np.float32)
+    out = np.zeros_like(residual)
+    a, b = {"forward": (x, w), "data": (dy, w), "weight": (x, dy)}[kind]
+    execute(module, conv, "host", a, b, out, operands=[residual])
+    np.testing.assert_allclose(out, want + residual, rtol=1e-4, atol=2e-3)
 
 
 @pytest.mark.parametrize("batch", [1, 24])
