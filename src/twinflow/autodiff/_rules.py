@@ -19,6 +19,7 @@ class CustomRule(Primitive):
     def __init__(self, name: str, backward: Rule) -> None:
         self.name = name
         self.vjp = lambda g, _y, *_operands: backward(g)
+        self.back = None
         self.kept = {}
         self.n_out = 0
         self.elementwise = False

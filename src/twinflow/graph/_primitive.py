@@ -56,6 +56,9 @@ class Primitive:
         vjp: one rule per operand, (g, y, *operands, **params) -> gradient or None; or a single rule that returns the
             tuple of all. None: not differentiable (the reason stands in `why`). Rules are written in twinflow operations. A rule's parameter whose
             name starts with an underscore is not kept for the backward pass: the rule receives its Aval instead.
+        back: (wanted, g, y, *arrays, **params) -> array or None per operand: the same derivative on arrays, all operands at
+            once, for plain evaluation where that is quicker than the rules' operations. `wanted` says for which operands;
+            what the rules do not keep comes as a shape and type. Arrays may be changed in place if `back` made them.
         jvp: "elementwise" (derived from vjp), "linear" (the operation itself, in all tensor operands jointly),
             "multilinear" (one operand at a time), or (tangents, y, *operands, **params) -> tangent.
         batch: "elementwise", or (args, axes, **params) -> (result, axis): how it acts on operands with one more axis.
@@ -68,6 +71,7 @@ class Primitive:
     """
 
     __slots__ = (
+        "back",
         "bad",
         "batch",
         "doc",
@@ -105,8 +109,10 @@ class Primitive:
         n_out: int = 1,
         ulp: float = 4,
         why: str = "",
+        back: Rule | None = None,
     ) -> None:
         self.name = name
+        self.back = back
         self.out = out
         self.ref = ref
         self.run = ref  # what eager calls; the compiler may put something faster here

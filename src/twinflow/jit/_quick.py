@@ -99,6 +99,7 @@ def quick_call(program: Program, wanted: Sequence[bool], grad: bool) -> QuickCal
     w.add("if errors:", "    native.raise_error()")
     for check, flag in flags:
         w.add(f"if {flag}[()]:", f"    raise {w.name('check', check)}.error()")
+    w.add(*(f"bound[{i}] = None" for _, i in program.grad_state if i not in program.writes))  # zero_grad frees them
     w.add(*(f"{w.name('v', version)}[0] += 1" for version in program.versions))
     w.add(*(f"meta_of(a{k}).version[0] += 1" for k in program.written_args))
     w.add(*(f"meta_of({w.name('m', meta_of(owner))}.grad).version[0] += 1" for owner in program.written_grads))
@@ -115,7 +116,7 @@ def quick_call(program: Program, wanted: Sequence[bool], grad: bool) -> QuickCal
     w.add(f"return {_result(w, program.out_tree, leaves)}")
     source = "\n".join(["def call(args):", *w.lines, ""])
     exec(compile(source, f"<quick call of {program.name}>", "exec"), w.names)
-    call: QuickCall = w.names["call"]
+    call: QuickCall = w.names.pop("call")  # popped, because a function that its own names hold is never freed at once
     return call
 
 

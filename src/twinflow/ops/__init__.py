@@ -393,6 +393,7 @@ from twinflow.ops._sorting import sort as sort
 from twinflow.ops._sorting import topk as topk
 from twinflow.ops._sorting import unique as unique
 from twinflow.ops._sorting import unique_consecutive as unique_consecutive
+from twinflow.ops._squared_error import squared_error as squared_error
 from twinflow.ops._statistics import MinMax as MinMax
 from twinflow.ops._statistics import aminmax as aminmax
 from twinflow.ops._statistics import cdist as cdist

@@ -14,6 +14,8 @@ from twinflow.ops._native import Fused
 from twinflow.ops._products import matmul
 from twinflow.tensor import SPECIAL, Tensor, apply, sum_to
 
+_add_reduce: Any = np.add.reduce
+
 
 def affine(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """x Wᵀ + b over the last axis, for x [..., in], w [out, in] or [in], and b [out]."""
@@ -40,14 +42,31 @@ def _in_one(x: Tensor, w: Tensor, b: Tensor) -> bool:
     )
 
 
+def _multiply(a: Any, b: Any) -> Any:
+    return a.dot(b) if a.size < 4096 else matmul_row.run(a, b)  # `dot` starts faster
+
+
 def _run(x: Any, w: Any, b: Any) -> Any:
-    multiply = np.dot if x.size < 4096 else matmul_row.run  # `dot` starts faster
     if x.ndim == 2:
-        y = multiply(x, w.T)
+        y = _multiply(x, w.T)
     else:
-        y = multiply(x.reshape(-1, w.shape[1]), w.T).reshape(*x.shape[:-1], w.shape[0])
+        y = _multiply(x.reshape(-1, w.shape[1]), w.T).reshape(*x.shape[:-1], w.shape[0])
     y += b
     return y
+
+
+def _back(wanted: Any, g: Any, _y: Any, x: Any, w: Any, _b: Any) -> Any:
+    to_x = to_w = to_b = None
+    g2 = g if g.ndim == 2 else g.reshape(-1, g.shape[-1])
+    if wanted[0]:
+        to_x = _multiply(g2, w)
+        if g.ndim != 2:
+            to_x = to_x.reshape(*g.shape[:-1], w.shape[1])
+    if wanted[1]:
+        to_w = _multiply(g2.T, x if x.ndim == 2 else x.reshape(-1, x.shape[-1]))
+    if wanted[2]:
+        to_b = _add_reduce(g2, 0)
+    return to_x, to_w, to_b
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -65,4 +84,5 @@ _affine = Fused(
         lambda g, _y, x, _w, _b: product(swap_last(_rows(g)), _rows(x)),
         lambda g, _y, _x, _w, _b: sum_to(g, tuple(_b.shape)),
     ),
+    back=_back,
 )

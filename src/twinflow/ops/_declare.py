@@ -188,6 +188,7 @@ def elementwise(
     jvp: Any = "elementwise",
     why: str = "",
     ulp: float = 4,
+    back: Any = None,
 ) -> Primitive:
     """Declare an elementwise primitive: operands broadcast, every derived rule follows from `vjp`.
 
@@ -208,4 +209,5 @@ def elementwise(
         doc=doc,
         why=why,
         ulp=ulp,
+        back=back,
     )

@@ -6,14 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import silently
 from twinflow.graph import Aval
 from twinflow.ops._declare import call
 from twinflow.ops._native import Fused, Native
+from twinflow.ops._reductions import mean
+from twinflow.ops._reductions import sum as sum_
 from twinflow.ops._softmax import only_computes
-from twinflow.tensor import MODE, SPECIAL, Tensor, apply, wrap
+from twinflow.tensor import Tensor, apply
 
 _LARGE = 1 << 13  # elements from which on one compiled pass beats NumPy's several
+_REDUCE = {"mean": mean, "sum": sum_, "none": lambda x: x}
+_add_reduce: Any = np.add.reduce
+_max_reduce: Any = np.maximum.reduce
 
 
 def _large(x: Any, *_: Any, **_params: Any) -> bool:
@@ -27,66 +31,101 @@ def _at_labels(x: Tensor, t: Tensor) -> Tensor:
     return chosen.to(dtype=x.dtype)
 
 
-def _compose(x: Tensor, t: Tensor) -> Any:
+def _compose(x: Tensor, t: Tensor, *, reduction: str) -> Any:
     z = x - call("amax", x, axes=(1,), keepdim=True)
     e = call("exp", z)
     total = call("sum", e, axes=(1,), keepdim=True)
     picked = call("sum", z * _at_labels(x, t), axes=(1,), keepdim=False)
-    return call("log", total).squeeze(1) - picked, e / total
+    return _REDUCE[reduction](call("log", total).squeeze(1) - picked), e / total
 
 
-def _np_compose(x: Any, t: Any) -> Any:
-    z = x - np.maximum.reduce(x, 1, keepdims=True)
-    picked = z[np.arange(len(t)), t]
+def _np_compose(x: Any, t: Any, *, reduction: str) -> Any:
+    n = len(t)
+    z = x - _max_reduce(x, 1, None, None, True)
+    picked = z[_rows(n), t]
     np.exp(z, z)
-    total = np.add.reduce(z, 1, keepdims=True)
+    total = _add_reduce(z, 1, None, None, True)
     z /= total
-    loss = np.log(total[:, 0])
+    loss = np.log(total.reshape(n))
     loss -= picked
+    if reduction != "none":
+        loss = _add_reduce(loss)
+        if reduction == "mean":
+            loss /= n
     return loss, z
 
 
-def _back(g: Tensor, p: Tensor, t: Tensor) -> Any:
-    return (p - _at_labels(p, t)) * g.unsqueeze(1)
+_I64 = np.dtype(np.int64)
+_ROWS = np.arange(1024)
 
 
-def _np_back(g: Any, p: Any, t: Any) -> Any:
-    d = p * g[:, None]
-    d[np.arange(len(t)), t] -= g
+def _rows(n: int) -> Any:
+    return _ROWS[:n] if n <= 1024 else np.arange(n)
+
+
+def _each(g: Any, t: Any, reduction: str) -> Any:
+    """The gradient of each row's loss as a column, from that of the result."""
+    if reduction == "none":
+        return g.unsqueeze(1) if isinstance(g, Tensor) else g[:, None]
+    return g / t.shape[0] if reduction == "mean" else g
+
+
+def _rule(p: Tensor, t: Tensor, g: Tensor, *, reduction: str) -> Any:
+    return (p - _at_labels(p, t)) * _each(g, t, reduction)
+
+
+def _np_rule(p: Any, t: Any, g: Any, *, reduction: str) -> Any:
+    g = _each(g, t, reduction)
+    d = p * g
+    d[_rows(len(t)), t] -= g if reduction != "none" else g[:, 0]
     return d
 
 
-_native_back = Native("cross_entropy_backward", _np_back, _back, lambda g, p, t: p.size >= _LARGE, batched=3)
-
-
-def _vjp(g: Any, y: Any, _x: Any, t: Tensor) -> Any:
+def _vjp(g: Any, y: Any, _x: Any, t: Tensor, *, reduction: str) -> Any:
     loss, p = g  # gradients of both results; the second only when derivatives of derivatives are taken
-    if p is None and not SPECIAL.count and not MODE.grad:
-        return wrap(silently(_native_back, loss._data, y[1]._data, t._data)), None
-    grad = None if loss is None else _back(loss, y[1], t)
+    grad = None if loss is None else _rule(y[1], t, loss, reduction=reduction)
     if p is not None:
         through = (p - call("sum", p * y[1], axes=(1,), keepdim=True)) * y[1]
         grad = through if grad is None else grad + through
     return grad, None
 
 
+_native_rule = Native("cross_entropy_backward", _np_rule, _rule, _large, batched=2)
+_native_rows = Native("cross_entropy_backward", _np_rule, _rule, _large, batched=3)  # one gradient for each row
+
+
+def _back(_wanted: Any, g: Any, y: Any, _x: Any, t: Any, *, reduction: str) -> Any:
+    loss, p = g
+    rule = _native_rows if reduction == "none" else _native_rule
+    d = None if loss is None else rule(y[1], t, loss, reduction=reduction)
+    if p is not None:
+        through = p * y[1]
+        through -= y[1] * _add_reduce(through, 1, None, None, True)
+        d = through if d is None else d + through
+    return d, None
+
+
 _row = Fused(
     "cross_entropy",
-    out=lambda x, t: (Aval(t.shape, x.dtype), x),
+    out=lambda x, t, *, reduction: (Aval(t.shape if reduction == "none" else (), x.dtype), x),
     run=Native("cross_entropy", _np_compose, _compose, _large, batched=2),
     vjp=_vjp,
+    back=_back,
     n_out=2,
 )
 
 
-def label_entropy(x: Tensor, t: Tensor) -> Tensor | None:
-    """log Σ exp(x) - x[t] for each row of x [N, C] and label of t [N]; None where this is not one operation: inside
-    traces and transformations, for other types, and for labels outside [0, C), of which the caller says more.
+def label_entropy(x: Tensor, t: Tensor, reduction: str) -> Tensor | None:
+    """log Σ exp(x) - x[t] for each row of x [N, C] and label of t [N], reduced as asked ("mean", "sum", "none"). None where
+    this is not one operation: inside traces and transformations, for other types, and for labels outside [0, C), of
+    which the caller says more.
     """
-    if not only_computes(x) or x._data.ndim != 2 or not x._data.size or t._data.dtype != np.int64:
+    if reduction not in _REDUCE or not only_computes(x):
         return None
-    labels = t._data
-    if labels.min() < 0 or labels.max() >= x._data.shape[1]:
+    a, labels = x._data, t._data
+    if a.ndim != 2 or not a.size or labels.dtype is not _I64:
         return None
-    loss: Tensor = apply(_row, x, t)[0]
+    if labels.min() < 0 or labels.max() >= a.shape[1]:
+        return None
+    loss: Tensor = apply(_row, x, t, reduction=reduction)[0]
     return loss

@@ -6,10 +6,10 @@ bits. The size of the first axis is a named dimension of the kernels, so that a 
 
 from __future__ import annotations
 
+import itertools
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +46,7 @@ class _Program:
         results = [n.aval for n in graph.outputs if isinstance(n, Node)]
         self.nbytes = self.run.arena_nbytes + sum(a.size * a.dtype.itemsize for a in results)
         self.lock = threading.Lock()
+        self.used = next(_clock)
 
     def __call__(self, arrays: tuple[Any, ...]) -> Any:
         with self.lock:
@@ -65,9 +66,6 @@ class Native:
         batched: how many operands, from the first, have the batch as their first axis.
         flat: whether it is one function of each element of the first operand, so that the shape does not matter.
     """
-
-    _programs: ClassVar[OrderedDict[Any, _Program]] = OrderedDict()  # of all functions, the latest used last
-    _lock = threading.Lock()
 
     def __init__(
         self,
@@ -90,48 +88,62 @@ class Native:
         """The function's value."""
         if not self.pays(*arrays, **params):
             return self.reference(*arrays, **params)
+        key: list[Any] = [self.name]
         for a in arrays:
-            if a.dtype not in _REAL:
+            d = a.dtype
+            if d not in _REAL:
                 return self.reference(*arrays, **params)
+            key += a.shape
+            key.append(d.char)
+        key += params.items()
         if self.flat:  # one kernel for all shapes
             shape = arrays[0].shape
-            return self._run(tuple([a.reshape(-1) for a in arrays]), params).reshape(shape)
-        return self._run(arrays, params)
+            arrays = tuple([a.reshape(-1) for a in arrays])
+            key[1:] = (arrays[0].size, *[a.dtype.char for a in arrays])
+            return self._run(tuple(key), arrays, params).reshape(shape)
+        return self._run(tuple(key), arrays, params)
 
-    def _run(self, arrays: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        key = (self.name, *[(a.shape, a.dtype) for a in arrays], *params.items())
-        with self._lock:
-            program = self._programs.get(key)
-            if program is not None:
-                self._programs.move_to_end(key)
+    def _run(self, key: Any, arrays: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        program = _programs.get(key)
         if program is None:
             program = _Program(self, arrays, params)
-            self._keep(key, program)
+            _keep(key, program)
+        program.used = next(_clock)
         return program(arrays)
 
-    @classmethod
-    def _keep(cls, key: Any, program: _Program) -> None:
-        with cls._lock:
-            cls._programs[key] = program
-            total = sum(p.nbytes for p in cls._programs.values())
-            while total > _KEPT_NBYTES and len(cls._programs) > 1:
-                total -= cls._programs.popitem(last=False)[1].nbytes
+
+_programs: dict[Any, _Program] = {}  # of all functions
+_lock = threading.Lock()
+_clock = itertools.count()
+
+
+def _keep(key: Any, program: _Program) -> None:
+    """Add a program, and let go of those whose last use lies longest ago if they take too much memory."""
+    with _lock:
+        _programs[key] = program
+        total = sum(p.nbytes for p in _programs.values())
+        for old, p in sorted(_programs.items(), key=lambda item: item[1].used):
+            if total <= _KEPT_NBYTES or p is program:
+                break
+            total -= p.nbytes
+            del _programs[old]
 
 
 class Fused(Primitive):
     """A composed function as one operation of plain evaluation, with one entry on the tape.
 
     Traces and transformations never see it: its callers hand it to `apply` only where nothing but computing goes on, and
-    compose the function of primitives otherwise. Its rules are written in operations, like any row's, so that further
-    derivatives follow.
+    compose the function of primitives otherwise. `back` is its derivative there; its rules are written in operations, like
+    any row's, so that further derivatives follow.
     """
 
     __slots__ = ()
 
     def __init__(
-        self, name: str, *, out: Callable[..., Any], run: Callable[..., Any], vjp: Any, n_out: int = 1
+        self, name: str, *, out: Callable[..., Any], run: Callable[..., Any], vjp: Any, back: Any, n_out: int = 1
     ) -> None:
         self.name = name
+        self.back = back
         self.out = out
         self.ref = self.run = run
         self.vjp = vjp

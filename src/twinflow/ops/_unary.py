@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import FROM_NUMPY, DType
-from twinflow.graph import Primitive
+from twinflow.graph import Primitive, find_primitive
 from twinflow.ops._declare import (
     BOOL,
     COMPLEX,
@@ -334,6 +334,7 @@ relu: Primitive = elementwise(
     "relu",
     lambda x: np.maximum(x, _ZEROS[x.dtype]),
     (lambda g, y, _x: call("where", y > 0, g, 0.0),),
+    back=lambda _wanted, g, y, _x: (find_primitive("where").ref(y > 0, g, 0.0),),
     ranges=[(-3, 3)],
     kinds=FLOATS + INTS,
     scalar=lambda s, x: s.max(x, 0),

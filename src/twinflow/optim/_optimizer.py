@@ -8,6 +8,7 @@ that many steps can run without Python. Both compute them in double precision, s
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -17,7 +18,8 @@ import numpy as np
 from twinflow.core import as_dtype
 from twinflow.core.errors import ArgumentError, CheckpointError, TraceError
 from twinflow.ops import HookHandle, where
-from twinflow.tensor import MODE, Tensor, current_tracer, enable_grad, host_scalar, paused_tracing, wrap
+from twinflow.optim._updates import Updates
+from twinflow.tensor import MODE, SPECIAL, Tensor, current_tracer, enable_grad, host_scalar, paused_tracing, wrap
 
 FLOAT64 = as_dtype("float64")
 
@@ -98,6 +100,7 @@ class Optimizer:
         self._pre_hooks: OrderedDict[int, Any] = OrderedDict()
         self._post_hooks: OrderedDict[int, Any] = OrderedDict()
         self._stepped = False
+        self._updates = self._make_updates()
         name = type(self).__name__
         if isinstance(params, Tensor):
             raise ArgumentError(f"{name}: params is a single tensor; give a list: {name}([tensor], ...)")
@@ -207,17 +210,35 @@ class Optimizer:
                 loss = closure()
         recorded, MODE.grad = MODE.grad, False
         try:
-            for group in self.param_groups:
-                self._step_group(group)
+            if SPECIAL.count or not self._updates.run([p for g in self.param_groups for p in g["params"]], self.state):
+                for group in self.param_groups:
+                    self._step_group(group)
         finally:
             MODE.grad = recorded
+        self._guard_options()
+        self._stepped = True
+        self._run_hooks(self._post_hooks, closure)
+        return loss
+
+    def _make_updates(self) -> Updates:
+        me = weakref.ref(self)  # or programs and optimizer would keep each other alive
+
+        def update() -> None:
+            optimizer = me()
+            if optimizer is not None:
+                for group in optimizer.param_groups:
+                    optimizer._step_group(group)
+                optimizer._guard_options()
+
+        update.__name__ = f"{type(self).__name__}.step"
+        return Updates(update)
+
+    def _guard_options(self) -> None:
+        """While a step is traced: it holds as long as no option or state changes that is part of it."""
         tracer = current_tracer()
         if tracer is not None:
             changes = self._changes
             tracer.guard(lambda: changes[0], "the number of changes to the optimizer's options and state")
-        self._stepped = True
-        self._run_hooks(self._post_hooks, closure)
-        return loss
 
     def _run_hooks(self, hooks: OrderedDict[int, Any], closure: Any) -> None:
         if hooks:
@@ -365,6 +386,7 @@ class Optimizer:
         self._changes = [0]
         self.param_groups = [ParamGroup(g, self._changes) for g in saved["groups"]]
         self._pre_hooks, self._post_hooks, self._stepped = OrderedDict(), OrderedDict(), False
+        self._updates = self._make_updates()
         self._share_counters()
 
     # -- hooks and printing ------------------------------------------------------------------------------------

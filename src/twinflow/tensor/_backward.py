@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from twinflow.core import FROM_NUMPY, format_location, silently
 from twinflow.core.errors import GradientError
 from twinflow.graph import find_primitive
 from twinflow.tensor._apply import apply, is_plain
-from twinflow.tensor._mode import MODE
+from twinflow.tensor._mode import MODE, SPECIAL
 from twinflow.tensor._tape import Edge, GradNode, Spec, edge_to, saved_operands, saved_result
 from twinflow.tensor._tensor import Tensor, wrap
 
@@ -50,6 +51,8 @@ def node_vjp(node: GradNode, g: Any) -> list[Any]:
     args = saved_operands(node)
     y = None if node.out is None else saved_result(node)
     prim, params = node.prim, node.params
+    if prim.back is not None and not MODE.grad and not SPECIAL.count:
+        return _plain_vjp(prim.back, node, g, y, args)
     rules: Any = prim.vjp
     out: list[Any]
     if type(rules) is not tuple:
@@ -70,6 +73,25 @@ def node_vjp(node: GradNode, g: Any) -> list[Any]:
                 if r._data.shape != shape:
                     out[i] = sum_to(r, tuple(shape))
     return out
+
+
+def _plain_vjp(back: Callable[..., Any], node: GradNode, g: Any, y: Any, args: Sequence[Any]) -> list[Any]:
+    """The same on arrays, by the primitive's `back`."""
+    found = silently(
+        back,
+        [edge is not None for edge in node.edges],
+        _arrays(g),
+        _arrays(y),
+        *[a._data if isinstance(a, Tensor) else a for a in args],
+        **node.params,
+    )
+    return [None if a is None else wrap(a) for a in found]
+
+
+def _arrays(x: Any) -> Any:
+    if type(x) is tuple:
+        return tuple([None if t is None else t._data for t in x])
+    return None if x is None else x._data
 
 
 class _Goal:
@@ -195,7 +217,7 @@ def _walk(
                 continue
             target, index = edge
             if index == -1:
-                hooks = target._meta.hooks
+                hooks = target._info.hooks
                 if hooks:
                     g = _through(list(hooks.values()), g, shared)
                 if goal is not None:
@@ -253,7 +275,7 @@ def accumulate_grad(leaf: Tensor, g: Tensor, create_graph: bool, shared: set[int
 
     The first gradient is kept as it comes, unless others look at its memory too: then it is copied.
     """
-    m: Any = leaf._meta
+    m: Any = leaf._info
     if tracer is not None:
         tracer.touch_grad(leaf, reads=True)
     old = m.grad
@@ -269,7 +291,7 @@ def accumulate_grad(leaf: Tensor, g: Tensor, create_graph: bool, shared: set[int
     if old is None:
         if not create_graph:
             if type(data) is _ndarray:
-                if id(data) in shared or data.base is not None or not data.flags.writeable:
+                if id(data) in shared or not _owns(data):
                     data = data.copy()
                 shared.add(id(data))
             g = wrap(data)
@@ -288,6 +310,26 @@ def accumulate_grad(leaf: Tensor, g: Tensor, create_graph: bool, shared: set[int
     if tracer is not None:
         tracer.touch_grad(leaf, reads=False)
     m.grad = g
+
+
+def _owns(data: np.ndarray[Any, Any]) -> bool:
+    """Whether nobody else looks at the memory of `data`: it is its own, or only this view of it is left."""
+    base = data.base
+    if base is None:
+        return data.flags.writeable
+    return (
+        isinstance(base, _ndarray) and base.base is None and getrefcount(base) == _ONE_VIEW and data.flags.c_contiguous
+    )
+
+
+def _base_count() -> int:
+    """What `getrefcount` says in `_owns` of a base that nothing but one view refers to."""
+    data = np.empty(2)[1:]
+    base = data.base
+    return getrefcount(base)
+
+
+_ONE_VIEW = _base_count()
 
 
 def _check_finite(node: GradNode, out: Sequence[Any]) -> None:

@@ -18,6 +18,7 @@ from twinflow.graph import Primitive
 from twinflow.tensor._mode import MODE, SPECIAL
 from twinflow.tensor._tensor import Meta, Tensor, current_grad_fn, new_meta, wrap
 
+_F32 = np.dtype(np.float32)
 _sequence = itertools.count(0, -1)  # later nodes have smaller numbers: a heap of them gives the latest first
 
 
@@ -58,21 +59,17 @@ class GradNode:
     `versions`), a `Spec` of one that is not, or a number. It becomes None once the backward pass has freed it.
     """
 
-    __slots__ = (
-        "args", "edges", "hooks", "line", "n_out", "out", "params", "prehooks", "prim", "seq", "versions",
-    )  # fmt: skip
-
     args: Sequence[Any] | None
     edges: Sequence[Edge]
-    hooks: list[Callable[..., Any]] | None  # on the gradients this node sends out
-    line: tuple[str, int, str] | None
-    n_out: int
-    out: Sequence[tuple[Any, list[int] | None, int]] | None
+    hooks: list[Callable[..., Any]] | None = None  # on the gradients this node sends out
+    line: tuple[str, int, str] | None = None
+    n_out: int = 1
+    out: Sequence[tuple[Any, list[int] | None, int]] | None = None
     params: dict[str, Any]
-    prehooks: dict[int, list[Any]] | None  # on the gradients that reach its outputs
+    prehooks: dict[int, list[Any]] | None = None  # on the gradients that reach its outputs
     prim: Primitive
     seq: int
-    versions: Sequence[int] | None  # one per operand, -1 where nothing is kept
+    versions: Sequence[int] | None = None  # one per operand, -1 where nothing is kept
 
     def add_prehook(self, index: int, hook: Callable[[Tensor], Tensor]) -> None:
         """Let `hook` see (and replace) the gradient that reaches output `index`."""
@@ -134,7 +131,11 @@ def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
         if m is None or not m.requires_grad or (level and getattr(a._data, "level", 0) != level):
             edges.append(None)
         else:
-            edges.append(edge_to(a))
+            if type(m) is Meta and m.base is None:
+                fn = m.grad_fn
+                edges.append((a, -1) if fn is None else (fn, m.index))
+            else:
+                edges.append(edge_to(a))
             wanted |= bit
         bit <<= 1
     node = _node(prim, params, edges)
@@ -244,8 +245,6 @@ def _node(prim: Primitive, params: dict[str, Any], edges: Any) -> GradNode:
     node.prim = prim
     node.params = params
     node.edges = edges
-    node.n_out = 1
-    node.out = node.versions = node.hooks = node.prehooks = node.line = None
     return node
 
 
@@ -258,7 +257,7 @@ def _spec_of(data: Any) -> Spec:
 
 def _version_to_keep(prim: Primitive, a: Tensor) -> int:
     """The version of an operand that is kept for backward."""
-    m = a._meta
+    m = a._info if type(a._info) is Meta else a._meta
     if m is None:
         m = a._meta = new_meta()
     elif m.inference:
@@ -269,14 +268,12 @@ def _version_to_keep(prim: Primitive, a: Tensor) -> int:
 def _mark(node: GradNode, result: Tensor, keeps_out: bool) -> None:
     """Let the only result of a node require gradients, if it has a type that can."""
     data = result._data
-    if data.dtype.kind in "fcV":
+    d = data.dtype
+    if d is _F32 or d.kind in "fcV":
         m = result._info = Meta()
         m.version = [0]
         m.requires_grad = True
         m.grad_fn = node
-        m.index = 0
-        m.base = m.grad = m.hooks = m.retains = None
-        m.inference = False
         if keeps_out:
             node.out = ((data, m.version, 0),)
 
@@ -294,7 +291,7 @@ def saved_operands(node: GradNode) -> Any:
         if type(versions) is _PackedOperands:
             return versions.unpack(args)
         for i, version in enumerate(versions):
-            if version >= 0 and args[i]._meta.version[0] != version:
+            if version >= 0 and args[i]._info.version[0] != version:
                 raise _overwritten(node, f"operand {i} of shape {tuple(args[i].shape)}")
     return args
 

@@ -18,24 +18,19 @@ from twinflow.tensor._mode import MODE, SPECIAL
 
 
 class Meta:
-    """What a tensor knows beyond its elements. Made by `new_meta`; without an `__init__`, because one is made for every
-    recorded operation and a call would cost as much as the rest. `view`, `seen` and `former` are set where `base` is.
+    """What a tensor knows beyond its elements. Made by `new_meta`. One is made for every recorded operation, so what most of
+    them never set stands in the class, and costs nothing. `view`, `seen` and `former` are set where `base` is.
     """
 
-    __slots__ = (
-        "base", "former", "grad", "grad_fn", "hooks", "index", "inference", "requires_grad", "retains", "seen", "version",
-        "view",
-    )  # fmt: skip
-
-    base: Tensor | None  # the tensor this one is a view of; `base_of` gives it in the shape that it had then
-    former: Tensor | None  # stands for this tensor as it was before its shape was changed in place
-    grad: Tensor | None
-    grad_fn: Any
-    hooks: dict[int, Any] | None
-    index: int  # which result of grad_fn this is
-    inference: bool
-    requires_grad: bool
-    retains: Any  # the hook that keeps the gradient of a tensor that is no leaf, or None
+    base: Tensor | None = None  # the tensor this one is a view of; `base_of` gives it in the shape that it had then
+    former: Tensor | None = None  # stands for this tensor as it was before its shape was changed in place
+    grad: Tensor | None = None
+    grad_fn: Any = None
+    hooks: dict[int, Any] | None = None
+    index: int = 0  # which result of grad_fn this is
+    inference: bool = False
+    requires_grad: bool = False
+    retains: Any = None  # the hook that keeps the gradient of a tensor that is no leaf
     seen: int  # the version at which payload and grad_fn of a view were last made
     version: list[int]  # one list shared by all views of the same memory
     view: tuple[Any, ...]  # ((primitive, params), ...) from base to here
@@ -63,31 +58,22 @@ class Tie:
 class ViewMeta(Meta):
     """What a view knows: it requires gradients too once its base was written in place with a value that does."""
 
-    __slots__ = ()
+    _own = False
 
     @property
     def requires_grad(self) -> bool:  # a stored flag for all but views
         """Whether operations on the view are recorded."""
-        if _own_flag(self) or self.seen == self.version[0]:
-            return _own_flag(self)
-        return was_recorded(base_of(self))
+        return self._own or (self.seen != self.version[0] and was_recorded(base_of(self)))
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
-        _set_own_flag(self, value)
-
-
-_slot = vars(Meta)["requires_grad"]  # what `Meta` itself stores
-_own_flag, _set_own_flag = _slot.__get__, _slot.__set__
+        self._own = value
 
 
 def new_meta(version: list[int] | None = None, kind: type[Meta] = Meta) -> Meta:
     """A Meta of a tensor that nothing is known of; `version` is given for one that shares memory."""
     m = kind()
     m.version = [0] if version is None else version
-    m.base = m.grad = m.grad_fn = m.hooks = m.retains = None
-    m.requires_grad = m.inference = False
-    m.index = 0
     return m
 
 
@@ -334,7 +320,6 @@ def look_from(base: Tensor, steps: tuple[Any, ...], t: Tensor) -> Meta:
     root = base_of(bm)
     m.base, m.view = (base, steps) if root is None else (root, (*bm.view, *steps))
     m.seen = bm.version[0]
-    m.former = None
     made: Meta = m
     return made
 

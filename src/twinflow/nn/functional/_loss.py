@@ -17,7 +17,7 @@ from twinflow.nn.functional._loss_checks import (
     reduce,
     same_shape,
 )
-from twinflow.ops import amax, call, clamp, exp, label_entropy, log, mean, square, sum, where
+from twinflow.ops import amax, call, clamp, exp, label_entropy, log, mean, square, squared_error, sum, where
 from twinflow.tensor import SPECIAL, Tensor
 
 
@@ -33,6 +33,8 @@ def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Ten
     Raises: ShapeError if the shapes differ: (n, 1) against (n,) would give n² differences.
     """
     same_shape("mse_loss", input, target)
+    if weight is None and (reduction == "mean" or reduction == "sum"):
+        return squared_error(input, target, reduction == "mean")
     return _weighted("mse_loss", square(input - target), weight, reduction)
 
 
@@ -153,9 +155,9 @@ def cross_entropy(
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     axis = class_labels(op, input, target)
     if label_smoothing == 0.0 and weight is None and ignore_index < 0:
-        each = label_entropy(input, target)
-        if each is not None:
-            return reduce(op, each, reduction)
+        found = label_entropy(input, target, reduction)
+        if found is not None:
+            return found
     z = input - amax(input, axis, True).detach()
     log_total = log(sum(exp(z), axis, True))
     if label_smoothing == 0.0 and weight is None and _is_concrete(target) and _plain(target, ignore_index):
