@@ -17,7 +17,6 @@ from twinflow.core._dtypes import uint8 as uint8
 from twinflow.core._dtypes import uint16 as uint16
 from twinflow.core._dtypes import uint32 as uint32
 from twinflow.core._dtypes import uint64 as uint64
-from twinflow.jit import compile as function  # noqa: F401
 from twinflow.keras import Variable as Variable
 from twinflow.keras._variable import to_tensor as convert_to_tensor  # noqa: F401
 from twinflow.tensor import Tensor as Tensor
@@ -27,6 +26,7 @@ from twinflow.tf import linalg as linalg
 from twinflow.tf import math as math
 from twinflow.tf import nn as nn
 from twinflow.tf import random as random
+from twinflow.tf import train as train
 from twinflow.tf._array import argsort as argsort
 from twinflow.tf._array import boolean_mask as boolean_mask
 from twinflow.tf._array import broadcast_to as broadcast_to
@@ -74,6 +74,13 @@ from twinflow.tf._array import unstack as unstack
 from twinflow.tf._array import where as where
 from twinflow.tf._array import zeros as zeros
 from twinflow.tf._array import zeros_like as zeros_like
+from twinflow.tf._function import TensorSpec as TensorSpec
+from twinflow.tf._function import case as case
+from twinflow.tf._function import cond as cond
+from twinflow.tf._function import function as function
+from twinflow.tf._function import switch_case as switch_case
+from twinflow.tf._function import while_loop as while_loop
+from twinflow.tf._module import Module as Module
 from twinflow.tf._shapes import TensorShape as TensorShape
 from twinflow.tf._tape import GradientTape as GradientTape
 from twinflow.tf.linalg import norm as norm

@@ -1,0 +1,313 @@
+"""`tf.function`: a static graph from a Python function, with signatures."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from twinflow import ops
+from twinflow.core import DType, as_dtype, tree_flatten, tree_map, tree_unflatten
+from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
+from twinflow.graph import Graph
+from twinflow.jit import Compiled
+from twinflow.keras._variable import to_tensor
+from twinflow.tensor import Tensor
+from twinflow.tf._shapes import TensorShape
+
+
+class TensorSpec:
+    """The shape (None for extents that vary) and type of an argument.
+
+    >>> from twinflow import tf
+    >>> tf.TensorSpec([None, 3], tf.float32)
+    TensorSpec(shape=(?, 3), dtype=float32, name=None)
+    """
+
+    __slots__ = ("dtype", "name", "shape")
+
+    def __init__(self, shape: Any = None, dtype: Any = "float32", name: str | None = None) -> None:
+        self.shape = TensorShape(shape)
+        self.dtype: DType = as_dtype(dtype)
+        self.name = name
+
+    @classmethod
+    def from_tensor(cls, tensor: Any, name: str | None = None) -> TensorSpec:
+        """The shape and type of a tensor."""
+        t = to_tensor(tensor)
+        return cls(tuple(t.shape), t.dtype, name)
+
+    def is_compatible_with(self, value: Any) -> bool:
+        """Whether a tensor (or another specification) has this shape and type."""
+        shape = value.shape if isinstance(value, TensorSpec) else tuple(value.shape)
+        return value.dtype is self.dtype and self.shape.is_compatible_with(shape)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TensorSpec) and self.shape == other.shape and self.dtype is other.dtype
+
+    def __hash__(self) -> int:
+        return hash((self.shape, self.dtype.name))
+
+    def __repr__(self) -> str:
+        return f"TensorSpec(shape={self.shape}, dtype={self.dtype.name}, name={self.name!r})"
+
+
+class Function:
+    """A function that is traced once for each signature: types, numbers of axes and sizes of tensors, values of everything else.
+
+    A size that was seen with a second value gets a name, so that further sizes compile nothing new.
+    """
+
+    def __init__(self, fn: Callable[..., Any], input_signature: Any = None) -> None:
+        self.python_function = fn
+        self.input_signature = None if input_signature is None else list(input_signature)
+        for spec in tree_flatten(self.input_signature or [])[0]:
+            if not isinstance(spec, TensorSpec):
+                raise ArgumentError(f"tf.function: input_signature lists tf.TensorSpec, not {spec!r}")
+        self._traces = 0
+
+        @functools.wraps(fn)
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            self._traces += 1
+            return fn(*args, **kwargs)
+
+        self._counted = counted
+        self._compiled = Compiled(counted)
+        functools.update_wrapper(self, fn)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.input_signature is not None:
+            return self._compiled(*self._checked(args, kwargs))
+        return self._compiled(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        known = instance.__dict__.get("_tf_functions")
+        if known is None:
+            known = {}
+            object.__setattr__(instance, "_tf_functions", known)
+        if id(self) not in known:
+            bound = self.python_function.__get__(instance, owner)
+            known[id(self)] = Function(bound, self.input_signature)
+        return known[id(self)]
+
+    def _checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
+        """The arguments as tensors of the declared types. Raises: errors that name the argument that does not fit."""
+        specs = self.input_signature or []
+        name = self.__name__  # type: ignore[attr-defined]  # taken over from the function
+        if kwargs or len(args) != len(specs):
+            given = f"{len(args)}" + (f" and {', '.join(kwargs)} by name" if kwargs else "")
+            raise ArgumentError(
+                f"{name}: the input_signature has {len(specs)} arguments, by position; {given} were given"
+            )
+        found = []
+        for k, (arg, spec) in enumerate(zip(args, specs)):
+            if isinstance(spec, TensorSpec):
+                found.append(_fitting(f"{name}: argument {k}", arg, spec))
+                continue
+            leaves, tree = tree_flatten(spec)
+            given_leaves, given_tree = tree_flatten(arg)
+            if tree != given_tree:
+                raise ArgumentError(f"{name}: argument {k} has another structure than the input_signature says")
+            found.append(
+                tree_unflatten([_fitting(f"{name}: argument {k}", a, s) for a, s in zip(given_leaves, leaves)], tree)
+            )
+        return found
+
+    def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
+        """The function for one signature: of the arguments given, which may be `tf.TensorSpec`s."""
+        if not args and not kwargs and self.input_signature is not None:
+            args = tuple(self.input_signature)
+        return ConcreteFunction(self, args, kwargs)
+
+    def experimental_get_tracing_count(self) -> int:
+        """How often the Python function was run to be traced."""
+        return self._traces
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of the latest trace, before passes."""
+        return self._compiled.graph
+
+    @property
+    def optimized_graph(self) -> Graph:
+        """The graph that the latest program runs, after passes."""
+        return self._compiled.optimized_graph
+
+    def __repr__(self) -> str:
+        return f"<tf.function {getattr(self, '__name__', '')}, traced {self._traces} times>"
+
+
+def _fitting(what: str, value: Any, spec: TensorSpec) -> Tensor:
+    t = value if isinstance(value, Tensor) else None
+    if t is None:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biufc" or (array.dtype.kind == "f" and not spec.dtype.is_floating_point):
+            raise DTypeError(f"{what} is {value!r}, but the input_signature says {spec!r}")
+        t = to_tensor(array, spec.dtype)
+    if t.dtype is not spec.dtype:
+        raise DTypeError(f"{what} is {t.dtype.name}, but the input_signature says {spec!r}; use tf.cast")
+    if not spec.shape.is_compatible_with(tuple(t.shape)):
+        raise ShapeError(f"{what} has shape {tuple(t.shape)}, but the input_signature says {spec!r}")
+    return t
+
+
+class ConcreteFunction:
+    """A function for one signature. Calls with other shapes or types are errors."""
+
+    def __init__(self, function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self._function = function
+        leaves, self._tree = tree_flatten((args, kwargs))
+        self._leaves = [
+            x if isinstance(x, TensorSpec) else TensorSpec.from_tensor(x) if isinstance(x, (Tensor, np.ndarray)) else x
+            for x in leaves
+        ]
+        self.structured_input_signature = tree_unflatten(list(self._leaves), self._tree)
+        self._compiled = Compiled(function._counted)
+        self.name = getattr(function, "__name__", "function")
+
+    @property
+    def inputs(self) -> list[TensorSpec]:
+        """The tensors among the arguments."""
+        return [x for x in self._leaves if isinstance(x, TensorSpec)]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The result. Values that are no tensors may be left out."""
+        given = [x for x in tree_flatten((args, kwargs))[0]]
+        specs = self.inputs
+        if len(given) == len(self._leaves):
+            given = [g for g, x in zip(given, self._leaves) if isinstance(x, TensorSpec)]
+        if len(given) != len(specs):
+            raise ArgumentError(
+                f"{self.name}: this concrete function takes {len(specs)} tensors, but {len(given)} were given"
+            )
+        tensors = iter([_fitting(f"{self.name}: argument {k}", g, s) for k, (g, s) in enumerate(zip(given, specs))])
+        filled = [next(tensors) if isinstance(x, TensorSpec) else x for x in self._leaves]
+        inner_args, inner_kwargs = tree_unflatten(filled, self._tree)
+        return self._compiled(*inner_args, **inner_kwargs)
+
+    @property
+    def graph(self) -> Graph:
+        """The graph, before passes. For sizes that vary it is the one of the latest call; it needs one unless all are known."""
+        specs = self.inputs
+        if not self._compiled._programs and all(s.shape.is_fully_defined() for s in specs):
+            self(*[ops.zeros(s.shape.as_list(), dtype=s.dtype) for s in specs])
+        return self._compiled.graph
+
+    def pretty_printed_signature(self) -> str:
+        """The signature in a line."""
+        return f"{self.name}({', '.join(map(repr, self._leaves))})"
+
+
+def function(
+    func: Any = None,
+    input_signature: Any = None,
+    autograph: bool = False,
+    jit_compile: bool | None = None,
+    reduce_retracing: bool = False,
+) -> Any:
+    """Turn a function into one that runs as a graph, traced once for each signature.
+
+    Args:
+        input_signature: a `tf.TensorSpec` (or a container of them) for each argument: values are converted to it, and
+            what does not fit is an error instead of another trace.
+        jit_compile: every function is compiled to native code, so only None and True are taken.
+        reduce_retracing: sizes that vary get a name whether it is given or not.
+    Raises: ArgumentError for `autograph=True`: Python's `if` and `while` on tensors are tf.cond and tf.while_loop here.
+
+    >>> from twinflow import tf
+    >>> @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
+    ... def total(x):
+    ...     return tf.reduce_sum(x)
+    >>> total([1, 2, 3])
+    tensor(6.)
+    """
+    if autograph:
+        raise ArgumentError(
+            "tf.function: Python's control flow is not rewritten here, so autograph=True cannot be kept; use tf.cond and tf.while_loop for "
+            "branches on values, and leave autograph out"
+        )
+    if jit_compile is False:
+        raise ArgumentError(
+            "tf.function: every function is compiled to native code; for plain evaluation call fn.python_function"
+        )
+    if func is None:
+        return lambda fn: Function(fn, input_signature)
+    return Function(func, input_signature)
+
+
+# -- control flow ------------------------------------------------------------------------------------------------
+
+
+def cond(pred: Any, true_fn: Callable[[], Any], false_fn: Callable[[], Any], name: str | None = None) -> Any:
+    """`true_fn()` if `pred` holds, else `false_fn()`; in a traced function too, where only one of the two runs.
+
+    >>> from twinflow import tf
+    >>> x = tf.constant(2.0)
+    >>> tf.cond(x > 1, lambda: x * 10, lambda: -x)
+    tensor(20.)
+    """
+    if not callable(true_fn) or not callable(false_fn):
+        raise ArgumentError("tf.cond: true_fn and false_fn are functions without arguments, such as lambda: x + 1")
+    return ops.cond(pred if isinstance(pred, (bool, np.bool_)) else to_tensor(pred), true_fn, false_fn)
+
+
+def case(pred_fn_pairs: Any, default: Callable[[], Any] | None = None, name: str | None = None) -> Any:
+    """What the function beside the first condition that holds gives, or `default`."""
+    pairs = list(pred_fn_pairs)
+    if default is None:
+        if not pairs:
+            raise ArgumentError("tf.case: give (condition, function) pairs, or a default")
+        default = pairs.pop()[1]
+    fn: Any = default
+    for pred, yes in reversed(pairs):
+        fn = functools.partial(cond, pred, yes, fn)
+    return fn()
+
+
+def switch_case(
+    branch_index: Any, branch_fns: Any, default: Callable[[], Any] | None = None, name: str | None = None
+) -> Any:
+    """What the function with this number gives; `default`, or the last one, for other numbers."""
+    pairs = list(branch_fns.items() if isinstance(branch_fns, dict) else enumerate(branch_fns))
+    pairs = [p if isinstance(p, tuple) else (k, p) for k, p in enumerate(pairs)]
+    at = to_tensor(branch_index)
+    return case([(at == k, fn) for k, fn in pairs], default if default is not None else pairs[-1][1])
+
+
+def while_loop(
+    cond: Callable[..., Any],
+    body: Callable[..., Any],
+    loop_vars: Any,
+    maximum_iterations: Any = None,
+    name: str | None = None,
+) -> Any:
+    """`loop_vars = body(*loop_vars)` as long as `cond(*loop_vars)` holds; the variables keep shape and type.
+
+    Args:
+        maximum_iterations: a bound on the number of steps; with one the loop has gradients in a traced function.
+
+    >>> from twinflow import tf
+    >>> i, total = tf.while_loop(lambda i, s: i < 4, lambda i, s: (i + 1, s + i), (0, 0))
+    >>> int(total)
+    6
+    """
+    start = tree_map(to_tensor, list(loop_vars))
+
+    def step(values: list[Any]) -> list[Any]:
+        made = body(*values)
+        return list(made) if isinstance(made, (list, tuple)) else [made]
+
+    if maximum_iterations is None:
+        result = ops.while_loop(lambda values: to_tensor(cond(*values)), step, start)
+    else:
+
+        def bounded(values: list[Any], i: Any) -> Any:
+            going = to_tensor(cond(*values)).reshape(())
+            return tree_map(lambda a, b: ops.where(going, a, b), step(values), values), None
+
+        result = ops.scan(bounded, start, length=int(maximum_iterations))[0]
+    return tuple(result) if isinstance(loop_vars, tuple) else result
