@@ -1,11 +1,15 @@
 """Programs on disk: found again they run as they did, without being lowered; whatever is wrong with the disk, they run."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 import twinflow as tf
 from twinflow.core.errors import IndexOutOfRange
-from twinflow.lower import _kept, _program
+from twinflow.lower import _kept, _native
 from twinflow.runtime import KernelCache, engine
 
 
@@ -21,13 +25,13 @@ def cache(tmp_path, monkeypatch):
 def lowered(monkeypatch):
     """The names of the graphs that were lowered."""
     names = []
-    build = _program.NativeGraph._build
+    build = _native.NativeGraph._build
 
     def counting(self):
         build(self)
         names.append(self.graph.name)
 
-    monkeypatch.setattr(_program.NativeGraph, "_build", counting)
+    monkeypatch.setattr(_native.NativeGraph, "_build", counting)
     return names
 
 
@@ -108,7 +112,7 @@ def test_looking_inside_lowers_and_the_program_goes_on(cache, lowered):
     x, y = tf.from_numpy(X), tf.from_numpy(Y)
     assert step(x, y).item() == twin(x, y).item()
     assert len(lowered) == 1
-    assert "matmul" in step.kernels and "define" in step.llvm_ir and step.memory_plan.startswith("arena ")
+    assert "define" in step.llvm_ir and "matmul" in step.kernels and step.memory_plan.startswith("arena ")
     assert len(lowered) == 2
     assert [step(x, y).item() for _ in range(3)] == [twin(x, y).item() for _ in range(3)]
     with tf.profile() as seen:
@@ -184,6 +188,17 @@ def test_a_large_constant_is_not_kept(cache, lowered, monkeypatch):
     for _ in range(2):
         with_constant(range(40))(tf.ones(40))
     assert len(lowered) == 2
+
+
+def test_a_program_that_was_kept_does_not_import_the_compiler(tmp_path):
+    code = (
+        "import sys, twinflow as tf\n"
+        "f = tf.compile(lambda x: (x @ x).exp())\n"
+        "print(f(tf.ones(3, 3)).sum().item(), sum('twinflow.compiler' in m for m in sys.modules))"
+    )
+    environment = os.environ | {"TWINFLOW_CACHE": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
+    said = [subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).split() for _ in range(2)]
+    assert said[0][0] == said[1][0] and int(said[0][1]) > 10 > int(said[1][1])
 
 
 def test_keys_differ_where_programs_differ(cache):

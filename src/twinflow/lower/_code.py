@@ -8,16 +8,13 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
-import twinflow.compiler
 from twinflow.compiler.contraction import Machine
 from twinflow.compiler.loops import Target
 from twinflow.lower._launch import Modules, Source
-from twinflow.runtime import Executable, cache_nbytes, engine, host_processor
-from twinflow.runtime._image import Image
+from twinflow.lower._loaded import LoadedCode
+from twinflow.runtime import cache_nbytes, host_processor
 
 
 @functools.cache
@@ -34,29 +31,6 @@ def _host() -> tuple[Target, Machine]:
     return Target.from_features(processor.features, processor.arch), machine
 
 
-def _version(*packages: str) -> str:
-    """Changes with the sources of these packages, so that what an older one wrote is never taken for current."""
-    digest = hashlib.sha256()
-    for package in packages:
-        for path in sorted((Path(twinflow.compiler.__file__).parents[1] / package).rglob("*.py")):
-            status = path.stat()
-            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
-
-
-@functools.cache
-def _kernel_environment() -> str:
-    """What the code of a kernel depends on beside its structure."""
-    target, machine = _host()
-    return f"{_version('compiler')}\n{target}\n{machine}"
-
-
-@functools.cache
-def environment() -> str:
-    """What a program depends on beside its graph."""
-    return f"{_kernel_environment()}\n{_version('core', 'graph', 'lower', 'ops', 'runtime')}\n{sys.version_info}"
-
-
 def _joined(*modules: str) -> Iterator[str]:
     """The lines of several modules as one; each function is declared once."""
     declared: set[str] = set()
@@ -70,22 +44,12 @@ def _joined(*modules: str) -> Iterator[str]:
             yield line
 
 
-def _all_symbols(image: Image) -> Iterator[tuple[list[str], list[str]]]:
-    yield image.symbols
-    for part, _, _ in image.parts:
-        yield from _all_symbols(part)
-
-
-def _not_there(part: list[str]) -> str:
-    raise LookupError(part)
-
-
-class Code:
+class Code(LoadedCode):
     """The kernels of one program. Add sources, `load`, then ask for addresses by symbol."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.sources: dict[str, Source] = {}  # by symbol
-        self._parts: list[Executable] = []
 
     def add(self, source: Source) -> str:
         """The symbol of a kernel; the same for equal ones."""
@@ -100,25 +64,7 @@ class Code:
 
     def load(self) -> None:
         """Compile what the cache does not have."""
-        self._load(*self.symbols, self._text)
-
-    def _load(self, chunked: list[str], whole: list[str], write: Callable[[list[str]], str]) -> None:
-        for part in (chunked, whole):
-            if part:
-                key = f"{_kernel_environment()}\n" + "\n".join(part)
-                self._parts.append(engine().compile_keyed(key, functools.partial(write, part)))
-        self._where = {name: p for p in self._parts for name in p.names}
-
-    @classmethod
-    def of_kept(cls, image: Image) -> Code | None:
-        """The code of a program and its nested ones from the cache, or None if a part is not there."""
-        code = cls()
-        try:
-            for chunked, whole in _all_symbols(image):
-                code._load(chunked, whole, _not_there)
-        except LookupError:
-            return None
-        return code
+        self.load_parts(*self.symbols, self._text)
 
     def _text(self, part: list[str]) -> str:
         modules = Modules(*_host())
@@ -134,10 +80,6 @@ class Code:
     def text(self) -> str:
         """All kernels as LLVM IR."""
         return "\n".join(self._text(part) for part in self.symbols if part)
-
-    def address(self, symbol: str) -> int:
-        """Where a kernel's function lies."""
-        return self._where[symbol].address(symbol)
 
     def chunks(self, symbol: str, arguments: int) -> int:
         """How many chunks a loop kernel has, given the address of its argument block."""

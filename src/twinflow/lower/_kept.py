@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from twinflow.core import as_dtype, topics
 from twinflow.graph import Aval, Graph, Node, to_text
 from twinflow.lower._checks import Check
-from twinflow.lower._code import Code, environment
+from twinflow.lower._loaded import LoadedCode, environment
 from twinflow.runtime import engine, get_num_threads
 from twinflow.runtime._image import Image
 
 if TYPE_CHECKING:
-    from twinflow.lower._program import NativeGraph
+    from twinflow.lower._native import NativeGraph
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Kept:
     """What the disk has of a program: enough to run it."""
 
     image: Image
-    code: Code
+    code: LoadedCode
     results: list[tuple[int, Any]]
     written: set[int]
     checks: list[Check]
@@ -63,7 +63,7 @@ def find(key: str, graph: Graph) -> Kept | None:
     if packed is None:
         return None
     image, (results, written, checks) = Image.unpack(packed)
-    code = Code.of_kept(image)
+    code = LoadedCode.of_kept(image)
     if code is None:
         return None
     nodes = {n.id: n for n in graph.nodes}

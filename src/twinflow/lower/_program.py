@@ -4,31 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from sys import getrefcount
-from time import perf_counter_ns
-from typing import Any, NoReturn, Protocol
+from typing import Any
 
 import numpy as np
 
-from twinflow.core import format_location, log, log_enabled
+from twinflow.core import format_location
 from twinflow.core.errors import OutOfMemory
 from twinflow.graph import Aval, Graph, Node
-from twinflow.graph.passes import optimize
-from twinflow.lower._checks import Check, add_index_checks
+from twinflow.lower._checks import Check
 from twinflow.lower._code import Code
 from twinflow.lower._control import Frame
 from twinflow.lower._fuse import Fuser, Plan
-from twinflow.lower._kept import Kept, find, keep, program_key
 from twinflow.lower._launch import Scratch
 from twinflow.lower._memory import Request, in_units, plan_memory
-from twinflow.lower._reference import array_at, reference_call
+from twinflow.lower._reference import reference_call
 from twinflow.lower._steps import Step, build_steps
-from twinflow.runtime import UNUSED, address_of, aligned_empty, available_memory, get_num_threads
-from twinflow.runtime._driver import CHUNKED, COPY, GUARD, WHOLE, NativeProgram, control_address
+from twinflow.runtime import address_of, aligned_empty, available_memory, get_num_threads
+from twinflow.runtime._driver import CHUNKED, COPY, GUARD, WHOLE, NativeProgram
 from twinflow.runtime._image import Image
 
 _LARGE_ARENA = 1 << 28  # bytes from which on it is worth asking how much memory is free
-_SPARES = 2  # results that are kept to serve again: a loss and the one it replaces
 
 
 @dataclass
@@ -41,67 +36,30 @@ class Place:
     undefined: bool = False  # whether that array is written before it is read
 
 
-class Observer(Protocol):
-    """Watches native programs run: see `OBSERVERS`."""
+class Lowering:
+    """How a graph becomes a program: its steps, where values lie, and the image.
 
-    def begin(self, graph: NativeGraph, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
-        """A run begins."""
-
-    def record(self, graph: NativeGraph, k: int, step: Step | None, start_ns: int, end_ns: int) -> None:
-        """Record k has run; it belongs to a step, or is a copy of a result (None)."""
-
-    def end(self, graph: NativeGraph) -> None:
-        """All records have run."""
-
-
-OBSERVERS: list[Observer] = []
-"""While there is an observer, programs run record by record; each run costs some microseconds more per kernel."""
-
-
-class NativeGraph:
-    """An executable graph: call it with the input arrays; it returns the outputs and writes state in place.
+    Args:
+        graph: after its passes; the last outputs are the flags of `checks`.
+        errors: where references put what they raise.
+        lower: makes native graphs of nested ones.
 
     Attributes:
         steps: the kernel calls, in order.
-        arena_nbytes: memory for intermediate values.
-        observers: `OBSERVERS`.
-        written: numbers of the inputs that a run writes.
-        image: the program before it was linked.
         threads: how many may take part in a run.
         results: (number in the io table, Aval) of each output, those of index checks last; (-1, value) for a constant.
-        errors: what references raised in the latest run.
+        written: numbers of the inputs that a run writes.
+        image: the program, to be linked with `arena` and `parts`; `keep` must live as long as it.
     """
 
-    def __init__(self, graph: Graph, checks: Sequence[Check] = (), errors: list[BaseException] | None = None) -> None:
-        self.errors: list[BaseException] = [] if errors is None else errors  # of references, nested ones included
-        self._lowered: Callable[[], tuple[Graph, Sequence[Check]]] = lambda: (graph, checks)
-        self._build()
-
-    @classmethod
-    def of_kept(cls, kept: Kept, lowered: Callable[[], tuple[Graph, Sequence[Check]]]) -> NativeGraph:
-        """A program from the disk. `lowered` gives its graph and checks when somebody wants to look inside."""
-        native = cls.__new__(cls)
-        native.errors, native._lowered, native.threads = [], lowered, get_num_threads()
-        native.image, native.code, native.checks = kept.image, kept.code, kept.checks
-        native.results, native.written = kept.results, kept.written
-        native.n_io, native.arena_nbytes = kept.image.n_io, kept.image.arena_nbytes
-        native.arena = native._allocate([])
-        native._start(_linked_parts(kept.image, kept.code), kept.code)
-        return native
-
-    def __getattr__(self, name: str) -> Any:
-        # what a program from the disk lacks: it is made once somebody looks inside
-        if name in ("graph", "steps", "places", "flags", "record_steps") and "graph" not in self.__dict__:
-            self._build()
-            return self.__dict__[name]
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-
-    def _build(self) -> None:
-        self.graph, self.checks = graph, checks = self._lowered()
+    def __init__(
+        self, graph: Graph, checks: Sequence[Check], errors: list[BaseException], lower: Callable[[Graph], Any]
+    ) -> None:
+        self.graph, self.checks, self.errors = graph, checks, errors
         self.written = {i for i, node in enumerate(graph.inputs) if node in graph.writes}
         self.threads = get_num_threads()
         plan = Fuser(graph, has_own_kernel).plan()
-        steps = build_steps(graph, plan, lambda nested: NativeGraph(nested, errors=self.errors))
+        steps = build_steps(graph, plan, lower)
         self.flags = list(
             dict.fromkeys(f for f in graph.outputs[len(graph.outputs) - len(checks) :] if isinstance(f, Node))
         )
@@ -111,7 +69,7 @@ class NativeGraph:
             step.symbols = [self.code.add(launch.source) for launch in step.launches]
         self.code.load()
         self._place(plan)
-        self._link()
+        self._write()
 
     # -- memory ------------------------------------------------------------------------------------------------
 
@@ -225,16 +183,16 @@ class NativeGraph:
                         break
         return owner
 
-    # -- linking -----------------------------------------------------------------------------------------------
+    # -- the image -----------------------------------------------------------------------------------------------
 
-    def _link(self) -> None:
+    def _write(self) -> None:
         image = Image()
         image.n_io, image.arena_nbytes = self.n_io, self.arena_nbytes
         image.symbols = self.code.symbols
         self.record_steps: list[Step | None] = []  # what each record belongs to, for profiles
-        parts: list[NativeProgram] = []
-        references: list[tuple[slice, list[Any]]] = []  # words, and where the callback looks for them
-        keep: list[Any] = [self.code]
+        self.parts = parts = list[NativeProgram]()
+        self._references: list[tuple[slice, list[Any]]] = []  # words, and where the callback looks for them
+        self.keep: list[Any] = [self.code]
 
         def record(kind: int, function: str, block: int, count: int, step: Step | None) -> None:
             image.record(kind, function, block, count)
@@ -277,8 +235,8 @@ class NativeGraph:
                 block = self._block(image, [(x, 0) for x in step.reads + step.writes])
                 where: list[Any] = []
                 callback, image.callbacks[f"reference{block}"] = reference_call(step, where, self.errors)
-                references.append((slice(block, block + len(step.reads + step.writes)), where))
-                keep.append(callback)
+                self._references.append((slice(block, block + len(step.reads + step.writes)), where))
+                self.keep.append(callback)
                 record(WHOLE, f"reference{block}", block, 0, step)
         for io, aval, value in self.outputs:
             if isinstance(value, Node):
@@ -288,16 +246,11 @@ class NativeGraph:
         for target, value in self._staged(image):
             image.record(*self._copy(image, target, value))
         self.image = image
-        self._start(parts, keep)
-        for words, where in references:
-            where.append(self._words[words])
 
-    def _start(self, parts: list[NativeProgram], keep: Any) -> None:
-        """Give the image memory, and make ready for calls."""
-        self.program, self._words = self.image.link(_address_in(self.code), self.arena, parts, keep)
-        self.observers = OBSERVERS
-        self.bound: list[Any] = [None] * self.n_io  # the arrays whose addresses stand in the io table
-        self.spares: list[list[np.ndarray[Any, Any]]] = [[] for _ in range(self.n_io)]
+    def connect(self, words: np.ndarray[Any, Any]) -> None:
+        """Tell references where their argument blocks lie, once the image is linked."""
+        for block, where in self._references:
+            where.append(words[block])
 
     def _fill(self, image: Image, word: int, of: Node | Scratch | int, offset: int = 0) -> None:
         """A word of an argument block: a number, or the address of a node's memory, or of scratch, from a byte on."""
@@ -346,143 +299,6 @@ class NativeGraph:
         block = self._block(image, [(target, 0), (value, 0)])
         return (COPY, "", block, target.aval.size * target.aval.dtype.itemsize)
 
-    # -- running -----------------------------------------------------------------------------------------------
-
-    def __call__(self, arrays: Sequence[np.ndarray[Any, Any]]) -> list[Any]:
-        """The graph's outputs (in new arrays); writes go into the input arrays themselves."""
-        self.prepare()
-        program = self.program
-        io, bound = program.io, self.bound
-        fixed = None
-        for i, a in enumerate(arrays):
-            if a is bound[i]:
-                continue
-            if not a.flags.c_contiguous:
-                if fixed is None:
-                    fixed = []
-                fixed.append((i, a))
-                a = np.ascontiguousarray(a)
-            bound[i] = a
-            io[i] = address_of(a)
-        results = [out if number < 0 else self.place_result(number, out) for number, out in self.results]
-        if OBSERVERS:
-            self._run_observed(arrays)
-        else:
-            program.run()
-        if self.errors:
-            self.raise_error()
-        if self.checks:
-            flags = results[len(results) - len(self.checks) :]
-            for check, flag in zip(self.checks, flags):
-                if flag:
-                    raise check.error()
-            del results[len(results) - len(self.checks) :]
-        for i, original in fixed or ():
-            if i in self.written:
-                original[...] = bound[i]
-            bound[i] = None
-        return results
-
-    def prepare(self) -> None:
-        """Before a call: kernels have memory to work in for each thread, so with more threads the program is linked anew."""
-        if get_num_threads() > self.threads or (OBSERVERS and "graph" not in self.__dict__):
-            self._build()
-
-    def place_result(self, number: int, aval: Aval) -> np.ndarray[Any, Any]:
-        """An array for the result with this number in the io table: one of an earlier call once nobody else holds it."""
-        spares = self.spares[number]
-        for k in range(len(spares)):
-            if getrefcount(spares[k]) == UNUSED:
-                array = spares[k]
-                break
-        else:
-            array = aligned_empty(aval.shape, aval.dtype.np)
-            if len(spares) < _SPARES:
-                spares.append(array)
-        self.program.io[number] = address_of(array)
-        return array
-
-    def raise_error(self) -> NoReturn:
-        """Raise what a reference raised in the latest run."""
-        error = self.errors.pop()
-        self.errors.clear()
-        raise error
-
-    def forget_inputs(self) -> None:
-        """Let go of the arrays of the latest call, which are kept otherwise in case the next call has them again."""
-        self.bound[:] = [None] * self.n_io
-
-    def _run_observed(self, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
-        """Record by record, so that observers see the time of each and the values it made."""
-        observers = list(OBSERVERS)
-        for o in observers:
-            o.begin(self, arrays)
-        for k in range(len(self.program.records)):
-            start = perf_counter_ns()
-            self.program.run_record(k)
-            end = perf_counter_ns()
-            step = self.record_steps[k] if k < len(self.record_steps) else None
-            for o in observers:
-                o.record(self, k, step, start, end)
-            if self.program.records[k]["kind"] == GUARD and any(_holds(self.memory_of(f)) for f in self.flags):
-                break
-        for o in observers:
-            o.end(self)
-
-    def memory_of(self, node: Node) -> np.ndarray[Any, Any] | None:
-        """The memory of a node during a run, as an array; None for nodes that are never stored."""
-        place = self.places.get(node)
-        if place is None or not isinstance(node.aval, Aval):
-            return None
-        if place.array is not None:
-            return place.array.reshape(node.aval.shape)
-        address = int(self.program.io[place.at]) if place.kind == "io" else address_of(self.arena) + place.at
-        return array_at(address, node.aval.shape, node.aval.dtype.np)
-
-    def memory_plan(self) -> str:
-        """The arena and the values in it, by offset; and the memory of the program's own constants."""
-        rows = []
-        for node, place in self.places.items():
-            if place.kind == "arena" and isinstance(node.aval, Aval):
-                rows.append(
-                    (place.at, node.aval.size * node.aval.dtype.itemsize, f"{node!r} = {node.op} {node.aval!r}")
-                )
-        own = sum(p.array.nbytes for p in self.places.values() if p.array is not None)
-        head = f"arena {self.arena_nbytes} bytes, constants {own} bytes"
-        return "\n".join([head, *(f"{at:>12} +{n:<12} {what}" for at, n, what in sorted(rows))])
-
-    def describe(self) -> str:
-        """One line a kernel: what it computes and how."""
-        rows = []
-        for s in self.steps:
-            how = "reference" if s.interpreted else s.name
-            name = s.symbols[0][:9] if s.symbols else s.name
-            rows.append(f"{how:9s} {name:12s} {', '.join(f'{n!r}={n.op}' for n in s.nodes)}")
-            if s.control is not None:
-                rows += ["    " + line for part in s.control.parts for line in part.describe().split("\n")]
-        return "\n".join(rows)
-
-
-def _address_in(code: Code) -> Callable[[str], int]:
-    """Where functions lie, by the names that images have for them."""
-    return lambda name: control_address(name[1:]) if name.startswith("@") else code.address(name)
-
-
-def _linked_parts(image: Image, code: Code) -> list[NativeProgram]:
-    """The nested programs of an image, each with an arena of its own."""
-    parts = []
-    for part, repeat, io_step in image.parts:
-        arena = aligned_empty(max(part.arena_nbytes, 64), np.uint8)
-        program, _ = part.link(_address_in(code), arena, _linked_parts(part, code), code)
-        program.set_repeat(repeat)
-        program.io_step[: len(io_step)] = io_step
-        parts.append(program)
-    return parts
-
-
-def _holds(flag: np.ndarray[Any, Any] | None) -> bool:
-    return flag is not None and bool(flag)
-
 
 def _checks_first(steps: list[Step], flags: list[Node]) -> tuple[list[Step], int]:
     """The steps with those in front that the flags of checks need, and how many these are: a step that meets a wrong
@@ -500,28 +316,3 @@ def _checks_first(steps: list[Step], flags: list[Node]) -> tuple[list[Step], int
 def has_own_kernel(node: Node) -> bool:
     """Whether a node is not part of a fused group."""
     return node.op in ("matmul", "constant")
-
-
-def compile_graph(graph: Graph) -> NativeGraph:
-    """A graph as a native program: index checks, passes, kernels."""
-
-    def lowered() -> tuple[Graph, Sequence[Check]]:
-        checked, checks = add_index_checks(graph)
-        return optimize(checked), checks
-
-    key = program_key(graph)
-    kept = find(key, graph) if key is not None else None
-    if kept is not None:
-        log("compile", f"{graph.name}: from the cache, arena {kept.image.arena_nbytes} bytes")
-        return NativeGraph.of_kept(kept, lowered)
-    native = NativeGraph(*lowered())
-    if key is not None:
-        keep(key, native)
-    if log_enabled("compile"):
-        slow = sorted({s.name for s in native.steps if s.interpreted})
-        log(
-            "compile",
-            f"{graph.name}: {len(native.steps)} kernels, arena {native.arena_nbytes} bytes"
-            + (f"; on their references: {', '.join(slow)}" if slow else ""),
-        )
-    return native

@@ -1,0 +1,74 @@
+"""The code of a program, as the cache has it; and what it depends on."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from twinflow.runtime import Executable, cache_nbytes, engine
+from twinflow.runtime._image import Image
+
+
+def _version(*packages: str) -> str:
+    """Changes with the sources of these packages, so that what an older one wrote is never taken for current."""
+    digest = hashlib.sha256()
+    for package in packages:
+        for path in sorted((Path(__file__).parents[1] / package).rglob("*.py")):
+            status = path.stat()
+            digest.update(f"{path.name} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def _kernel_environment() -> str:
+    """What the code of a kernel depends on beside its structure, and what the engine adds to keys (the processor, LLVM)."""
+    return f"{_version('compiler')}\n{cache_nbytes(1)} {cache_nbytes(2)}"
+
+
+@functools.cache
+def environment() -> str:
+    """What a program depends on beside its graph."""
+    return f"{_kernel_environment()}\n{_version('core', 'graph', 'lower', 'ops', 'runtime')}\n{sys.version_info}"
+
+
+def _all_symbols(image: Image) -> Iterator[tuple[list[str], list[str]]]:
+    yield image.symbols
+    for part, _, _ in image.parts:
+        yield from _all_symbols(part)
+
+
+def _not_there(part: list[str]) -> str:
+    raise LookupError(part)
+
+
+class LoadedCode:
+    """The kernels of one program, by symbol."""
+
+    def __init__(self) -> None:
+        self._parts: list[Executable] = []
+
+    def load_parts(self, chunked: list[str], whole: list[str], write: Callable[[list[str]], str]) -> None:
+        """Load kernels that run in chunks, and others; `write` gives the text of what the cache does not have."""
+        for part in (chunked, whole):
+            if part:
+                key = f"{_kernel_environment()}\n" + "\n".join(part)
+                self._parts.append(engine().compile_keyed(key, functools.partial(write, part)))
+        self._where = {name: p for p in self._parts for name in p.names}
+
+    @classmethod
+    def of_kept(cls, image: Image) -> LoadedCode | None:
+        """The code of a program and its nested ones from the cache, or None if a part is not there."""
+        code = cls()
+        try:
+            for chunked, whole in _all_symbols(image):
+                code.load_parts(chunked, whole, _not_there)
+        except LookupError:
+            return None
+        return code
+
+    def address(self, symbol: str) -> int:
+        """Where a kernel's function lies."""
+        return self._where[symbol].address(symbol)
