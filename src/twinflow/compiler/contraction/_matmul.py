@@ -167,19 +167,20 @@ class _Matmul:
                 self.tile_rows = min(self.tile_rows, 4)
                 self.tile_cols = min(self.tile_cols, 3 if self.tile_rows <= 3 else 2)
         else:
-            choice = choose_tile(self.machine, m, n, lanes, depth=choose_depth(k))
+            choice = choose_tile(self.machine, m, n, lanes, depth=choose_depth(self.machine, k))
             self.tile_rows, self.tile_cols = choice.rows, choice.vectors * lanes
         self.rows, self.cols = split_rows(m, self.tile_rows), split_cols(n, self.tile_cols)
         many_rows, many_cols = m is None or m >= 3 * self.tile_rows, n is None or n >= 2 * self.tile_cols
         deep = k is None or k >= 32
         row_nbytes = self.b[0] * NBYTES[self.b_type]
         far_b = row_nbytes >= 2048 or (row_nbytes >= 1024 and row_nbytes % 1024 == 0)
+        often = m is None or m >= 256 or (m >= 96 and (k is None or k >= 1024))
         self.pack_b = not self.dot and (
-            (self.b[1] != 1 and (m is None or m > 2))
-            or (many_rows and deep and (narrow or (far_b and (m is None or m >= 256))))
+            (self.b[1] != 1 and (m is None or m > 2)) or (many_rows and deep and (narrow or (far_b and often)))
         )
         reused = n is None or n >= 256  # else packing an element of A takes longer than what is saved
-        wanted = narrow or (reused and self._rows_collide())
+        large = m is not None and n is not None and k is not None and min(m, n, k) >= 512
+        wanted = narrow or (reused and self._rows_collide()) or large
         self.pack_a = not self.dot and many_cols and deep and (m is None or m > 1) and wanted
         self.blocks = choose_blocks(self.machine, m, n, k, self.tile_rows, self.tile_cols, self.pack_b)
         if self.c_type in ("half", "bfloat") and k is not None:
@@ -458,7 +459,8 @@ class _Matmul:
             cols=None if reaches else width,
             form="dot" if self.dot else "broadcast",
             b_lane=b_col, c_lane=c_col, padded=self.pack_b, accumulate=accumulate, finish=finish,
-            transposed=self.swapped, a_type=self.sum_type if self.pack_a else self.a_type,
+            transposed=self.swapped, ahead=height * self.blocks.depth if self.pack_a else 0,
+            a_type=self.sum_type if self.pack_a else self.a_type,
             b_type=self.sum_type if self.pack_b else self.b_type, c_type=c_type, sum_type=self.sum_type,
         )  # fmt: skip
 

@@ -12,7 +12,19 @@ from collections.abc import Callable
 
 from twinflow.compiler.contraction._machine import Machine
 from twinflow.compiler.contraction._text import NBYTES, Function, Module, Value
-from twinflow.compiler.contraction._vectors import Mask, convert, load, load_scalar, load_transposed, store, tail_mask
+from twinflow.compiler.contraction._vectors import (
+    Mask,
+    convert,
+    load,
+    load_scalar,
+    load_transposed,
+    prefetch,
+    store,
+    tail_mask,
+)
+
+FAR_NBYTES, EARLY_ROWS = 4096, 64
+"""Rows so far apart are no stream that a processor would notice by itself: they are asked for so many rows early."""
 
 
 class Pack:
@@ -60,6 +72,8 @@ class Pack:
     def _row(self, k: Value, first: Value, mask: Mask) -> None:
         f = self.f
         at = f.add(first, f.mul(k, self.k_step))
+        if self.k_step * NBYTES[self.source] >= FAR_NBYTES:
+            prefetch(f, f.shift("%source", f.add(at, EARLY_ROWS * self.k_step), self.source))
         value = load(f, self.source, f.shift("%source", at, self.source), self.lanes, mask=mask)
         value = convert(f, value, self.source, self.target, self.lanes, half=self.machine.half)
         store(f, self.target, value, self._place(k, first), self.lanes, mask=None if self.whole else mask)

@@ -131,22 +131,23 @@ GRAIN_FLOPS = 4e6
 MOST_CHUNKS = 24
 """Enough for a dozen cores; more would read a block of A anew for every narrow strip of C."""
 
-MOST_DEPTH = 512
-"""Deeper blocks of A and B would not stay in the L2 cache together."""
-
 PACKED = 20
 READ = 8
 HANDED = 60_000
 """Packing an element, reading one from far, and handing out a chunk, each in multiply-adds of the time it takes."""
 
 
-def choose_depth(k: int | None) -> int:
-    """The depth of a block: all of the reduction, or equal parts of it."""
+def choose_depth(machine: Machine, k: int | None) -> int:
+    """The depth of a block: all of the reduction, or equal parts of it.
+
+    C is visited once for each, so they are as deep as blocks of A and B may be that stay in the L2 cache together.
+    """
+    most = max(256, min(1024, machine.l2_nbytes // 2048))
     if k is None:
-        return MOST_DEPTH
-    if k <= MOST_DEPTH * 3 // 2:
+        return most
+    if k <= most * 5 // 4:
         return max(1, k)
-    return round_up(-(-k // -(-k // MOST_DEPTH)), 8)
+    return round_up(-(-k // -(-k // most)), 8)
 
 
 @cache
@@ -157,7 +158,7 @@ def choose_blocks(
 
     They depend on shapes and processor only, never on the number of threads: neither do the results.
     """
-    depth = choose_depth(k)
+    depth = choose_depth(machine, k)
     wide = n if n is not None else 1024
     deep = k if k is not None else OPEN_EXTENT
     if m is None:

@@ -25,6 +25,7 @@ from twinflow.compiler.contraction._vectors import (
     iota,
     load,
     load_scalar,
+    prefetch,
     splat,
     store,
     tail_mask,
@@ -82,6 +83,7 @@ class Tile:
         accumulate: add to what C holds; None: decided at run time.
         finish: apply the epilogue; None: decided at run time.
         transposed: a row of the tile is a column of the product as its user wrote it.
+        ahead: what lies so many elements after what is read of A is asked for early; 0: nothing is.
     """
 
     rows: tuple[int, ...]
@@ -97,6 +99,7 @@ class Tile:
     accumulate: bool | None = False
     finish: bool | None = True
     transposed: bool = False
+    ahead: int = 0
     a_type: str = "float"
     b_type: str = "float"
     c_type: str = "float"
@@ -228,13 +231,12 @@ class _Writer:
 
     def _prefetch_c(self) -> None:
         """Ask for the lines of C early: they arrive while the sums are made."""
-        f, tile = self.f, self.tile
+        tile = self.tile
         if tile.c_lane != 1 or tile.form in ("dot", "sum"):
             return
-        f.module.declare("llvm.prefetch.p0", "void", "ptr, i32, i32, i32")
         for r in range(len(tile.rows)):
             for v in range(0, tile.vectors, max(1, 64 // self.machine.vector_nbytes)):
-                f.do(f"call void @llvm.prefetch.p0(ptr {self._c(r, v)}, i32 1, i32 3, i32 1)")
+                prefetch(self.f, self._c(r, v), write=True)
 
     # -- the sums
 
@@ -307,6 +309,8 @@ class _Writer:
         """Add one index of the innermost axis (form "dot": one vector of indices) to one copy of the sums."""
         f, tile, lanes, half = self.f, self.tile, self.lanes, self.machine.half
         now = list(sums)
+        if tile.ahead:
+            prefetch(f, f.shift(a, a_at + tile.ahead, tile.a_type))
         right = []
         for v in range(tile.vectors if tile.form != "sum" else 0):
             if tile.form == "dot":
