@@ -161,3 +161,13 @@ def test_importing_twinflow_loads_no_compiler_and_no_extra() -> None:
     )
     late = {"llvmlite", "rich", "sklearn", "scipy", "matplotlib", "PIL", "tensorboard", "torch", "jax", "tensorflow"}
     assert not late & set(done.stdout.split())
+
+
+@pytest.mark.parametrize("path", source_files(), ids=lambda p: str(p.relative_to(SRC)))
+def test_what_a_subclass_must_define_is_named(path: Path) -> None:
+    bare = [
+        n.lineno
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, ast.Raise) and isinstance(n.exc, ast.Name) and n.exc.id == "NotImplementedError"
+    ]
+    assert not bare

@@ -369,3 +369,11 @@ def test_arguments_are_checked(given: Any, options: dict[str, Any], text: str):
 def test_lazy_models_are_refused():
     with pytest.raises(ArgumentError, match="call the model once"):
         tf.check(nn.Sequential(nn.LazyLinear(3)), batch(), nn.CrossEntropyLoss())
+
+
+def test_units_that_begin_alike():
+    model = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+    nn.init.constant_(model[0].weight, 0.5)
+    report = tf.check(model, (tf.randn(8, 4), tf.arange(8) % 2), nn.CrossEntropyLoss())
+    [found] = [f for f in report.warnings if "the same number" in f.what]
+    assert "0.weight (0.5)" in found.what and "2.weight" not in found.what and "at random" in found.advice

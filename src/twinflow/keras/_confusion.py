@@ -286,7 +286,7 @@ class _At(_Decisions):
 
     def _rates(self) -> tuple[Tensor, Tensor]:
         """(what is constrained, what is looked for)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _rates(self)")
 
     def result(self) -> Tensor:
         """The largest rate, 0 if the other is never large enough."""

@@ -19,7 +19,7 @@ class Constraint:
 
     def __call__(self, w: Tensor) -> Tensor:
         """The projected weight."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, w)")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""

@@ -31,7 +31,7 @@ class Initializer:
         return t
 
     def _fill(self, t: Tensor, generator: Generator | None) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _fill(self, t, generator)")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""

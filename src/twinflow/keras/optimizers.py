@@ -86,7 +86,7 @@ class Optimizer:
         self._variables: list[Tensor] = []
 
     def _make(self, variables: list[Tensor]) -> optim.Optimizer:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _make(self, variables)")
 
     def build(self, variables: Iterable[Tensor]) -> None:
         """Make the state for these variables; calling it again with the same ones does nothing."""

@@ -20,7 +20,7 @@ class Regularizer:
 
     def __call__(self, x: Tensor) -> Tensor:
         """The penalty."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define __call__(self, x)")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""

@@ -125,7 +125,7 @@ class _FromCounts(ConfusionMatrix):
 
     def _score(self, hit: Any, false: Any, missed: Any) -> Any:
         """The score from counts of true positives, false positives and false negatives."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _score(self, hit, false, missed)")
 
     def compute(self) -> Any:
         """The score: a Python number, or a tensor of one per class."""

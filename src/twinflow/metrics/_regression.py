@@ -27,7 +27,7 @@ class _MeanError(Metric):
         self._add_state("count")
 
     def _error(self, difference: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _error(self, difference)")
 
     def _update(self, prediction: Tensor, target: Tensor) -> None:
         p, t = _pair(type(self).__name__, prediction, target)

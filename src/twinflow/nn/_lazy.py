@@ -16,7 +16,7 @@ class LazyLayer(Module):
 
     def infer(self, input: Any) -> None:
         """Set sizes from the first input and call `give_shapes`."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define infer(self, input)")
 
     def give_shapes(self, **shapes: tuple[int, ...]) -> None:
         """Make the parameters and buffers of these names, with their initial values, where they are still open."""

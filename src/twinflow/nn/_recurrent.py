@@ -183,7 +183,7 @@ class _Cell(Module):
     bias_inside: bool = False  # whether the step itself adds a bias
 
     def _equations(self) -> Step:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _equations(self)")
 
     def _run(self, input: Tensor, given: Any, n_states: int) -> State:
         """Check the input and the state, which may lack the batch axis, and take one step."""

@@ -142,7 +142,7 @@ class RecurrentBase(Module):
 
     def step(self) -> Step:
         """The layer's equations for one step."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define step(self)")
 
     def _layer(self, x: Tensor, state: State, layer: int, direction: int, mask: Tensor | None) -> tuple[Tensor, State]:
         def weight(kind: str) -> Tensor | None:

@@ -152,7 +152,7 @@ class Optimizer:
         return {}
 
     def _update(self, group: ParamGroup, t: Any, members: list[Member]) -> None:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _update(self, group, t, members)")
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters with options of their own; options not named take the optimizer's defaults."""

@@ -41,7 +41,7 @@ class Level:
 
     def lift(self, t: Tensor) -> Tensor:
         """`t` as a tensor of this level, without anything added."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define lift(self, t)")
 
     def parts(self, t: Any) -> Any:
         """The payload of `t` if it belongs to this level, else None."""
@@ -104,7 +104,7 @@ class Value:
         return self._process(prim, args, params)
 
     def _process(self, prim: Primitive, args: tuple[Any, ...], params: dict[str, Any]) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _process(self, prim, args, params)")
 
 
 def innermost_level() -> Level | None:

@@ -279,6 +279,7 @@ def _check_loss(
                    "look for .detach(), .item(), .numpy() or no_grad() between model and loss, and for argmax or round")  # fmt: skip
         return None
     value.backward()
+    _check_start(report, model)
     _check_gradients(report, model)
     return start
 
@@ -353,6 +354,19 @@ def _check_independence(report: CheckReport, model: Module, inputs: tuple[Tensor
     if whole.shape != alone.shape or not np.allclose(whole, alone, rtol=1e-2, atol=1e-3 * (np.abs(whole).max() + 1e-6)):
         report.add("structure", "warning", "the last example gives something else alone than among the others",
                    "look for a softmax, mean or reshape over axis 0, the batch; and for batch_first in recurrent layers")  # fmt: skip
+
+
+def _check_start(report: CheckReport, model: Module) -> None:
+    """Whether units begin alike: those that do get the same gradient and stay alike."""
+    alike = []
+    for name, p in model.named_parameters():
+        if p.ndim > 1 and p.shape[0] > 1 and p.numel() > 2:
+            a = _array(p)
+            if np.ptp(a) == 0:
+                alike.append(f"{name} ({a.flat[0]:g})")
+    if alike:
+        report.add("structure", "warning", f"all weights of a layer are the same number: {', '.join(alike)}",
+                   "units that begin alike learn the same: draw initial weights at random (reset_parameters(), or nn.init)")  # fmt: skip
 
 
 def _check_gradients(report: CheckReport, model: Module) -> None:

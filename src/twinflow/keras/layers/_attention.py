@@ -41,7 +41,7 @@ class _Attention(Layer):
         self._check(input_shape)
 
     def _scores(self, query: Tensor, key: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _scores(self, query, key)")
 
     def call(
         self,

@@ -77,7 +77,7 @@ class _Cell(Layer):
         return Weights(self.recurrent_kernel.mT)
 
     def _equations(self) -> Step:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _equations(self)")
 
     def step(self, batch: Any, training: bool) -> tuple[Step, Weights]:
         """One step of the equations, and what it multiplies the state with; with recurrent dropout, the same draws in all steps."""

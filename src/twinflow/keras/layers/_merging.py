@@ -30,7 +30,7 @@ class _Merge(Layer):
         return total
 
     def _merge(self, a: Tensor, b: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _merge(self, a, b)")
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """A step counts if it does in any input; without a mask of each there is none."""

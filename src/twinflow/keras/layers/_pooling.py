@@ -39,7 +39,7 @@ class _Pooling(Spatial):
         )
 
     def _pool(self, x: Tensor, window: dict[str, Any]) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _pool(self, x, window)")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""

@@ -46,7 +46,7 @@ class _Hook:
         self.name = name
 
     def weight(self, module: Module) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define weight(self, module)")
 
     def __call__(self, module: Module, args: Any) -> None:
         module.__dict__[self.name] = self.weight(module)

@@ -101,10 +101,10 @@ class RNNCell:
         return n
 
     def _build(self, n: int, dtype: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _build(self, n, dtype)")
 
     def _step(self, weights: Any, inputs: Tensor, state: Any) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _step(self, weights, inputs, state)")
 
     def __call__(self, inputs: Any, state: Any, scope: Any = None) -> Any:
         """(output, new state) of one step."""
