@@ -16,7 +16,7 @@ class Dim(int):
 
     >>> n = Dim(32, "n0")
     >>> (n * 28).scale, type(n + 1).__name__, (n * 28) // 28 == n
-    (28, 'int', True)
+    (28, 'DimCount', True)
     """
 
     name: str

@@ -34,7 +34,7 @@ class Variable(Parameter):
 
     >>> from twinflow import keras
     >>> v = keras.Variable([1.0, 2.0], name="v")
-    >>> v.assign_add([1.0, 1.0])
+    >>> _ = v.assign_add([1.0, 1.0])
     >>> v.numpy()
     array([2., 3.], dtype=float32)
     """

@@ -40,7 +40,7 @@ class MaxNorm(Constraint):
     """Vectors along `axis` are at most `max_value` long.
 
     >>> from twinflow import keras
-    >>> keras.constraints.MaxNorm(1.0)(keras.ops.array([[3.0], [4.0]]))
+    >>> keras.constraints.MaxNorm(1.0)(keras.ops.convert_to_tensor([[3.0], [4.0]]))
     tensor([[0.6000],
             [0.8000]])
     """

@@ -63,6 +63,7 @@ def _from_loss(cls: Any, *names: str) -> Any:
             super().__init__(cls(**options).call, name or snake_case(cls.__name__), dtype)
 
         def get_config(self) -> dict[str, Any]:
+            """The arguments that make it again."""
             return {"name": self.name, **self._loss_options}
 
     LossMetric.__name__ = LossMetric.__qualname__ = cls.__name__
@@ -172,6 +173,7 @@ def _wrapped(fn: Callable[..., Tensor], cls: str, options: tuple[str, ...] = ())
             super().__init__(fn, name or snake_case(cls), dtype, **given)
 
         def get_config(self) -> dict[str, Any]:
+            """The arguments that make it again."""
             return {"name": self.name, **self._options}
 
     FunctionMetric.__name__ = FunctionMetric.__qualname__ = cls

@@ -285,4 +285,7 @@ class Softmin(FunctionLayer):
 class Softmax2d(FunctionLayer):
     """softmax over the channels of images [N, C, H, W] or [C, H, W]."""
 
-    function = staticmethod(lambda x: F.softmax(x, -3))
+    @staticmethod
+    def function(x: Tensor) -> Tensor:
+        """Softmax over the third axis from the end."""
+        return F.softmax(x, -3)

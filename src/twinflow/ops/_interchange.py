@@ -127,13 +127,19 @@ def _ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = 
     return targets[0] if len(targets) == 1 else targets
 
 
+def _to_device(self: Tensor, device: Any, *, stream: Any = None) -> Tensor:
+    """The tensor on a device, as the array API standard says it."""
+    moved: Tensor = self.to(device=Device(device))
+    return moved
+
+
 for _name, _fn in {
     "__reduce_ex__": _reduce,
     "__deepcopy__": _deepcopy,
     "__dlpack__": _dlpack,
     "__dlpack_device__": lambda self: (1, 0),  # kDLCPU
     "__array_ufunc__": _ufunc,
-    "to_device": lambda self, device, *, stream=None: self.to(device=Device(device)),
+    "to_device": _to_device,
     "__copy__": lambda self: _rebuild(type(self), self._data, self.requires_grad, _state(self)),
 }.items():
     setattr(Tensor, _name, _fn)

@@ -383,6 +383,7 @@ def _device(self: Tensor) -> Device:
 
 
 def _data_get(self: Tensor) -> Tensor:
+    """The same memory, outside of differentiation; assigning a tensor exchanges the memory."""
     return detach(self)
 
 
@@ -467,18 +468,68 @@ _set(
     element_size=lambda self: self.dtype.itemsize, is_floating_point=lambda self: self.dtype.is_floating_point, is_complex=lambda self: self.dtype.is_complex,
     is_contiguous=lambda self, memory_format=None: not isinstance(self._data, np.ndarray) or bool(self._data.flags.c_contiguous),
     data_ptr=lambda self: array_of(self, "data_ptr()").ctypes.data, get_device=lambda self: -1,
-    stride=stride, new=new, is_conj=is_conj, is_neg=is_neg, cuda=on_device("cuda"), xpu=on_device("xpu"), is_pinned=lambda self: False, is_shared=lambda self: False, output_nr=property(lambda self: meta_of(self).index),
+    stride=stride, new=new, is_conj=is_conj, is_neg=is_neg, cuda=on_device("cuda"), xpu=on_device("xpu"), is_pinned=lambda self: False, is_shared=lambda self: False,
     view_as=lambda self, other: view(self, tuple(other.shape)), reshape_as=lambda self, other: P.reshape(self, tuple(other.shape)),
     expand_as=lambda self, other: P.expand(self, tuple(other.shape)), type_as=lambda self, other: convert(self, other.dtype),
     where=lambda self, condition, other: M.where(self, condition, other) if self._data.dtype.kind == "b" else M.where(condition, self, other),
     masked_fill=masked_fill, masked_fill_=lambda self, mask, value: assign(self, masked_fill(old_value(self), mask, value), "masked_fill_"),
     uniform_=G.uniform_, normal_=G.normal_,
 )  # fmt: skip
+# What help() says of those that are a line long.
+_DOCS = {
+    "new_zeros": "Zeros of this size in this tensor's type.",
+    "new_ones": "Ones of this size in this tensor's type.",
+    "new_empty": "Elements of this size (zeros) in this tensor's type.",
+    "ndimension": "The number of axes.",
+    "dim": "The number of axes.",
+    "numel": "The number of elements.",
+    "nelement": "The number of elements.",
+    "element_size": "Bytes that an element takes.",
+    "is_inference": "Whether it was made in inference mode.",
+    "zero_": "Write zeros everywhere.",
+    "cpu": "The tensor itself: it is on the processor.",
+    "is_floating_point": "Whether the elements are floating-point numbers.",
+    "is_complex": "Whether the elements are complex numbers.",
+    "is_contiguous": "Whether the elements lie in row-major order in memory.",
+    "data_ptr": "The address of the first element.",
+    "get_device": "-1: the processor has no number.",
+    "is_pinned": "False: there is no other device to copy to.",
+    "is_shared": "False: the data loader shares memory by itself.",
+    "view_as": "`view` in the shape of another tensor.",
+    "reshape_as": "`reshape` to the shape of another tensor.",
+    "expand_as": "`expand` to the shape of another tensor.",
+    "type_as": "In the type of another tensor.",
+    "where": "This tensor where the condition holds, `other` elsewhere; a bool tensor is itself the condition.",
+    "masked_fill_": "`masked_fill` in place.",
+}
+for _name, _doc in _DOCS.items():
+    getattr(Tensor, _name).__doc__ = _doc
+_PROPERTY_DOCS = {
+    "T": "The tensor with its axes in reverse order.",
+    "mT": "Each matrix (the last two axes) transposed.",
+    "H": "The conjugate of a matrix, transposed.",
+    "mH": "The conjugate of each matrix, transposed.",
+    "real": "The real parts.",
+    "imag": "The imaginary parts.",
+    "device": "Where the elements are: `cpu`.",
+    "nbytes": "Bytes that all elements take.",
+    "itemsize": "Bytes that an element takes.",
+    "is_sparse": "False: all tensors hold every element.",
+    "is_quantized": "False.",
+    "is_meta": "False: all tensors have elements.",
+    "is_nested": "False.",
+    "is_mps": "False.",
+    "is_xpu": "False.",
+    "layout": "`strided`.",
+    "is_cpu": "True.",
+    "is_cuda": "False.",
+    "output_nr": "Which result of its operation it is.",
+}
 for _name, _get in {
     "T": P.reversed_axes, "mT": lambda self: P.transpose(self, -2, -1), "H": lambda self: M.conj(P.t(self)),
     "mH": lambda self: M.conj(P.transpose(self, -2, -1)), "real": M.real, "imag": M.imag, "device": _device, "nbytes": lambda self: self._data.size * self.dtype.itemsize,
     "itemsize": lambda self: self.dtype.itemsize, "is_sparse": lambda self: False, "is_quantized": lambda self: False, "is_meta": lambda self: False, "is_nested": lambda self: False, "is_mps": lambda self: False,
-    "is_xpu": lambda self: False, "layout": lambda self: strided, "is_cpu": lambda self: True, "is_cuda": lambda self: False,
+    "is_xpu": lambda self: False, "layout": lambda self: strided, "output_nr": lambda self: meta_of(self).index, "is_cpu": lambda self: True, "is_cuda": lambda self: False,
 }.items():  # fmt: skip
-    setattr(Tensor, _name, property(_get))
+    setattr(Tensor, _name, property(_get, doc=_PROPERTY_DOCS[_name]))
 setattr(Tensor, "data", property(_data_get, _data_set))  # noqa: B010

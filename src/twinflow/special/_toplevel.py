@@ -17,6 +17,7 @@ from twinflow.tensor import Tensor
 
 
 def _polygamma(self: Tensor, n: int) -> Tensor:
+    """The n-th derivative of `digamma`."""
     return polygamma(n, self)
 
 
