@@ -26,6 +26,7 @@ from twinflow.tf import linalg as linalg
 from twinflow.tf import math as math
 from twinflow.tf import nn as nn
 from twinflow.tf import random as random
+from twinflow.tf import summary as summary
 from twinflow.tf import train as train
 from twinflow.tf._array import argsort as argsort
 from twinflow.tf._array import boolean_mask as boolean_mask

@@ -29,6 +29,7 @@ from twinflow.tf.compat.v1 import layers as layers
 from twinflow.tf.compat.v1 import losses as losses
 from twinflow.tf.compat.v1 import metrics as metrics
 from twinflow.tf.compat.v1 import nn as nn
+from twinflow.tf.compat.v1 import summary as summary
 from twinflow.tf.compat.v1 import train as train
 from twinflow.tf.compat.v1._control import case as case
 from twinflow.tf.compat.v1._control import cond as cond

@@ -194,6 +194,23 @@ def _way_out(shape: tuple[int, ...], dims: tuple[Any, ...]) -> str:
     return ""
 
 
+class _Assembly:
+    """How fetches are put together that are made of several tensors each, such as summaries."""
+
+    def __init__(self, leaves: list[Any], tree: Any) -> None:
+        self._leaves, self._tree = leaves, tree
+
+    def __call__(self, values: list[Any]) -> Any:
+        left = iter(values)
+        made = []
+        for x in self._leaves:
+            if hasattr(x, "fetch_parts"):
+                made.append(x.fetch_value([next(left) for _ in x.fetch_parts()]))
+            else:
+                made.append(next(left))
+        return tree_unflatten(made, self._tree)
+
+
 class ConfigProto:
     """Options of a session. Those that have a meaning here are taken; others are errors.
 
@@ -261,24 +278,28 @@ class BaseSession:
             return values[0]
         if structure is list:
             return values
-        return tree_unflatten(values, structure)
+        return structure(values) if isinstance(structure, _Assembly) else tree_unflatten(values, structure)
 
     def _prepare(self, key: Any, fetches: Any, feeds: dict[Any, Any]) -> tuple[Program, Any, list[Any]]:
         if isinstance(feeds, (list, tuple, set)) or not hasattr(feeds, "items"):
             raise ArgumentError(f"session.run: feed_dict is a dict {{placeholder: value}}, not {type(feeds).__name__}")
         fed = [self._feedable(k) for k in feeds]
         leaves, tree = tree_flatten(fetches)
+        built = [x for x in leaves if hasattr(x, "fetch_parts")]
+        if built:
+            leaves = tree_flatten([x.fetch_parts() if hasattr(x, "fetch_parts") else x for x in leaves])[0]
         found = [self._fetchable(x) for x in leaves]
         state = self._state
         at = (tuple(id(x) for x in found), tuple(id(x) for x in fed))
         program = state.programs.get(at)
         if program is None:
             program = state.programs[at] = Program(state, found, fed)
-        structure = (
-            None if tree.kind is None else list if tree.kind is list and len(tree.children) == len(leaves) else tree
-        )
+        flat = tree.kind is list and len(tree.children) == len(leaves)
+        structure: Any = None if tree.kind is None else list if flat else tree
+        if built:
+            structure = _Assembly(tree_flatten(fetches)[0], tree)
         known = (program, structure, [fetches, leaves, list(feeds)])
-        if isinstance(fetches, (Tensor, Operation, list, tuple, str)):
+        if isinstance(fetches, (Tensor, Operation, list, tuple, str)) or built:
             self._keys[key] = known  # with what the ids belong to, so that they stay theirs
         return known
 
