@@ -48,15 +48,20 @@ class LoadedCode:
     """The kernels of one program, by symbol."""
 
     def __init__(self) -> None:
-        self._parts: list[Executable] = []
+        self._where: dict[str, Executable] = {}  # what keeps their code alive
 
     def load_parts(self, chunked: list[str], whole: list[str], write: Callable[[list[str]], str]) -> None:
-        """Load kernels that run in chunks, and others; `write` gives the text of what the cache does not have."""
+        """Load kernels that run in chunks, and others; `write` gives the text of what the cache does not have. Those of living
+        programs are taken as they are: a program traced for other sizes shares most of its kernels."""
+        known = engine().kernels
         for part in (chunked, whole):
-            if part:
-                key = f"{_kernel_environment()}\n" + "\n".join(part)
-                self._parts.append(engine().compile_keyed(key, functools.partial(write, part)))
-        self._where = {name: p for p in self._parts for name in p.names}
+            self._where |= {name: p for name in part if (p := known.get(name)) is not None}
+            rest = [name for name in part if name not in self._where]
+            if rest:
+                key = f"{_kernel_environment()}\n" + "\n".join(rest)
+                made = dict.fromkeys(rest, engine().compile_keyed(key, functools.partial(write, rest)))
+                self._where |= made
+                known.update(made)
 
     @classmethod
     def of_kept(cls, image: Image) -> LoadedCode | None:
