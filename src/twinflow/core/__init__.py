@@ -4,7 +4,9 @@ from twinflow.core._config import log as log
 from twinflow.core._config import log_enabled as log_enabled
 from twinflow.core._config import topics as topics
 from twinflow.core._dims import Dim as Dim
+from twinflow.core._dims import DimCount as DimCount
 from twinflow.core._dims import DimFloat as DimFloat
+from twinflow.core._dims import Sizes as Sizes
 from twinflow.core._dims import is_symbolic as is_symbolic
 from twinflow.core._dtypes import DTYPES as DTYPES
 from twinflow.core._dtypes import FROM_NUMPY as FROM_NUMPY

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import user_location
+from twinflow.core import Sizes, user_location
 from twinflow.core.errors import TraceError, TwinflowError
 from twinflow.graph._primitive import Aval, Primitive
 
@@ -92,7 +92,7 @@ class Graph:
         self.inputs: list[Node] = []
         self.outputs: list[Operand] = []
         self.writes: dict[Node, Operand] = {}
-        self.sizes: dict[str, int] = {}  # the present values of the named dimensions (`Dim`) in its shapes
+        self.sizes = Sizes()  # the present values of the named dimensions (`Dim`) in its shapes
         self._count = 0
 
     def next_id(self) -> int:

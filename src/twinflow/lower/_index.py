@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from twinflow.compiler.loops import Apply, Axis, Const, Coordinate, Expr, Index, Sym
-from twinflow.core import Dim, matching_axes
+from twinflow.compiler.loops import Apply, Axis, Const, Coordinate, Expr, Index, Size, Sym
+from twinflow.core import Dim, DimCount, matching_axes
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Position:
 
     def as_expr(self) -> Expr:
         """The position as an int64 expression."""
-        total: Expr | None = Const(self.offset, "int64") if self.offset else None
+        total: Expr | None = number(self.offset) if self.offset else None
         for what, s in (*((Coordinate(a), s) for a, s in self.terms), *self.computed):
-            e = what if s == 1 else Apply("mul", what, Const(s, "int64"))
+            e = what if s == 1 else Apply("mul", what, number(s))
             total = e if total is None else Apply("add", total, e)
         return total if total is not None else Const(0, "int64")
 
@@ -84,9 +84,22 @@ def symbol(n: int) -> int | Sym:
     return Sym(n.name, n.scale) if isinstance(n, Dim) else n
 
 
+def number(n: int) -> Expr:
+    """A whole number as an expression; one that follows a named dimension is read when the kernel runs."""
+    if isinstance(n, Dim):
+        return Size(Sym(n.name, n.scale))
+    if isinstance(n, DimCount) and n.name:
+        return Apply("add", Size(Sym(n.name, n.scale)), Const(n.offset, "int64"))
+    return Const(int(n), "int64")
+
+
 def as_index(p: Position) -> Index:
     """A position in memory as the loop IR's index."""
-    return Index(tuple((a, symbol(s)) for a, s in p.terms), int(p.offset), p.computed)
+    terms, computed = tuple((a, symbol(s)) for a, s in p.terms), tuple((e, symbol(s)) for e, s in p.computed)
+    if isinstance(p.offset, Dim | DimCount) and p.offset.name:
+        rest = p.offset.offset if isinstance(p.offset, DimCount) else 0
+        return Index(terms, rest, (*computed, (Size(Sym(p.offset.name, p.offset.scale)), 1)))
+    return Index(terms, int(p.offset), computed)
 
 
 def split_needed(old: tuple[int, ...], new: tuple[int, ...]) -> bool:
@@ -121,8 +134,8 @@ def reshaped(positions: tuple[Position, ...], old: tuple[int, ...], new: tuple[i
         rest = whole.as_expr()
         steps = row_major(tuple(old[k] for k in wide_old))
         for n, (k, step) in enumerate(zip(wide_old, steps)):
-            e = rest if step == 1 else Apply("floor_div", rest, Const(step, "int64"))
+            e = rest if step == 1 else Apply("floor_div", rest, number(step))
             if n:
-                e = Apply("remainder", e, Const(old[k], "int64"))
+                e = Apply("remainder", e, number(old[k]))
             out[k] = Position((), 0, ((e, 1),))
     return tuple(out)

@@ -128,7 +128,7 @@ class Launch:
 
 def loop_launch(kernel: Kernel, arguments: Sequence[Node | Scratch]) -> Launch:
     """A loop kernel on these buffers, in the order of the kernel's; its symbols have the values of the graph's sizes."""
-    sizes = next((a.graph.sizes for a in arguments if isinstance(a, Node)), {})
+    sizes: dict[str, int] = next((a.graph.sizes for a in arguments if isinstance(a, Node)), {})
     values: list[Node | Scratch | int] = [*arguments, *(sizes[s] for s in kernel.symbols)]
     return Launch(LoopSource(kernel), [Argument(k, of) for k, of in enumerate(values)])
 

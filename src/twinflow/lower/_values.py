@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from twinflow.compiler.loops import Apply, Axis, Buffer, Const, Expr, Load, Reduce
 from twinflow.compiler.scalar import FUNCTIONS
+from twinflow.core import is_symbolic
 from twinflow.graph import Node
 from twinflow.graph.lowering import Elementwise
-from twinflow.lower._index import ZERO, Position, along, as_index, linear, reshaped, row_major
+from twinflow.lower._index import ZERO, Position, along, as_index, linear, number, reshaped, row_major
 
 # primitives whose name in the scalar table differs
 _NAMES = {
@@ -256,7 +257,7 @@ class Body:
             if first is None or first < 0:
                 also(Apply("ge", whole, Const(0, "int64")))
             if last is None or last > (count - 1) * s:
-                also(Apply("le", whole, Const((count - 1) * s, "int64")))
+                also(Apply("le", whole, number((count - 1) * s)))
         return tuple(inner), holds
 
     def guarded(self, x: Node, at: Positions, holds: Expr | None, mask: Expr | None, other: Expr) -> Expr:
@@ -301,9 +302,9 @@ class Body:
             if e is None and start == 0:
                 return self.value(x, inner, mask=mask)
             whole = at[axis].as_expr()
-            here = Apply("ge", whole, Const(start, "int64"))
+            here = Apply("ge", whole, number(start))
             if end < node.aval.shape[axis]:
-                here = Apply("and", here, Apply("lt", whole, Const(end, "int64")))
+                here = Apply("and", here, Apply("lt", whole, number(end)))
             both = here if mask is None else Apply("and", mask, here)
             value = self.value(x, inner, mask=both)
             e = value if e is None else Apply("select", here, value, e)
@@ -350,7 +351,8 @@ class Body:
 def found_place(index: Expr, n: int, mask: Expr | None) -> tuple[Position, Expr]:
     """An index operand as a position, and the condition that it lies in range: memory outside is never touched."""
     wide = index if index.dtype == "int64" else Apply("cast", index, to="int64")
-    good = Apply("lt", Apply("cast", wide, to="uint64"), Const(n, "uint64"))
+    count = Apply("cast", number(n), to="uint64") if is_symbolic(n) else Const(n, "uint64")
+    good = Apply("lt", Apply("cast", wide, to="uint64"), count)
     return Position((), 0, ((wide, 1),)), good if mask is None else Apply("and", mask, good)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import DType, as_dtype, as_int, as_shape, get_default_dtype, numel
+from twinflow.core import DimCount, DType, as_dtype, as_int, as_shape, get_default_dtype, is_symbolic, numel
 from twinflow.core.errors import ArgumentError, DTypeError
 from twinflow.ops._create import finish_new
 from twinflow.ops._declare import call
@@ -99,7 +99,9 @@ class Generator:
 
     def _advance(self, count: int) -> None:
         """The offset moves on by the blocks of four that so many values are."""
-        state, blocks = self._state, -(-count // 4)
+        state, blocks = self._state, -(-int(count) // 4)
+        if is_symbolic(count):
+            blocks = DimCount(blocks)
         if is_tracing():
             with no_grad():
                 state[1] += blocks

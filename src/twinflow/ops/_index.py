@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import as_int, broadcast_shapes, silently
+from twinflow.core import as_int, broadcast_shapes, is_symbolic, silently
 from twinflow.core.errors import ArgumentError, IndexOutOfRange, ShapeError
 from twinflow.ops._create import tensor
 from twinflow.ops._declare import call
@@ -117,8 +117,17 @@ def _resolve(e: slice, n: int) -> tuple[int, int, int]:
         raise ArgumentError("index: a slice's step must not be 0")
     a, b, s = slice(*parts).indices(n)
     if s > 0:
+        a, b = _symbolic(parts[0], a, n), _symbolic(n if parts[1] is None else parts[1], b, n)
         return a, max(a, b), s
     return (a, b, s) if a > b else (0, 0, s)  # a stop of -1 means through element 0
+
+
+def _symbolic(given: int | None, value: int, n: int) -> int:
+    """A bound of a slice that follows a named dimension, where it was given as one or counts from the end of one."""
+    for form in (given, n if given is None else n + given):
+        if is_symbolic(form) and form == value:
+            return form
+    return value
 
 
 def _mask(plan: Plan, x: Tensor, mask: Tensor, axis: int) -> int:

@@ -366,4 +366,5 @@ def check_length(op: str, xs: list[Tensor], length: int | None) -> int:
         )
     if not found:
         raise ShapeError(f"{op}: without operands to go along, give the length")
-    return int(found.pop())
+    extent: int = found.pop()  # a named dimension stays one
+    return extent

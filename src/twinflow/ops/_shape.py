@@ -204,6 +204,8 @@ expand: Primitive = Primitive(
 
 
 def _extent(start: int, stop: int, step: int) -> int:
+    if step == 1:
+        return max(0, stop - start)
     return max(0, -(-(stop - start) // step)) if step > 0 else max(0, -((stop - start) // -step))
 
 

@@ -122,7 +122,9 @@ class Engine:
         self.stats = EngineStats()
         self._salt = f"{_versions()}\n{self.processor}"
         self._live: weakref.WeakValueDictionary[str, Executable] = weakref.WeakValueDictionary()
-        self.kernels: weakref.WeakValueDictionary[str, Executable] = weakref.WeakValueDictionary()  # by symbol, of programs
+        self.kernels: weakref.WeakValueDictionary[str, Executable] = (
+            weakref.WeakValueDictionary()
+        )  # by symbol, of programs
         self._jit: Any = None
         self._conversions: Executable | None = None
 

@@ -15,6 +15,7 @@ from twinflow.compiler.loops._ir import Kernel as Kernel
 from twinflow.compiler.loops._ir import Load as Load
 from twinflow.compiler.loops._ir import Reduce as Reduce
 from twinflow.compiler.loops._ir import Rest as Rest
+from twinflow.compiler.loops._ir import Size as Size
 from twinflow.compiler.loops._ir import Store as Store
 from twinflow.compiler.loops._ir import Sym as Sym
 from twinflow.compiler.loops._ir import walk as walk

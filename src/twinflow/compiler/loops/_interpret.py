@@ -17,6 +17,7 @@ from twinflow.compiler.loops._ir import (
     Load,
     Reduce,
     Rest,
+    Size,
     Sym,
     all_axes,
     walk,
@@ -159,6 +160,8 @@ class _Interpreter:
                 return np.full((1,) * len(self.axes), e.value, e.dtype)
             case Coordinate():
                 return self.grid(e.axis).astype(e.dtype)
+            case Size():
+                return np.full((1,) * len(self.axes), self.size(e.sym), np.int64)
             case Load():
                 data = self.arrays[e.buffer.name]
                 at = self.index(e.index)

@@ -179,6 +179,16 @@ class Coordinate(Expr):
         self.dtype = dtype
 
 
+class Size(Expr):
+    """The value of a runtime size as a number."""
+
+    __slots__ = ("sym",)
+
+    def __init__(self, sym: Sym) -> None:
+        self.sym = sym
+        self.dtype = "int64"
+
+
 class Load(Expr):
     """An element of a buffer. With `mask`, nothing is read where it is false and the value is `other`."""
 
@@ -322,6 +332,9 @@ class Kernel:
         for index in all_indices(self):
             for _, stride in (*index.terms, *index.gathered):
                 note(stride)
+        for e in walk([o for store in self.stores for o in store.operands]):
+            if isinstance(e, Size):
+                note(e.sym)
         return tuple(names)
 
     def __str__(self) -> str:
@@ -386,6 +399,8 @@ class Printer:
                 return f"{e.value!r}:{e.dtype}"
             case Coordinate():
                 return e.axis.name if e.dtype == "int64" else f"{e.axis.name}:{e.dtype}"
+            case Size():
+                return str(e.sym)
             case Load():
                 text = f"{e.buffer.name}[{self.index(e.index)}]"
                 return text if e.mask is None else f"({text} if {self.expr(e.mask)} else {e.other!r})"
@@ -407,7 +422,7 @@ class Printer:
         for r in roots:
             uses[id(r)] = uses.get(id(r), 0) + 1
         for e in order:
-            trivial = isinstance(e, Const | Coordinate)
+            trivial = isinstance(e, Const | Coordinate | Size)
             if id(e) not in self.names and not trivial and (uses[id(e)] > 1 or isinstance(e, Reduce)):
                 text = self.expr(e)
                 self.names[id(e)] = f"%{len(self.names)}"

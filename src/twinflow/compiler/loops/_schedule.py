@@ -18,6 +18,7 @@ from twinflow.compiler.loops._ir import (
     Load,
     Reduce,
     Rest,
+    Size,
     Store,
     Sym,
     all_axes,
@@ -130,7 +131,7 @@ def main_itemsize(kernel: Kernel, expressions: Sequence[Expr]) -> int:
     for index in all_indices(kernel):
         places.update(id(e) for e in walk([e for e, _ in index.gathered]))
     for e in expressions:
-        if isinstance(e, Coordinate) or id(e) in places or e.dtype == "bool":
+        if isinstance(e, Coordinate | Size) or id(e) in places or e.dtype == "bool":
             continue
         if (isinstance(e, Reduce) and e.op in ("argmax", "argmin")) or (random and e.dtype == "uint64"):
             continue

@@ -22,6 +22,7 @@ from twinflow.compiler.loops._ir import (
     Load,
     Reduce,
     Rest,
+    Size,
     Sym,
     walk,
 )
@@ -155,6 +156,8 @@ class Values:
             case Coordinate():
                 here = self.coordinate(e.axis)
                 return here if e.dtype == "int64" else apply(b, "cast", [here], e.dtype)
+            case Size():
+                return self.size(e.sym)
             case Load():
                 return self.load(e)
             case Apply():
