@@ -18,7 +18,8 @@ from twinflow.tensor import Tensor, apply
 # From which size on a compiled program pays, including that it must be compiled once. Coarse, from timings on a busy machine.
 _PRODUCTS = 1 << 20  # of a convolution: a millisecond of NumPy
 _WINDOWED = 1 << 14
-_SCALARS = 1 << 12  # of functions that NumPy lacks
+_SCALARS = 1 << 12  # of functions that NumPy lacks, but `math` has
+_ITERATED = 1 << 6  # of functions that neither has: their references take microseconds an element
 
 
 def _products(x: Any, w: Any, **params: Any) -> bool:
@@ -77,5 +78,8 @@ _install(conv, _products)
 _install(conv_input, lambda g, w, **_: w.ndim > 1 and g.size * prod(w.shape[1:]) >= _PRODUCTS)
 _install(conv_weight, _by_weight, batched=2)
 _install(window_sum, lambda x, **_: x.size >= _WINDOWED)
-for _prim in (erf, erfc, erfinv, lgamma, digamma, sigmoid):
+_install(sigmoid, lambda x: isinstance(x, np.ndarray) and x.size >= _SCALARS)
+for _prim in (erf, erfc, lgamma):
     _install(_prim, lambda x: isinstance(x, np.ndarray) and x.size >= _SCALARS)
+for _prim in (erfinv, digamma):
+    _install(_prim, lambda x: isinstance(x, np.ndarray) and x.size >= _ITERATED)

@@ -64,7 +64,8 @@ class Native:
         compose: the same in twinflow operations on tensors, without state.
         pays: (*arrays, **params) -> whether these operands are large enough.
         batched: how many operands, from the first, have the batch as their first axis.
-        flat: whether it is one function of each element of the first operand, so that the shape does not matter.
+        flat: whether it is one function of each element of the first operand, so that the shape does not matter. It serves
+            the 16-bit floating types through float32.
     """
 
     def __init__(
@@ -92,6 +93,9 @@ class Native:
         for a in arrays:
             d = a.dtype
             if d not in _REAL:
+                if self.flat and d.itemsize == 2 and d.kind in "fV":  # has no kernels of its own
+                    wide = self(*[a.astype(np.float32) for a in arrays], **params)
+                    return wide.astype(d)
                 return self.reference(*arrays, **params)
             key += a.shape
             key.append(d.char)
