@@ -125,6 +125,20 @@ def test_an_update_that_touches_few_rows_is_written_row_by_row():
     assert "put_add(%0, %1, " in text.split("\n")[-2]
 
 
+def test_a_moment_that_decays_everywhere_is_updated_in_one_pass_over_all_rows():
+    text = after(
+        simplify,
+        'graph f(%0: float32[9, 4] "m", %1: int64[2] "i", %2: float32[2, 4] "g")\n'
+        "  %3: f = full(shape=(9, 4), value=0, dtype=float32)\n"
+        "  %4: f = put_add(%3, %1, %2, axis=0)\n"
+        "  %5: f = mul(%4, 0.1)\n"
+        "  %6: f = mul(%0, 0.9)\n"
+        "  %7: f = add(%6, %5)\n"
+        "  return %7",
+    )
+    assert text.count("put_add(") == 1 and "put_add(%3, %1, %2" in text
+
+
 def test_what_a_loop_computes_again_and_again_is_hoisted_and_what_nobody_reads_is_dropped():
     def program(w, unused, h, xs):
         def step(h, x):

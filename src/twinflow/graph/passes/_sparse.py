@@ -35,12 +35,12 @@ def _is_single(x: Operand) -> bool:
 
 @rule("add", "sub")
 def update_rows(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
-    """w ± c · put_add(0, index, v)  →  put_add(w, index, ± c · v): gradient descent on an embedding touches the rows of the
-    batch only."""
+    """w ± c · put_add(0, index, v)  →  put_add(w, index, ± c · v) for an input w: gradient descent on an embedding touches
+    the rows of the batch only."""
     w, x = inputs
     found = _scaled(x)
-    if found is None or not isinstance(w, Node) or w.aval != node.aval:
-        return None
+    if found is None or not isinstance(w, Node) or w.prim is not None or w.aval != node.aval:
+        return None  # what is computed (a moment that decays) goes through all rows anyway: once, with the update in it
     rows, factors = found
     _, index, value = rows.inputs
     if index.aval.size >= w.aval.shape[rows.params["axis"]] or splat(w) is not None:
