@@ -138,6 +138,12 @@ layer("batch_normalization_masked", lambda k, r: [k.Embedding(6, 4, mask_zero=Tr
       words(6, 5))  # fmt: skip
 
 
+layer(
+    "conv_lstm", lambda k, r: k.ConvLSTM2D(2, 2, strides=2, padding="same", return_sequences=True), data(4, 3, 4, 5, 2)
+)
+layer("conv_lstm_1d", lambda k, r: k.ConvLSTM1D(3, 2, go_backwards=True), data(4, 3, 6, 2))
+
+
 def attention(name, make, tokens=False):
     def fn(keras):
         k = keras.layers

@@ -27,6 +27,7 @@ class _Calls(threading.local):
     """What calls of layers hand down: whether the model is being trained, and where penalties are collected."""
 
     training = False
+    depth = 0  # how many layers are being called
     losses: list[Tensor] | None = None
 
 
@@ -356,7 +357,7 @@ class Layer(Module):
         self._ensure_built(args)
         if self._rank is not None and args:
             self._check_rank(shape_of(args[0]))
-        before = CALLS.training
+        before, CALLS.depth = CALLS.training, CALLS.depth + 1
         given = kwargs.pop("training", None)
         CALLS.training = before if given is None else bool(given)
         names = self._call_arguments()
@@ -369,7 +370,7 @@ class Layer(Module):
             else:
                 result = self._masked_call(names, args, kwargs)
         finally:
-            CALLS.training = before
+            CALLS.training, CALLS.depth = before, CALLS.depth - 1
         if self.activity_regularizer is not None:
             for y in tree_leaves(result):
                 self.add_loss(self.activity_regularizer(y) / y.shape[0])

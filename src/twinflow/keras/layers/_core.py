@@ -10,7 +10,7 @@ from twinflow.keras import activations
 from twinflow.keras._layer import LAYERS, Layer
 from twinflow.keras._registry import serialize
 from twinflow.nn import functional as F
-from twinflow.ops import einsum
+from twinflow.ops import einsum, matmul, tanh
 from twinflow.tensor import Tensor
 
 
@@ -106,6 +106,53 @@ class Embedding(Layer):
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
         return self._config("input_dim", "output_dim", "mask_zero")
+
+
+@LAYERS.add()
+class ReversibleEmbedding(Embedding):
+    """An embedding that also goes back: layer(vectors, reverse=True) gives the scores of all numbers, vectors · tableᵀ.
+
+    Args:
+        tie_weights: whether both directions share the table.
+        logit_soft_cap: keeps scores inside ±cap by cap · tanh(score / cap).
+    Source: Press and Wolf, arXiv:1608.05859.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        logit_soft_cap: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(input_dim, output_dim, **kwargs)
+        self.tie_weights, self.logit_soft_cap = tie_weights, logit_soft_cap
+
+    def build(self, input_shape: Any) -> None:
+        """Make the table, and one for the way back unless they are tied."""
+        super().build(input_shape)
+        if not self.tie_weights:
+            self.reverse_embeddings = self.add_weight(
+                (self.output_dim, self.input_dim), self.embeddings_initializer, name="reverse_embeddings"
+            )
+
+    def call(self, inputs: Tensor, reverse: bool = False) -> Tensor:
+        """Vectors of numbers, or scores of vectors."""
+        if not reverse:
+            return super().call(inputs)
+        table = self.embeddings.mT if self.tie_weights else self.reverse_embeddings
+        scores = matmul(inputs, table)
+        cap = self.logit_soft_cap
+        return scores if cap is None else tanh(scores / cap) * cap
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """As for `Embedding`; vectors keep their own."""
+        return previous_mask if inputs.dtype.is_floating_point else super().compute_mask(inputs, previous_mask)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make it again."""
+        return {**super().get_config(), "tie_weights": self.tie_weights, "logit_soft_cap": self.logit_soft_cap}
 
 
 @LAYERS.add()
