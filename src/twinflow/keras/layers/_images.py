@@ -142,7 +142,7 @@ class _Random(_Images):
         return y[0] if single else y
 
     def _change(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _change(self, x)")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
@@ -201,7 +201,7 @@ class _Affine(_Random):
         self.fill_mode, self.interpolation, self.fill_value = fill_mode, interpolation, fill_value
 
     def _maps(self, n: int, h: int, w: int) -> list[list[Any]]:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _maps(self, n, h, w)")
 
     def _change(self, x: Tensor) -> Tensor:
         n, h, w, _ = x.shape
@@ -429,7 +429,7 @@ class _Sometimes(_Colour):
         return where(self._uniform(x.shape[0], 0.0, 1.0) < self.factor, self._made(x), x)
 
     def _made(self, x: Tensor) -> Tensor:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _made(self, x)")
 
 
 @LAYERS.add()
