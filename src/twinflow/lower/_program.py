@@ -231,6 +231,8 @@ class Lowering:
                     else:
                         self._fill(image, block + k, *(slot if isinstance(slot, tuple) else (slot,)))
                 record(WHOLE, step.control.function, block, 0, step)
+            elif step.moves:
+                record(*self._copy(image, step.writes[0], step.reads[0]), step)
             elif not step.launches:
                 block = self._block(image, [(x, 0) for x in step.reads + step.writes])
                 where: list[Any] = []

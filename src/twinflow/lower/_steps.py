@@ -29,6 +29,7 @@ class Step:
         control: nested programs, for scan, cond and while_loop.
         operands: what a product multiplies; `writes` begins with its C.
         epilogue: what a product does to its sums, as a loop nest.
+        moves: it only copies the memory of its operand, whose bits are the result.
         loop: the kernel as one loop nest, before its reductions were split; None for others.
     """
 
@@ -41,6 +42,7 @@ class Step:
     control: ControlCall | None = None
     epilogue: LoopCall | None = None
     operands: tuple[Node, ...] = ()
+    moves: bool = False
     symbols: list[str] = field(default_factory=list)  # of the launches, once compiled
 
     @property
@@ -48,7 +50,7 @@ class Step:
         """Whether the step, or a part of it, runs on the reference because no kernel expresses it."""
         if self.control is not None:
             return any(s.interpreted for part in self.control.parts for s in part.steps)
-        return not self.launches
+        return not self.launches and not self.moves
 
     def may_overwrite(self, old: Node, new: Node) -> bool:
         """Whether `new` may be written where `old` lies: the step reads that only at the element it writes."""
@@ -173,6 +175,8 @@ def _node_step(graph: Graph, node: Node, plan: Plan, lower: Callable[[Graph], An
         launch = attention_launch(node, outs, plan.stored)
         if launch is not None:
             return Step(launch_reads(launch, outs), outs, [launch], [node], node.op)
+    if node.op == "bitcast":
+        return Step(reads, outs, [], [node], node.op, moves=True) if node.aval.size else None
     buffers = KernelBuffers(plan.stored, set())
     wanted = [r if r.prim is not None else None for r in outs]  # results nobody picks stand for themselves
     launches = named_launches(node, wanted, buffers)

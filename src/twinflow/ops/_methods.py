@@ -266,7 +266,8 @@ def fill_(self: Tensor, value: Any) -> Tensor:
 def view(self: Tensor, *shape: Any) -> Tensor:
     """The same memory under another shape; an error where memory does not allow it (use reshape)."""
     if len(shape) == 1 and isinstance(shape[0], DType):
-        return call("bitcast", self, dtype=shape[0])
+        made = call("bitcast", self, dtype=shape[0])
+        return made if made.ndim <= self.ndim else P.reshape(made, *self.shape[:-1], -1)
     y = P.reshape(self, *shape)
     data, made = self._data, y._data  # while a function is traced, `made` is a node even where `data` is an array
     if (

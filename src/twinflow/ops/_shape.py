@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import DType, as_dtype, numel
+from twinflow.core import FROM_NUMPY, DType, as_dtype, numel
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
 from twinflow.graph import Aval, Primitive, Sample
 from twinflow.graph.lowering import IndexMap, Named
@@ -66,21 +66,44 @@ cast: Primitive = Primitive(
 
 
 def _bitcast_out(x: Aval, *, dtype: DType) -> Aval:
+    if x.dtype.is_complex and not dtype.is_complex and x.dtype.itemsize == 2 * dtype.itemsize:
+        return Aval((*x.shape, 2), dtype)
+    if dtype.is_complex and not x.dtype.is_complex and dtype.itemsize == 2 * x.dtype.itemsize:
+        want(x.ndim > 0 and x.shape[-1] == 2, "the last axis holds pairs", "bitcast", x=x, dtype=dtype)
+        return Aval(x.shape[:-1], dtype)
     want(x.dtype.itemsize == dtype.itemsize, "both types have the same width", "bitcast", x=x, dtype=dtype)
     return Aval(x.shape, dtype)
+
+
+def _np_bitcast(x: np.ndarray[Any, Any], *, dtype: DType) -> np.ndarray[Any, Any]:
+    shape = _bitcast_out(Aval(x.shape, FROM_NUMPY[x.dtype]), dtype=dtype).shape
+    return np.ascontiguousarray(x).reshape(-1).view(dtype.np).reshape(shape)
+
+
+def _bitcast_samples(rng: np.random.Generator) -> list[Sample]:
+    x = rng.uniform(-1, 1, (3, 4)).astype(np.float32)
+    pairs = rng.uniform(-1, 1, (3, 2))
+    return [
+        Sample((x,), {"dtype": as_dtype("uint32")}),
+        Sample((pairs,), {"dtype": as_dtype("complex128")}),
+        Sample((x.astype(np.complex64),), {"dtype": as_dtype("float32")}),
+    ]
 
 
 bitcast: Primitive = Primitive(
     "bitcast",
     out=_bitcast_out,
-    ref=lambda x, *, dtype: np.ascontiguousarray(x).view(dtype.np).reshape(x.shape),
+    ref=_np_bitcast,
     vjp=None,
     why="it looks at bits, not at values",
-    batch=lambda args, axes, *, dtype: (apply(bitcast, args[0], dtype=dtype), axes[0]),
+    batch=lambda args, axes, *, dtype: (apply(bitcast, _one(args, axes), dtype=dtype), 0),
     lower=IndexMap("bitcast"),
-    samples=lambda rng: [Sample((rng.uniform(-1, 1, (3, 4)).astype(np.float32),), {"dtype": as_dtype("uint32")})],
-    bad=lambda rng: [Sample((np.ones(3, np.float32),), {"dtype": as_dtype("int64")})],
-    doc="The same bits read as another type of the same width.",
+    samples=_bitcast_samples,
+    bad=lambda rng: [
+        Sample((np.ones(3, np.float32),), {"dtype": as_dtype("int64")}),
+        Sample((np.ones(3, np.float32),), {"dtype": as_dtype("complex64")}),
+    ],
+    doc="The same bits read as another type: of the same width, or a complex number as a last axis of two real ones.",
 )
 
 

@@ -10,6 +10,7 @@ from twinflow.graph._verify import verify as _verify
 from twinflow.graph.passes._common import drop_dead as drop_dead
 from twinflow.graph.passes._common import merge_common as merge_common
 from twinflow.graph.passes._common import static_key as static_key
+from twinflow.graph.passes._complex import split_complex as split_complex
 from twinflow.graph.passes._fold import fold_constants as fold_constants
 from twinflow.graph.passes._fold import splat as splat
 from twinflow.graph.passes._indexing import gather_of_one as gather_of_one
@@ -24,7 +25,7 @@ from twinflow.graph.passes._windows import expand_windows as expand_windows
 
 Pass = Callable[[Graph], Graph]
 PASSES: list[Pass] = [
-    hoist_from_scans, fold_constants, simplify, merge_common, fold_constants, simplify, merge_common,
+    split_complex, hoist_from_scans, fold_constants, simplify, merge_common, fold_constants, simplify, merge_common,
     expand_windows, choose_layouts, fold_constants, simplify, merge_common, transpose_products, drop_dead,
 ]  # fmt: skip
 

@@ -256,6 +256,21 @@ def _flat(new: Graph, node: Node, x: Node, shape: tuple[int, ...]) -> Node:
     return x if x.aval.shape == shape else _make(new, node, "reshape", (x,), shape=shape)
 
 
+@rule("pick")
+def _row_of_unstacked(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
+    """unstack(x)[k]  →  the slice of x."""
+    stack = inputs[0]
+    if not isinstance(stack, Node) or stack.op != "unstack":
+        return None
+    x, axis, k = stack.inputs[0], stack.params["axis"], node.params["index"]
+    if not isinstance(x, Node):
+        return None
+    starts, stops = [0] * x.ndim, list(x.aval.shape)
+    starts[axis], stops[axis] = k, k + 1
+    row = _make(new, node, "slice", (x,), starts=tuple(starts), stops=tuple(stops), steps=(1,) * x.ndim)
+    return _make(new, node, "reshape", (row,), shape=node.aval.shape)
+
+
 def simplify(graph: Graph) -> Graph:
     """All rules, applied to each node until none fits."""
 
