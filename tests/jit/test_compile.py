@@ -300,3 +300,16 @@ def test_arguments_are_viewed_under_another_shape():
     a, b = flat(x, y)
     assert a.tolist() == list(range(6))
     assert b.equal(y)
+
+
+def test_a_compiled_module_has_what_the_module_has():
+    model = tf.nn.Sequential(tf.nn.Linear(2, 3), tf.nn.Dropout(0.5))
+    compiled = tf.compile(model)
+    assert [p is q for p, q in zip(compiled.parameters(), model.parameters())] == [True, True]
+    x = tf.ones(4, 2)
+    assert not (compiled(x) != 0).all()  # dropout drops
+    compiled.eval()
+    assert not model.training
+    np.testing.assert_allclose(compiled(x).detach().numpy(), model(x).detach().numpy(), rtol=1e-6)
+    with pytest.raises(AttributeError, match="no attribute 'absent'"):
+        _ = compiled.absent

@@ -190,3 +190,22 @@ def test_linear_and_batch_norm_as_one_layer() -> None:
     one = nn.utils.fuse_linear_bn_eval(linear, bn)
     np.testing.assert_allclose(one(x).detach().numpy(), bn(linear(x)).detach().numpy(), atol=1e-5)
     assert nn.utils.skip_init(nn.Linear, 2, 2).weight.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **o: nn.BatchNorm2d(4, **o),
+        lambda **o: nn.SyncBatchNorm(4, **o),
+        lambda **o: nn.InstanceNorm2d(4, affine=True, **o),
+        lambda **o: nn.GroupNorm(2, 4, **o),
+    ],
+)
+def test_normalisation_without_bias(make: Any) -> None:
+    layer = make(bias=False)
+    assert layer.bias is None and "bias" not in layer.state_dict()
+    x = twinflow.randn(3, 4, 5, 5)
+    with twinflow.no_grad():
+        layer.weight.fill_(2.0)
+    other = make()
+    np.testing.assert_allclose(layer(x).detach().numpy(), 2 * other(x).detach().numpy(), rtol=1e-5, atol=1e-6)

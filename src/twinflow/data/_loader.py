@@ -34,7 +34,7 @@ class DataLoader:
         worker_init_fn: called with the worker's index when an epoch begins in it.
         multiprocessing_context: how processes start ("fork", "spawn", "forkserver", or a context).
         generator: the source of randomness; the default generator otherwise.
-        prefetch_factor: batches asked for in advance, per worker.
+        prefetch_factor: batches asked for in advance, per worker; None for 2.
         persistent_workers: keep the workers from epoch to epoch.
         worker_type: "process", or "thread" where the work releases the interpreter lock.
     Raises: DataError for an empty data set; for a worker that fails, dies or is silent, with its index, what it was
@@ -65,7 +65,7 @@ class DataLoader:
         multiprocessing_context: Any = None,
         generator: Generator | None = None,
         *,
-        prefetch_factor: int = 2,
+        prefetch_factor: int | None = None,
         persistent_workers: bool = False,
         worker_type: str = "process",
     ) -> None:
@@ -74,6 +74,7 @@ class DataLoader:
             raise ArgumentError(f"DataLoader: num_workers is a whole number from 0, not {num_workers!r}")
         if not timeout > 0:
             raise ArgumentError(f"DataLoader: timeout is a positive number of seconds, not {timeout!r}")
+        prefetch_factor = 2 if prefetch_factor is None else prefetch_factor
         if prefetch_factor < 1:
             raise ArgumentError(f"DataLoader: prefetch_factor is at least 1, not {prefetch_factor!r}")
         if worker_type not in ("process", "thread"):

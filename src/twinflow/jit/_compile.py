@@ -424,6 +424,12 @@ class Compiled:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
+    def __getattr__(self, name: str) -> Any:
+        """What the function has: of a compiled module `parameters()`, `eval()`, its layers."""
+        if name.startswith("__") or "_fn" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self._fn, name)
+
     def see(self, *args: Any, **kwargs: Any) -> None:
         """Take note of the sizes of these arguments as a call would, without running or compiling anything.
 

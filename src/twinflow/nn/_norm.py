@@ -37,6 +37,8 @@ class _RunningNorm(Module):
         track_running_stats: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         lazy = isinstance(self, LazyLayer)
@@ -47,7 +49,7 @@ class _RunningNorm(Module):
             self.register_parameter(
                 name,
                 (UninitializedParameter(dtype=dtype) if lazy else Parameter(empty(n, dtype=dtype, device=device)))
-                if affine
+                if affine and (bias or name == "weight")
                 else None,
             )
         for name in ("running_mean", "running_var"):
@@ -68,8 +70,9 @@ class _RunningNorm(Module):
     def reset_parameters(self) -> None:
         """Weight 1, bias 0, no statistics."""
         self.reset_running_stats()
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def _check(self, input: Tensor) -> None:
@@ -115,6 +118,7 @@ class BatchNorm2d(_BatchNorm):
         eps: added to the variance.
         momentum: how far the running statistics move towards each batch's; None averages all batches.
         affine: whether there are w and b.
+        bias: False leaves b out.
         track_running_stats: whether there are running statistics, which `eval()` mode uses.
 
     Parameters: weight [C] (1) and bias [C] (0). Buffers: running_mean, running_var [C], num_batches_tracked.
@@ -151,10 +155,12 @@ class SyncBatchNorm(_BatchNorm):
         process_group: Any = None,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         if process_group is not None:
             raise ArgumentError("SyncBatchNorm: there is one process; process_group must be None")
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     @classmethod
     def convert_sync_batchnorm(cls, module: Module, process_group: Any = None) -> Module:
@@ -187,8 +193,10 @@ class _InstanceNorm(_RunningNorm):
         track_running_stats: bool = False,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         """Each example and channel normalised by its own statistics."""
@@ -330,6 +338,8 @@ class GroupNorm(Module):
 
     Args:
         num_groups, num_channels: how many channels there are, and into how many groups they are split.
+        affine: whether there are w and b.
+        bias: False leaves b out.
     """
 
     weight: Parameter | None
@@ -343,6 +353,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device: Any = None,
         dtype: Any = None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         self.num_groups = size("GroupNorm", "num_groups", num_groups)
@@ -351,12 +363,13 @@ class GroupNorm(Module):
             raise ArgumentError(f"GroupNorm: {num_groups} groups do not divide {num_channels} channels")
         self.eps, self.affine = eps, affine
         self.weight = Parameter(ones(num_channels, dtype=dtype, device=device)) if affine else None
-        self.bias = Parameter(zeros(num_channels, dtype=dtype)) if affine else None
+        self.bias = Parameter(zeros(num_channels, dtype=dtype)) if affine and bias else None
 
     def reset_parameters(self) -> None:
         """Weight 1, bias 0."""
-        if self.weight is not None and self.bias is not None:
+        if self.weight is not None:
             init.ones_(self.weight)
+        if self.bias is not None:
             init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
