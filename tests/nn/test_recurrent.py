@@ -196,12 +196,6 @@ def test_wrong_use(call, error, words):
         call()
 
 
-def test_lengths_that_a_trace_does_not_know_are_refused():
-    pack = tf.compile(lambda x, lengths: rnn.pack_padded_sequence(x, lengths).data)
-    with pytest.raises(TraceError, match="give a list of numbers"):
-        pack(tf.zeros(5, 2), tf.tensor([5, 2]))
-
-
 def test_dropout_without_a_second_layer_warns():
     with pytest.warns(UserWarning, match="does nothing"):
         nn.GRU(3, 4, dropout=0.5)
@@ -231,3 +225,50 @@ def test_the_published_gru_trains_the_same_compiled(batch):
 
     for a, b in zip(gradients(x), tf.compile(gradients)(x)):
         np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_lengths_that_are_an_argument_are_data(kind):
+    layer = kind(3, 4, batch_first=True, bidirectional=True, num_layers=2)
+    traces = []
+
+    def step(x, lengths):
+        traces.append(1)
+        layer.zero_grad()
+        packed = rnn.pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
+        assert isinstance(packed, rnn.PackedSequence)
+        y, state = layer(packed)
+        padded, counts = rnn.pad_packed_sequence(y, batch_first=True, total_length=6, padding_value=-2.0)
+        last = state[0] if kind is nn.LSTM else state
+        ((padded * padded).mean() + last.sum()).backward()
+        return padded, counts, last, layer.weight_hh_l0.grad, layer.weight_ih_l0_reverse.grad
+
+    run = tf.compile(step)
+    for counts in ([6, 2, 4], [1, 1, 6], [3, 5, 2], [6, 6, 6]):
+        x = tf.tensor(draw(3, 6, 3))
+        got = run(x, tf.tensor(counts))
+        want = step(x, tf.tensor(counts))
+        for g, w in zip(got, want, strict=True):
+            np.testing.assert_allclose(g.detach().numpy(), w.detach().numpy(), rtol=1e-4, atol=1e-6)
+    assert len(traces) == 1 + 4
+
+
+def test_a_packed_sequence_whose_lengths_are_data_says_what_it_lacks():
+    def shape_from_values(x, lengths):
+        return rnn.pack_padded_sequence(x, lengths).data
+
+    with pytest.raises(TraceError, match=r"data cannot be read .* pad_packed_sequence, or give the lengths as a list"):
+        tf.compile(shape_from_values)(tf.ones(4, 2), tf.tensor([4, 2]))
+    with pytest.raises(
+        ShapeError, match=r"lengths are 2 whole numbers, one for each sequence, not float32 of shape \(3,\)"
+    ):
+        tf.compile(shape_from_values)(tf.ones(4, 2), tf.ones(3))
+
+    def counted(x, lengths):
+        packed = rnn.pack_padded_sequence(x, lengths, enforce_sorted=False).to(tf.float64)
+        padded, counts = rnn.pad_packed_sequence(packed)
+        return packed.batch_sizes, padded, counts
+
+    sizes, padded, counts = tf.compile(counted)(tf.ones(4, 2), tf.tensor([1, 3]))
+    assert sizes.tolist() == [2, 1, 1, 0] and padded.tolist() == [[1, 1], [0, 1], [0, 1], [0, 0]]
+    assert counts.tolist() == [1, 3] and padded.dtype is tf.float64

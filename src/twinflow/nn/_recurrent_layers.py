@@ -29,7 +29,7 @@ from twinflow.nn._recurrent import (
     rnn_step,
     uniform_parameter,
 )
-from twinflow.nn._recurrent_packed import PackedSequence, pack_steps, pad_steps, step_mask
+from twinflow.nn._recurrent_packed import PackedSequence
 from twinflow.nn.functional._dropout import dropout
 from twinflow.nn.functional._linear import linear
 from twinflow.ops import cat, scan, stack, where, zeros
@@ -198,20 +198,18 @@ class RecurrentBase(Module):
         """
         name = type(self).__name__
         packed = input if isinstance(input, PackedSequence) else None
-        x = input.data if packed is not None else input
+        x = packed.to_steps() if packed is not None else input
         check_features(name, x, self.input_size, getattr(self, _key("weight_ih", 0, 0)))
         states = self._states(hx)
         if packed is not None:
-            if x.ndim != 2:
-                raise ShapeError(f"{name}: a packed sequence's data is [steps, features], not {tuple(x.shape)}")
-            sizes = packed.sizes
-            start = self._start(states, sizes[0], True, x.dtype, packed.sorted_indices)
-            ragged = sizes[0] != sizes[-1]
-            mask = step_mask(sizes).unsqueeze(-1) if ragged else None
-            y, last = self._run(pad_steps(packed), start, mask)
+            if x.ndim != 3:
+                raise ShapeError(f"{name}: a packed sequence's data is [steps, features], not of {x.ndim - 1} axes")
+            start = self._start(states, packed.n_sequences, True, x.dtype, packed.sorted_indices)
+            mask = packed.mask()
+            y, last = self._run(x, start, None if mask is None else mask.unsqueeze(-1))
             if packed.order is not None:
                 last = tuple(s[:, packed.unsorted_indices] for s in last)
-            return packed.replace(pack_steps(y, sizes)), self._result(last)
+            return packed.with_steps(y), self._result(last)
         if x.ndim not in (2, 3):
             raise ShapeError(
                 f"{name}: the input is a batch of sequences (3 axes) or one sequence (2 axes), but its shape is {tuple(x.shape)}"

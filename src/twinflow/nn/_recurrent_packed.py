@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import as_int
-from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
-from twinflow.ops import cat, full, stack, tensor, where
-from twinflow.tensor import Tensor, array_of
+from twinflow.core.errors import ArgumentError, DTypeError, ShapeError, TraceError
+from twinflow.ops import arange, cat, full, stack, tensor, where
+from twinflow.tensor import MODE, Tensor, array_of, payload
 
 
 @dataclass(init=False, eq=False)
@@ -20,7 +20,8 @@ class PackedSequence:
     """Sequences of different lengths, longest first, without padding: all first steps, then all second steps, ...
 
     Made by `pack_padded_sequence` and `pack_sequence`; the recurrent layers take and return it. What decides shapes is kept
-    as Python numbers, so that a compiled function can take a packed sequence: it is traced once for each list of lengths.
+    as Python numbers, so that a compiled function can take a packed sequence: it is traced once for each list of lengths. One that packs
+    inside, by a tensor of lengths, is traced once for all (`MaskedSequence`).
 
     Args:
         data: the steps, [Σ lengths, ...].
@@ -75,12 +76,81 @@ class PackedSequence:
         """The same lengths and order with other data."""
         return PackedSequence(data, self.sizes, self.order)
 
+    # what the recurrent layers need
+
+    @property
+    def n_sequences(self) -> int:
+        """How many sequences there are."""
+        return self.sizes[0]
+
+    def to_steps(self) -> Tensor:
+        """The steps as [T, N, ...]. Where a sequence has ended stands anything."""
+        return pad_steps(self)
+
+    def mask(self) -> Tensor | None:
+        """bool [T, N]: whether a sequence reaches a step; None if all reach all."""
+        return step_mask(self.sizes) if self.sizes[0] != self.sizes[-1] else None
+
+    def with_steps(self, steps: Tensor) -> PackedSequence:
+        """The same lengths and order with other steps [T, N, ...]."""
+        return self.replace(pack_steps(steps, self.sizes))
+
     def to(self, *args: Any, **kwargs: Any) -> PackedSequence:
         """The data in another type."""
         return self.replace(self.data.to(*args, **kwargs))
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.data, self.batch_sizes, self.sorted_indices, self.unsorted_indices))
+
+
+class MaskedSequence(PackedSequence):
+    """A packed sequence whose lengths are known only when a compiled function runs: kept as padded steps with a mask.
+
+    The recurrent layers and `pad_packed_sequence` take it; one trace serves all lengths. Its `data`, `sizes` and `lengths` are not
+    there, because their shapes would follow from values. Sequences keep the order in which they were given.
+
+    Args:
+        steps: [T, N, ...].
+        counts: integers [N]: how many steps of each sequence count; one that is longer than T counts as T.
+    """
+
+    def __init__(self, steps: Tensor, counts: Tensor) -> None:
+        self.steps, self.counts = steps, counts
+        self.order = None
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("data", "sizes"):
+            raise TraceError(
+                f"PackedSequence: {name} cannot be read in a compiled function where the lengths are a tensor, because its shape follows "
+                "from their values; use pad_packed_sequence, or give the lengths as a list of numbers (one trace for each list)"
+            )
+        raise AttributeError(f"PackedSequence has no attribute {name!r}")
+
+    @property
+    def batch_sizes(self) -> Tensor:
+        """int64 [T]: how many sequences reach each step; 0 beyond the longest."""
+        return self.mask().long().sum(1)
+
+    @property
+    def n_sequences(self) -> int:
+        """How many sequences there are."""
+        return int(self.steps.shape[1])
+
+    def to_steps(self) -> Tensor:
+        """The steps [T, N, ...]."""
+        return self.steps
+
+    def mask(self) -> Tensor:
+        """bool [T, N]: whether a sequence reaches a step."""
+        return arange(self.steps.shape[0]).unsqueeze(1) < self.counts
+
+    def with_steps(self, steps: Tensor) -> PackedSequence:
+        """The same lengths with other steps."""
+        return MaskedSequence(steps, self.counts)
+
+    def to(self, *args: Any, **kwargs: Any) -> PackedSequence:
+        """The steps in another type."""
+        return MaskedSequence(self.steps.to(*args, **kwargs), self.counts)
 
 
 def whole_numbers(values: Any, what: str) -> tuple[int, ...]:
@@ -94,6 +164,11 @@ def whole_numbers(values: Any, what: str) -> tuple[int, ...]:
             values, what + " (they decide the shape of the result; give a list of numbers instead)"
         ).tolist()
     return tuple(as_int(v, what) for v in values)
+
+
+def is_known(x: Tensor) -> bool:
+    """Whether a tensor's values can be read: no function is being traced or mapped over it."""
+    return MODE.tracer is None and isinstance(payload(x), np.ndarray)
 
 
 def invert_permutation(permutation: Tensor | None) -> Tensor | None:
@@ -132,7 +207,9 @@ def pack_padded_sequence(
 
     Args:
         input: [T, N, ...], or [N, T, ...] with batch_first.
-        lengths: one whole number for each sequence, 1 to T: a list, or a tensor whose values are known.
+        lengths: one whole number for each sequence, 1 to T: a list, or a tensor. As a tensor argument of a compiled function they are
+            data: one trace serves all lengths (and a sequence's length is taken to lie in that range, in any order). As a list they
+            are part of the program, which is traced for each list.
         enforce_sorted: whether the sequences must come longest first; if False they are sorted here, and the layers'
             results come in the order given.
     Raises: ArgumentError for lengths that are zero, longer than the input, unsorted or not N many.
@@ -146,9 +223,15 @@ def pack_padded_sequence(
     op = "pack_padded_sequence"
     if not isinstance(input, Tensor) or input.ndim < 2:
         raise ShapeError(f"{op}: the input has axes [T, N, ...], but its shape is {tuple(getattr(input, 'shape', ()))}")
-    counts = whole_numbers(lengths, f"{op}: lengths")
     steps = input.transpose(0, 1) if batch_first else input
     longest, n = steps.shape[:2]
+    if isinstance(lengths, Tensor) and not is_known(lengths):
+        if lengths.dtype.is_floating_point or tuple(lengths.shape) != (n,):
+            raise ShapeError(
+                f"{op}: lengths are {n} whole numbers, one for each sequence, not {lengths.dtype.name} of shape {tuple(lengths.shape)}"
+            )
+        return MaskedSequence(steps, lengths)
+    counts = whole_numbers(lengths, f"{op}: lengths")
     if len(counts) != n:
         raise ArgumentError(
             f"{op}: {len(counts)} lengths for {n} sequences; the input has shape {tuple(input.shape)} with "
@@ -183,7 +266,8 @@ def pad_packed_sequence(
 
     Args:
         padding_value: stands where a sequence has ended.
-        total_length: pad to this many steps instead of the longest sequence's.
+        total_length: pad to this many steps instead of the longest sequence's (or the input's, where a compiled function has the lengths
+            as a tensor: its result cannot be shorter).
     Raises: ArgumentError if total_length is shorter than the longest sequence.
 
     >>> import twinflow
@@ -194,21 +278,22 @@ def pad_packed_sequence(
     """
     if not isinstance(sequence, PackedSequence):
         raise DTypeError(f"pad_packed_sequence: a PackedSequence is needed, not {type(sequence).__name__}")
-    sizes = sequence.sizes
-    total = len(sizes) if total_length is None else total_length
-    if total < len(sizes):
+    steps, mask = sequence.to_steps(), sequence.mask()
+    longest = steps.shape[0]
+    total = longest if total_length is None else total_length
+    if total < longest:
         raise ArgumentError(
-            f"pad_packed_sequence: total_length is {total}, but the longest sequence has {len(sizes)} steps"
+            f"pad_packed_sequence: total_length is {total}, but the longest sequence has {longest} steps"
         )
-    steps = pad_steps(sequence)
-    inside = step_mask(sizes).reshape(len(sizes), sizes[0], *[1] * (steps.ndim - 2))
-    steps = where(inside, steps, padding_value)
-    if total > len(sizes):
-        tail = full((total - len(sizes), *steps.shape[1:]), padding_value, dtype=steps.dtype)
+    if mask is not None:
+        steps = where(mask.reshape(*mask.shape, *[1] * (steps.ndim - 2)), steps, padding_value)
+    if total > longest:
+        tail = full((total - longest, *steps.shape[1:]), padding_value, dtype=steps.dtype)
         steps = cat([steps, tail])
     if sequence.order is not None:
         steps = steps[:, sequence.unsorted_indices]
-    return (steps.transpose(0, 1) if batch_first else steps), tensor(sequence.lengths)
+    counts = sequence.counts if isinstance(sequence, MaskedSequence) else tensor(sequence.lengths)
+    return (steps.transpose(0, 1) if batch_first else steps), counts
 
 
 def _sequences(sequences: Any, op: str) -> list[Tensor]:
