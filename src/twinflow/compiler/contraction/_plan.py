@@ -171,7 +171,8 @@ def choose_blocks(
     panels, tiles = -(-n // tile_cols), -(-m // tile_rows)
     # what a worker packs of B for itself should fill at most a quarter of its L2 cache
     most_panels = max(1, machine.l2_nbytes // 4 // (4 * tile_cols * depth)) if pack_b else panels
-    most = max(1, min(MOST_CHUNKS, int(2.0 * m * n * deep / (GRAIN_FLOPS / 2))))
+    work = m * n * deep + READ * deep * (m + n)
+    most = max(1, min(MOST_CHUNKS, int(work / (GRAIN_FLOPS / 4))))
     best = (float("inf"), tiles, panels)
     for across in range(1, panels + 1):
         for high in range(1, min(tiles, max(1, most // across)) + 1):
