@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from twinflow.compiler.contraction import At, ConvSpec, Function, Module, emit_conv
+from twinflow.compiler.contraction._conv_narrow import is_narrow
 from twinflow.compiler.contraction._winograd import pays
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
 
@@ -252,6 +253,46 @@ def test_epilogue_of_sixteen_products(execute, machine_of, kind, filters_first) 
     a, b = {"forward": (x, w), "data": (dy, w), "weight": (x, dy)}[kind]
     execute(module, conv, "host", a, b, out, operands=[residual])
     np.testing.assert_allclose(out, want + residual, rtol=1e-4, atol=2e-3)
+
+
+NARROW = [
+    (1, (4, 4), (3, 3), 128, 70, {"padding": pad(1, 1)}),
+    (1, (8, 7), (3, 3), 72, 120, {"padding": ((1, 0), (2, 1)), "stride": (2, 1), "dilation": (1, 2)}),
+    (2, (5, 5), (1, 1), 200, 330, {"stride": (2, 2)}),
+    (1, (8, 8), (3, 3), 100, 100, {"padding": pad(1, 1), "accumulate": True}),
+    (1, (9,), (5,), 130, 140, {"padding": pad(2)}),
+    (1, (2, 3, 3), (2, 3, 3), 40, 120, {"padding": pad(1, 1, 1)}),
+]
+
+
+@pytest.mark.parametrize(("batch", "size", "kernel", "channels", "filters", "options"), NARROW)
+def test_few_positions_and_large_filters(convolve, machine_of, batch, size, kernel, channels, filters, options) -> None:
+    options = options | {"filters_first": True, "kinds": ("forward",)}
+    spec = {k: v for k, v in options.items() if k != "kinds"}
+    assert is_narrow(machine_of("host"), ConvSpec("forward", batch, size, kernel, channels, filters, **spec))
+    alone = convolve(batch, size, kernel, channels, filters, **options)
+    together = convolve(batch, size, kernel, channels, filters, workers=3, **options)
+    np.testing.assert_array_equal(alone["forward"][0], together["forward"][0])
+
+
+def test_few_positions_on_other_machines_and_with_an_epilogue(convolve, execute, machine, machine_of) -> None:
+    options = {"padding": pad(1, 1), "filters_first": True, "kinds": ("forward",)}
+    convolve(1, (3, 2), (3, 3), 100, 75, machine=machine, **options)
+
+    def epilogue(f: Function, value: str, at: At) -> str:
+        kind = f"<{at.lanes} x {at.scalar}>"
+        total = f.op(f"fadd {kind} {value}, {at.load(at.operand(0), 'float', 0, 1)}")
+        return f.op(f"fadd {kind} {total}, {at.load(at.operand(1), 'float', 75, 1)}")
+
+    rng = np.random.default_rng(0)
+    spec = ConvSpec("forward", 1, (3, 2), (3, 3), 100, 75, padding=pad(1, 1), filters_first=True)
+    x, w = (rng.standard_normal(s).astype(np.float32) for s in ((1, 3, 2, 100), (3, 3, 100, 75)))
+    bias, residual = (rng.standard_normal(s).astype(np.float32) for s in ((75,), (1, 3, 2, 75)))
+    want = reference(spec, x, w, residual)["forward"] + bias + residual
+    module, out = Module(), np.zeros_like(residual)
+    conv = emit_conv(module, machine_of(machine), spec, name="conv", epilogue=epilogue)
+    execute(module, conv, machine, x, users_order(w), out, operands=[bias, residual])
+    np.testing.assert_allclose(out, want, rtol=1e-4, atol=2e-3)
 
 
 @pytest.mark.parametrize("batch", [1, 24])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from math import prod
 
+from twinflow.compiler.contraction._conv_narrow import Narrow, is_narrow
 from twinflow.compiler.contraction._conv_spec import ConvSpec, Line, data_lines, forward_lines
 from twinflow.compiler.contraction._conv_weight import emit_weight
 from twinflow.compiler.contraction._copy import Copies, Extent, copy_region
@@ -54,6 +55,8 @@ def emit_conv(
     result["weight"] = (*spec.kernel, spec.channels // spec.groups, spec.filters)
     if 0 in result[spec.kind] or (spec.batch == 0 and spec.kind != "weight"):
         return Kernel(name, write_entry(module, name, []), 0, 0, 0)
+    if is_narrow(machine, spec):
+        return Narrow(module, machine, spec, name, epilogue).emit()
     if pays(machine, spec):
         scheme = WinogradWeight if spec.kind == "weight" else Winograd
         return scheme(module, machine, spec, name, epilogue).emit()
