@@ -72,6 +72,27 @@ def test_two_hundred_models_are_dropped_with_all_they_hold():
     _is_flat(run, 200)
 
 
+def test_models_whose_optimizer_compiles_its_update_are_dropped_too():
+    def run():
+        net = tf.nn.Sequential(tf.nn.Linear(300, 40), tf.nn.ReLU(), tf.nn.Linear(40, 4))
+        optimizer = tf.optim.Adam(net.parameters())
+        for _ in range(3):
+            optimizer.zero_grad()
+            net(tf.ones(2, 300)).sum().backward()
+            optimizer.step()
+        assert optimizer._updates._known
+
+    for _ in range(20):
+        run()
+    gc.collect()
+    objects, nbytes = len(gc.get_objects()), _resident()
+    for _ in range(60):
+        run()
+    gc.collect()  # nodes and their graph hold each other; what is large is freed at once (tests/optim/test_updates.py)
+    assert len(gc.get_objects()) - objects < 200
+    assert _resident() - nbytes < 8e6
+
+
 def test_what_is_loaded_later_is_there_when_asked_for():
     assert tf.data is sys.modules["twinflow.data"]
     assert callable(tf.save)

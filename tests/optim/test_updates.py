@@ -134,9 +134,10 @@ def test_nothing_is_kept_alive(monkeypatch):
         optimizer.step()
     optimizer.zero_grad()
     assert gradient() is None
-    gone = weakref.ref(optimizer), weakref.ref(params[0])
-    del optimizer, params
-    assert [r() for r in gone] == [None, None]  # at once, without the cycle collector
+    state = optimizer.state[params[0]]
+    gone = [weakref.ref(x) for x in (optimizer, params[0], params[0]._data, state["exp_avg"]._data)]
+    del optimizer, params, state
+    assert [r() for r in gone] == [None] * 4  # at once, without the cycle collector
 
 
 def test_versions_count_the_update(monkeypatch):

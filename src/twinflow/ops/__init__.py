@@ -17,6 +17,7 @@ from twinflow.ops import _pool as _pool
 from twinflow.ops import _solve as _solve
 from twinflow.ops import _spectral as _spectral
 from twinflow.ops._affine import affine as affine
+from twinflow.ops._affine import affine_in_one as affine_in_one
 from twinflow.ops._arranging import adjoint as adjoint
 from twinflow.ops._arranging import as_strided as as_strided
 from twinflow.ops._arranging import atleast_1d as atleast_1d

@@ -19,27 +19,29 @@ _add_reduce: Any = np.add.reduce
 
 def affine(x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """x Wᵀ + b over the last axis, for x [..., in], w [out, in] or [in], and b [out]."""
-    if b is not None and _in_one(x, w, b):
-        result: Tensor = apply(_affine, x, w, b)
-        return result
+    if b is not None:
+        one = affine_in_one(x, w, b)
+        if one is not None:
+            return one
     y = matmul(x, w.mT if w.ndim > 1 else w)
     return y if b is None else y + b
 
 
-def _in_one(x: Tensor, w: Tensor, b: Tensor) -> bool:
-    """Whether x Wᵀ + b may be one operation, with one entry on the tape and no transposed view of the weight."""
-    if SPECIAL.count:
-        return False
+def affine_in_one(x: Any, w: Any, b: Any) -> Tensor | None:
+    """The same as one operation, with one entry on the tape and no transposed view of the weight; None where that cannot be,
+    be it because something is wrong with the operands.
+    """
+    if SPECIAL.count or not (isinstance(x, Tensor) and isinstance(w, Tensor) and isinstance(b, Tensor)):
+        return None
     data, weight, bias = x._data, w._data, b._data
     d = data.dtype
-    return (
-        (d is F32 or d is F64)
-        and weight.dtype is d
-        and bias.dtype is d
-        and weight.ndim == 2 <= data.ndim
-        and bias.shape == weight.shape[:1]
-        and data.size > 0
-    )
+    if (d is not F32 and d is not F64) or weight.dtype is not d or bias.dtype is not d or weight.ndim != 2:
+        return None
+    shape, (n_out, n_in) = data.shape, weight.shape
+    if len(shape) < 2 or shape[-1] != n_in or bias.shape != (n_out,) or not data.size:
+        return None
+    result: Tensor = apply(_affine, x, w, b)
+    return result
 
 
 def _multiply(a: Any, b: Any) -> Any:
@@ -48,11 +50,10 @@ def _multiply(a: Any, b: Any) -> Any:
 
 def _run(x: Any, w: Any, b: Any) -> Any:
     if x.ndim == 2:
-        y = _multiply(x, w.T)
+        y = x.dot(w.T) if x.size < 4096 else matmul_row.run(x, w.T)  # `dot` starts faster
     else:
         y = _multiply(x.reshape(-1, w.shape[1]), w.T).reshape(*x.shape[:-1], w.shape[0])
-    y += b
-    return y
+    return np.add(y, b, y)
 
 
 def _back(wanted: Any, g: Any, _y: Any, x: Any, w: Any, _b: Any) -> Any:

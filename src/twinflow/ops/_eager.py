@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from twinflow.graph import Primitive
 from twinflow.ops._contract import matmul, swap_last
 from twinflow.ops._conv import conv, conv_input, conv_weight
@@ -77,9 +75,8 @@ def _install(prim: Primitive, pays: Any, batched: int = 1) -> None:
 _install(conv, _products)
 _install(conv_input, lambda g, w, **_: w.ndim > 1 and g.size * prod(w.shape[1:]) >= _PRODUCTS)
 _install(conv_weight, _by_weight, batched=2)
-_install(window_sum, lambda x, **_: x.size >= _WINDOWED)
-_install(sigmoid, lambda x: isinstance(x, np.ndarray) and x.size >= _SCALARS)
-for _prim in (erf, erfc, lgamma):
-    _install(_prim, lambda x: isinstance(x, np.ndarray) and x.size >= _SCALARS)
+_install(window_sum, _WINDOWED)
+for _prim in (sigmoid, erf, erfc, lgamma):
+    _install(_prim, _SCALARS)
 for _prim in (erfinv, digamma):
-    _install(_prim, lambda x: isinstance(x, np.ndarray) and x.size >= _ITERATED)
+    _install(_prim, _ITERATED)

@@ -11,17 +11,13 @@ from twinflow.ops._declare import call
 from twinflow.ops._native import Fused, Native
 from twinflow.ops._reductions import mean
 from twinflow.ops._reductions import sum as sum_
-from twinflow.ops._softmax import only_computes
+from twinflow.ops._softmax import only_computes, row_sums
 from twinflow.tensor import Tensor, apply
 
 _LARGE = 1 << 13  # elements from which on one compiled pass beats NumPy's several
 _REDUCE = {"mean": mean, "sum": sum_, "none": lambda x: x}
 _add_reduce: Any = np.add.reduce
 _max_reduce: Any = np.maximum.reduce
-
-
-def _large(x: Any, *_: Any, **_params: Any) -> bool:
-    return bool(x.size >= _LARGE)
 
 
 def _at_labels(x: Tensor, t: Tensor) -> Tensor:
@@ -44,7 +40,7 @@ def _np_compose(x: Any, t: Any, *, reduction: str) -> Any:
     z = x - _max_reduce(x, 1, None, None, True)
     picked = z[_rows(n), t]
     np.exp(z, z)
-    total = _add_reduce(z, 1, None, None, True)
+    total = row_sums(z, 1)
     z /= total
     loss = np.log(total.reshape(n))
     loss -= picked
@@ -90,8 +86,8 @@ def _vjp(g: Any, y: Any, _x: Any, t: Tensor, *, reduction: str) -> Any:
     return grad, None
 
 
-_native_rule = Native("cross_entropy_backward", _np_rule, _rule, _large, batched=2)
-_native_rows = Native("cross_entropy_backward", _np_rule, _rule, _large, batched=3)  # one gradient for each row
+_native_rule = Native("cross_entropy_backward", _np_rule, _rule, _LARGE, batched=2)
+_native_rows = Native("cross_entropy_backward", _np_rule, _rule, _LARGE, batched=3)  # one gradient for each row
 
 
 def _back(_wanted: Any, g: Any, y: Any, _x: Any, t: Any, *, reduction: str) -> Any:
@@ -100,7 +96,7 @@ def _back(_wanted: Any, g: Any, y: Any, _x: Any, t: Any, *, reduction: str) -> A
     d = None if loss is None else rule(y[1], t, loss, reduction=reduction)
     if p is not None:
         through = p * y[1]
-        through -= y[1] * _add_reduce(through, 1, None, None, True)
+        through -= y[1] * row_sums(through, 1)
         d = through if d is None else d + through
     return d, None
 
@@ -108,7 +104,7 @@ def _back(_wanted: Any, g: Any, y: Any, _x: Any, t: Any, *, reduction: str) -> A
 _row = Fused(
     "cross_entropy",
     out=lambda x, t, *, reduction: (Aval(t.shape if reduction == "none" else (), x.dtype), x),
-    run=Native("cross_entropy", _np_compose, _compose, _large, batched=2),
+    run=Native("cross_entropy", _np_compose, _compose, _LARGE, batched=2),
     vjp=_vjp,
     back=_back,
     n_out=2,

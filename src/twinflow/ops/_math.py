@@ -33,7 +33,7 @@ _NONE: dict[str, Any] = {}
 _NUMBERS: dict[np.dtype[Any], dict[float, np.ndarray[Any, Any]]] = {F32: {}, F64: {}}
 
 
-def _number_array(x: float, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
+def number_array(x: float, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     """A number as an array without axes: NumPy combines it with an array in half the time that a Python float takes."""
     known = _NUMBERS[dtype]
     found = known.get(x)
@@ -102,7 +102,7 @@ def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: s
                     wanted = True
             elif type(other) is float or type(other) is int:
                 other = float(other)
-                b = _number_array(other, d)
+                b = number_array(other, d)
             else:
                 return slow(input, other)
         elif isinstance(other, Tensor) and (type(input) is float or type(input) is int):
@@ -114,7 +114,7 @@ def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: s
             if m is not None and m.requires_grad:
                 wanted = True
             input = float(input)
-            a = _number_array(input, d)
+            a = number_array(input, d)
         else:
             return slow(input, other)
         try:
@@ -404,7 +404,7 @@ def inplace(fn: Fn, name: str, ufunc: Any = None) -> Any:
                     fits = b is not None and b.dtype is d and b.shape == a.shape
                 else:
                     fits = type(other) is float or type(other) is int
-                    b = _number_array(float(other), d) if fits else None
+                    b = number_array(float(other), d) if fits else None
                 if fits and a.flags.writeable:
                     silently(ufunc, a, b, a)
                     if m is not None:

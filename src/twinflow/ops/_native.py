@@ -62,7 +62,7 @@ class Native:
         name: of the program, in logs and profiles.
         reference: (*arrays, **params) -> array or tuple of arrays.
         compose: the same in twinflow operations on tensors, without state.
-        pays: (*arrays, **params) -> whether these operands are large enough.
+        pays: from how many elements of the first operand on it pays, or (*arrays, **params) -> whether it does.
         batched: how many operands, from the first, have the batch as their first axis.
         flat: whether it is one function of each element of the first operand, so that the shape does not matter. It serves
             the 16-bit floating types through float32.
@@ -73,7 +73,7 @@ class Native:
         name: str,
         reference: Callable[..., Any],
         compose: Callable[..., Any],
-        pays: Callable[..., bool],
+        pays: int | Callable[..., bool],
         *,
         batched: int = 1,
         flat: bool = False,
@@ -81,13 +81,14 @@ class Native:
         self.name = name
         self.reference = reference
         self.compose = compose
-        self.pays = pays
+        self.least = pays if isinstance(pays, int) else 0
+        self.pays = None if isinstance(pays, int) else pays
         self.batched = batched
         self.flat = flat
 
     def __call__(self, *arrays: Any, **params: Any) -> Any:
         """The function's value."""
-        if not self.pays(*arrays, **params):
+        if arrays[0].size < self.least or (self.pays is not None and not self.pays(*arrays, **params)):
             return self.reference(*arrays, **params)
         key: list[Any] = [self.name]
         for a in arrays:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from twinflow.core import as_dtype, normalize_axes, normalize_axis, numel, silently
+import numpy as np
+
+from twinflow.core import as_dtype, normalize_axes, normalize_axis, numel, quiet, silently
 from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange
 from twinflow.ops import _reduce as R
 from twinflow.ops._declare import call
-from twinflow.ops._math import as_bool, bitwise_not, maximum, minimum, sqrt, true_divide
+from twinflow.ops._math import as_bool, bitwise_not, maximum, minimum, number_array, sqrt, true_divide
 from twinflow.ops._promote import F32, F64, convert, is_inexact, to_tensor_arg
 from twinflow.ops._shape import reshape
 from twinflow.ops._softmax import log_softmax_of, softmax_of
-from twinflow.tensor import SPECIAL, Tensor, apply, result_of
+from twinflow.tensor import SPECIAL, Tensor, apply, result_of, wrap
 
 
 class ValuesIndices(NamedTuple):
@@ -60,9 +62,18 @@ def _sum(x: Tensor, a: Any, axes: tuple[int, ...], keepdim: bool) -> Tensor:
     """The sum over resolved axes in plain evaluation."""
     if a.dtype is not F32 and a.dtype is not F64:
         return apply(R.sum_, x, axes=axes, keepdim=keepdim)
-    out = silently(R.add_reduce, a, None if len(axes) == a.ndim else axes, None, None, keepdim)
-    result: Tensor = result_of(R.sum_, x, out, {"axes": axes, "keepdim": keepdim})
+    result: Tensor = result_of(R.sum_, x, _reduced(a, axes, keepdim), {"axes": axes, "keepdim": keepdim})
     return result
+
+
+def _reduced(a: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
+    try:
+        if len(axes) != a.ndim or keepdim:
+            return quiet(R.add_reduce, a, axes, None, None, keepdim)
+        # with a place for it: else NumPy gives a scalar, and making an array of that costs as much again
+        return quiet(R.add_reduce, a, None, None, np.empty((), a.dtype))
+    except RuntimeError:
+        return silently(R.sum_.ref, a, axes=axes, keepdim=keepdim)
 
 
 def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -83,14 +94,20 @@ def _need_inexact(x: Tensor, op: str, dtype: Any) -> Tensor:
 
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The average of the elements, over all axes or those named."""
+    if not SPECIAL.count and dtype is None and isinstance(input, Tensor):
+        m, data = input._info, input._data
+        if (data.dtype is F32 or data.dtype is F64) and data.size and not (m is not None and m.requires_grad):
+            out = _reduced(data, _axes(dim, data.ndim, "mean"), keepdim)
+            return wrap(np.divide(out, number_array(data.size // out.size, data.dtype), out))
     x = _need_inexact(to_tensor_arg(input, "mean"), "mean", dtype)
     shape = x._data.shape
     axes = _axes(dim, len(shape), "mean")
     n = 1
     for a in axes:
         n *= shape[a]
-    total = apply(R.sum_, x, axes=axes, keepdim=keepdim) if SPECIAL.count else _sum(x, x._data, axes, keepdim)
-    return true_divide(total, n)
+    if SPECIAL.count:
+        return true_divide(apply(R.sum_, x, axes=axes, keepdim=keepdim), n)
+    return true_divide(_sum(x, x._data, axes, keepdim), n)
 
 
 def var(

@@ -139,7 +139,7 @@ def _plain_alike(xs: list[Any]) -> bool:
         if (
             not isinstance(x, Tensor)
             or x._data.dtype is not d
-            or (x._info is not None and x.requires_grad and MODE.grad)
+            or (x._info is not None and x._info.requires_grad and MODE.grad)
         ):
             return False
     return True

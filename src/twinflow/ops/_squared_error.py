@@ -18,10 +18,6 @@ _LARGE = 1 << 14  # elements from which on one compiled pass beats NumPy's sever
 _add_reduce: Any = np.add.reduce
 
 
-def _large(x: Any, *_: Any, **_params: Any) -> bool:
-    return bool(x.size >= _LARGE)
-
-
 def _compose(x: Tensor, t: Tensor, *, average: bool) -> Tensor:
     d = square(x - t)
     return mean(d) if average else sum_(d)
@@ -44,7 +40,7 @@ def _np_rule(x: Any, t: Any, g: Any, *, average: bool) -> Any:
     return d
 
 
-_native_rule = Native("squared_error_backward", _np_rule, _rule, _large, batched=2)
+_native_rule = Native("squared_error_backward", _np_rule, _rule, _LARGE, batched=2)
 
 
 def _back(wanted: Any, g: Any, _y: Any, x: Any, t: Any, *, average: bool) -> Any:
@@ -55,7 +51,7 @@ def _back(wanted: Any, g: Any, _y: Any, x: Any, t: Any, *, average: bool) -> Any
 _row = Fused(
     "mse_loss",
     out=lambda x, t, *, average: Aval((), x.dtype),
-    run=Native("squared_error", _np_compose, _compose, _large, batched=2),
+    run=Native("squared_error", _np_compose, _compose, _LARGE, batched=2),
     vjp=(
         lambda g, _y, x, t, *, average: _rule(x, t, g, average=average),
         lambda g, _y, x, t, *, average: -_rule(x, t, g, average=average),

@@ -59,7 +59,7 @@ def node_vjp(node: GradNode, g: Any) -> list[Any]:
         out = list(rules(g, y, *args, **params)) if rules is not None else []
     elif len(args) == 1:
         rule = rules[0]
-        out = [None if rule is None else rule(g, y, args[0], **params)]
+        return [None if rule is None else rule(g, y, args[0], **params)]
     else:
         out = [
             None if edge is None or rule is None else rule(g, y, *args, **params)
@@ -69,9 +69,9 @@ def node_vjp(node: GradNode, g: Any) -> list[Any]:
         for i, r in enumerate(out):
             if r is not None:
                 a = args[i]
-                shape = a.shape if type(a) is Spec else a._data.shape
+                shape = a if type(a) is tuple else a.shape if type(a) is Spec else a._data.shape
                 if r._data.shape != shape:
-                    out[i] = sum_to(r, tuple(shape))
+                    out[i] = sum_to(r, shape)
     return out
 
 

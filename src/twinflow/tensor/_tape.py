@@ -56,7 +56,8 @@ class GradNode:
     """One recorded operation.
 
     `args` holds the operands as its derivative needs them: a tensor that is kept (with its version at that time in
-    `versions`), a `Spec` of one that is not, or a number. It becomes None once the backward pass has freed it.
+    `versions`), a `Spec` of one that is not (of an elementwise primitive its shape, or None), or a number. It becomes None
+    once the backward pass has freed it.
     """
 
     args: Sequence[Any] | None
@@ -177,25 +178,42 @@ def _mark_results(node: GradNode, result: Any, keeps_out: bool) -> None:
         node.out = saved
 
 
-# The two cases that models are made of, in plain evaluation; each line here is paid once per operation.
+# The two cases that models are made of, in plain evaluation; each line here is paid once per operation, so what others
+# have in functions (`edge_to`, `_node`, `_mark`) is written out for the common case. Rules of elementwise primitives do not
+# look at operands that they do not keep: the walk back needs their shape, to sum what was broadcast, and not even that of
+# an only one.
 
 
 def record_unary(prim: Primitive, a: Tensor, params: dict[str, Any], result: Tensor) -> None:
     """`record` for one operand, which requires gradients, and one result, in plain evaluation."""
     m = a._info
+    node = GradNode()
+    node.seq = next(_sequence)
+    node.prim = prim
+    node.params = params
     if type(m) is Meta and m.base is None:
         fn = m.grad_fn
-        edge = (a, -1) if fn is None else (fn, m.index)
+        node.edges = (((a, -1) if fn is None else (fn, m.index)),)
     else:
-        edge = edge_to(a)
-    node = _node(prim, params, (edge,))
+        node.edges = (edge_to(a),)
     flags, keeps_out = prim.kept.get(3) or prim.keep_for(1, 1)
     if flags[0]:
         node.versions = (_version_to_keep(prim, a),)
         node.args = (a,)
     else:
-        node.args = (_spec_of(a._data),)
-    _mark(node, result, keeps_out)
+        node.args = _NOTHING if prim.elementwise else (_spec_of(a._data),)
+    data = result._data
+    if data.dtype is not _F32 and data.dtype.kind not in "fcV":
+        return
+    m = result._info = Meta()
+    m.version = [0]
+    m.requires_grad = True
+    m.grad_fn = node
+    if keeps_out:
+        node.out = ((data, m.version, 0),)
+
+
+_NOTHING = (None,)
 
 
 def record_binary(prim: Primitive, a: Any, b: Any, params: dict[str, Any], result: Tensor) -> None:
@@ -220,23 +238,35 @@ def record_binary(prim: Primitive, a: Any, b: Any, params: dict[str, Any], resul
                 to_b = (b, -1) if fn is None else (fn, m.index)
             else:
                 to_b = edge_to(b)
-    node = _node(prim, params, (to_a, to_b))
+    node = GradNode()
+    node.seq = next(_sequence)
+    node.prim = prim
+    node.params = params
+    node.edges = (to_a, to_b)
     (keep_a, keep_b), keeps_out = prim.kept.get(wanted) or prim.keep_for(wanted - 4, 2)
     va = vb = -1
-    if keep_a:
-        if isinstance(a, Tensor):
+    if isinstance(a, Tensor):
+        if keep_a:
             va = _version_to_keep(prim, a)
-    elif isinstance(a, Tensor):
-        a = _spec_of(a._data)
-    if keep_b:
-        if isinstance(b, Tensor):
+        else:
+            a = a._data.shape if prim.elementwise else _spec_of(a._data)
+    if isinstance(b, Tensor):
+        if keep_b:
             vb = _version_to_keep(prim, b)
-    elif isinstance(b, Tensor):
-        b = _spec_of(b._data)
+        else:
+            b = b._data.shape if prim.elementwise else _spec_of(b._data)
     node.args = (a, b)
-    if va >= 0 or vb >= 0:
+    if keep_a or keep_b:
         node.versions = (va, vb)
-    _mark(node, result, keeps_out)
+    data = result._data
+    if data.dtype is not _F32 and data.dtype.kind not in "fcV":
+        return
+    m = result._info = Meta()
+    m.version = [0]
+    m.requires_grad = True
+    m.grad_fn = node
+    if keeps_out:
+        node.out = ((data, m.version, 0),)
 
 
 def _node(prim: Primitive, params: dict[str, Any], edges: Any) -> GradNode:

@@ -7,7 +7,7 @@ from typing import Any
 
 from twinflow.core.errors import ShapeError
 from twinflow.nn.functional._arguments import same_type, tensors
-from twinflow.ops import affine, matmul
+from twinflow.ops import affine, affine_in_one, matmul
 from twinflow.tensor import Tensor
 
 
@@ -22,6 +22,10 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     Raises: ShapeError if the last axis of the input is not `in`.
     Cost: 2 · in · out flops for each row.
     """
+    if bias is not None:
+        one = affine_in_one(input, weight, bias)
+        if one is not None:
+            return one
     tensors("linear", input=input, weight=weight)
     shape = input._data.shape
     if not shape or shape[-1] != weight._data.shape[-1]:
