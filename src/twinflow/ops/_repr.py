@@ -2,51 +2,66 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from twinflow.core import get_default_dtype
+from twinflow.core.errors import ArgumentError
 from twinflow.graph import Node
 from twinflow.ops._declare import BF16
 from twinflow.tensor import Tensor, current_grad_fn
 
-_OPTIONS: dict[str, Any] = {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80}
+_PROFILES: dict[str, dict[str, Any]] = {
+    "default": {"precision": 4, "threshold": 1000, "edgeitems": 3, "linewidth": 80, "sci_mode": None},
+    "short": {"precision": 2, "threshold": 1000, "edgeitems": 2, "linewidth": 80, "sci_mode": None},
+    "full": {"precision": 4, "threshold": sys.maxsize, "edgeitems": 3, "linewidth": 80, "sci_mode": None},
+}
+_OPTIONS = dict(_PROFILES["default"])
 
 
 def set_printoptions(
-    *,
     precision: int | None = None,
     threshold: int | None = None,
     edgeitems: int | None = None,
     linewidth: int | None = None,
+    profile: str | None = None,
+    sci_mode: bool | None = None,
 ) -> None:
-    """How tensors print: digits, when to summarise, how many elements at the edges, the width of a line."""
+    """How tensors print: digits, from how many elements on to summarise, how many to show at the edges, the width of a line.
+
+    Args:
+        profile: "default", "short" or "full" sets all of them first.
+        sci_mode: whether to print powers of ten; None, until the next call, where numbers differ in size by more than 1000.
+    """
+    if profile is not None:
+        if profile not in _PROFILES:
+            raise ArgumentError(f"set_printoptions: profile is 'default', 'short' or 'full', not {profile!r}")
+        _OPTIONS.update(_PROFILES[profile])
     given = {"precision": precision, "threshold": threshold, "edgeitems": edgeitems, "linewidth": linewidth}
-    _OPTIONS.update({k: v for k, v in given.items() if v is not None})
+    _OPTIONS.update({k: v for k, v in given.items() if v is not None}, sci_mode=sci_mode)
 
 
 def _elements(data: np.ndarray[Any, Any]) -> str:
     p = _OPTIONS["precision"]
     plain = data.astype(np.float32) if data.dtype == BF16 or data.dtype == np.float16 else data
     if plain.dtype.kind == "f":
-        finite = plain[np.isfinite(plain)]
+        shown = _corner(plain)
+        finite = shown[np.isfinite(shown)].astype(np.float64)
         nonzero = np.abs(finite[finite != 0])
-        whole = (
-            bool(finite.size) and bool(np.all(finite == np.round(finite))) and (not nonzero.size or nonzero.max() < 1e8)
+        whole = bool(finite.size) and bool(np.all(finite == np.round(finite)))
+        science = bool(nonzero.size) and bool(
+            nonzero.max() > 1e8 or nonzero.min() < 1e-4 or nonzero.max() / nonzero.min() > 1000
         )
-        science = (
-            bool(nonzero.size)
-            and not whole
-            and (nonzero.max() >= 1e8 or nonzero.min() < 1e-4 or nonzero.max() / nonzero.min() > 1e8)
-        )
+        science = science if _OPTIONS["sci_mode"] is None else _OPTIONS["sci_mode"]
         one: Callable[[Any], str] = (
             (lambda v: f"{v:.0f}." if np.isfinite(v) else str(v))
-            if whole
+            if whole and not science
             else (lambda v: f"{v:.{p}e}" if science else f"{v:.{p}f}")
         )
-        width = max((len(one(v)) for v in _corner(plain).reshape(-1)), default=0)
+        width = max((len(one(v)) for v in finite), default=0)
         formatter: Any = {"float_kind": lambda v: one(v).rjust(width)}
     else:
         formatter = None
@@ -77,7 +92,8 @@ def tensor_repr(self: Tensor) -> str:
     parts = [_elements(data) if data.size else "[]"]
     if data.size == 0 and data.shape != (0,):
         parts.append(f"size={tuple(data.shape)}")
-    if not (self.dtype is get_default_dtype() or self.dtype.name in ("int64", "bool")) or data.size == 0:
+    usual = ("int64", "bool") if data.size else ()  # without elements nothing else says the type
+    if self.dtype is not get_default_dtype() and self.dtype.name not in usual:
         parts.append(f"dtype={self.dtype!r}")
     fn = current_grad_fn(self)
     if fn is not None:
