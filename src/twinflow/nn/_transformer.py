@@ -392,7 +392,7 @@ class Transformer(Module):
         """[sz, sz]: 0 where position j ≤ i, -inf above: added to the scores, it hides what comes later.
 
         >>> Transformer.generate_square_subsequent_mask(2)
-        tensor([[  0., -inf],
-                [  0.,   0.]])
+        tensor([[0., -inf],
+                [0., 0.]])
         """
         return triu(full((sz, sz), NEVER, dtype=dtype, device=device), diagonal=1)

@@ -86,7 +86,7 @@ class Checkpoint:
     >>> v = tf.Variable(1.0)
     >>> checkpoint = tf.train.Checkpoint(v=v)
     >>> path = checkpoint.save(tempfile.mkdtemp() + "/ckpt")
-    >>> v.assign(5.0)
+    >>> _ = v.assign(5.0)
     >>> checkpoint.restore(path).assert_consumed() is not None and float(v)
     1.0
     """

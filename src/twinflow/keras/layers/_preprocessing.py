@@ -60,7 +60,7 @@ class Normalization(Layer):
     >>> from twinflow import keras
     >>> layer = keras.layers.Normalization()
     >>> layer.adapt([[0.0], [2.0], [4.0]])
-    >>> layer([[2.0]])
+    >>> layer(keras.ops.convert_to_tensor([[2.0]]))
     tensor([[0.]])
     """
 
