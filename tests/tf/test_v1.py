@@ -148,6 +148,7 @@ GOLDEN = {
     "RMSPropMomentum": [0.061274826526641846, -1.251232624053955],
     "Adagrad": [0.6997695565223694, -1.6949379444122314],
     "Adadelta": [0.9977225661277771, -1.9977219104766846],
+    "Ftrl": [0.5611674785614014, -1.1269946098327637],
 }
 OPTIMIZERS = {
     "GradientDescent": lambda: tf.train.GradientDescentOptimizer(0.1),
@@ -158,6 +159,7 @@ OPTIMIZERS = {
     "RMSPropMomentum": lambda: tf.train.RMSPropOptimizer(0.1, momentum=0.5, centered=True),
     "Adagrad": lambda: tf.train.AdagradOptimizer(0.1),
     "Adadelta": lambda: tf.train.AdadeltaOptimizer(1.0),
+    "Ftrl": lambda: tf.train.FtrlOptimizer(0.1, l1_regularization_strength=0.01),
 }
 
 

@@ -22,6 +22,8 @@ from twinflow.keras._variable import to_tensor as convert_to_tensor  # noqa: F40
 from twinflow.tensor import Tensor as Tensor
 from twinflow.tf import compat as compat
 from twinflow.tf import data as data
+from twinflow.tf import estimator as estimator
+from twinflow.tf import feature_column as feature_column
 from twinflow.tf import linalg as linalg
 from twinflow.tf import math as math
 from twinflow.tf import nn as nn

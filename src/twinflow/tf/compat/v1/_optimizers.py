@@ -25,6 +25,7 @@ _RULES: dict[str, Callable[..., optim.Optimizer]] = {
     "rmsprop": _rules.RMSprop,
     "adagrad": _rules.Adagrad,
     "adadelta": optim.Adadelta,
+    "ftrl": _rules.Ftrl,
 }
 
 
@@ -291,3 +292,24 @@ class AdadeltaOptimizer(Optimizer):
         name: str = "Adadelta",
     ) -> None:
         super().__init__(learning_rate, use_locking, name, rho=rho, eps=epsilon)
+
+
+class FtrlOptimizer(Optimizer):
+    """Follow the regularized leader: sparse weights for linear models. Source: McMahan et al. 2013."""
+
+    _rule = "ftrl"
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        learning_rate_power: float = -0.5,
+        initial_accumulator_value: float = 0.1,
+        l1_regularization_strength: float = 0.0,
+        l2_regularization_strength: float = 0.0,
+        use_locking: bool = False,
+        name: str = "Ftrl",
+    ) -> None:
+        super().__init__(
+            learning_rate, use_locking, name, power=learning_rate_power, initial=initial_accumulator_value,
+            l1=l1_regularization_strength, l2=l2_regularization_strength, shrinkage=0.0, beta=0.0,
+        )  # fmt: skip

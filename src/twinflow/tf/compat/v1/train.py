@@ -5,6 +5,7 @@ from twinflow.tf.compat.v1._graph_def import write_graph as write_graph
 from twinflow.tf.compat.v1._optimizers import AdadeltaOptimizer as AdadeltaOptimizer
 from twinflow.tf.compat.v1._optimizers import AdagradOptimizer as AdagradOptimizer
 from twinflow.tf.compat.v1._optimizers import AdamOptimizer as AdamOptimizer
+from twinflow.tf.compat.v1._optimizers import FtrlOptimizer as FtrlOptimizer
 from twinflow.tf.compat.v1._optimizers import GradientDescentOptimizer as GradientDescentOptimizer
 from twinflow.tf.compat.v1._optimizers import MomentumOptimizer as MomentumOptimizer
 from twinflow.tf.compat.v1._optimizers import Optimizer as Optimizer
