@@ -24,6 +24,7 @@ from twinflow.tf import compat as compat
 from twinflow.tf import data as data
 from twinflow.tf import estimator as estimator
 from twinflow.tf import feature_column as feature_column
+from twinflow.tf import image as image
 from twinflow.tf import linalg as linalg
 from twinflow.tf import math as math
 from twinflow.tf import nn as nn

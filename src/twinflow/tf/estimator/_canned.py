@@ -165,7 +165,7 @@ class _Canned(Estimator):
         super().__init__(model_fn, model_dir, config)
 
     def _logits(self, features: Any, mode: str) -> Any:
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} must define _logits(self, features, mode)")
 
     def _prepare(self, features: Any) -> Any:
         if not isinstance(features, dict):
