@@ -324,3 +324,20 @@ def test_functions_with_an_underscore_write_into_their_input() -> None:
     assert F.leaky_relu_(x, 0.1) is x and x.tolist() == [pytest.approx(-0.2), 0.5]
     assert F.relu_(x) is x and x.tolist() == [0.0, 0.5]
     assert F.threshold_(x, 0.2, 7.0).tolist() == [7.0, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "hint"),
+    [
+        (
+            lambda: nn.Conv2d(1, 2, 3),
+            (4, 28, 28),
+            r"one example with 4 channels, but the weight takes 1; .*unsqueeze\(1\)",
+        ),
+        (lambda: nn.Conv2d(3, 2, 3), (28, 28, 3), r"takes 3; the channels stand last: use input\.movedim\(-1, 0\)"),
+        (lambda: nn.Conv1d(5, 2, 3), (4, 7), "one example with 4 channels, but the weight takes 5"),
+    ],
+)
+def test_one_example_in_a_wrong_layout(layer: Any, shape: Any, hint: str) -> None:
+    with pytest.raises(ShapeError, match=hint):
+        layer()(twinflow.ones(*shape))

@@ -130,3 +130,11 @@ def test_class_weights_are_saved() -> None:
     loss = nn.CrossEntropyLoss(weight=twinflow.ones(3))
     assert list(loss.state_dict()) == ["weight"]
     assert repr(nn.MSELoss()) == "MSELoss()" and repr(nn.L1Loss("sum")) == "L1Loss(reduction='sum')"
+
+
+def test_ctc_names_wrong_labels_and_ignores_what_rows_are_filled_up_with() -> None:
+    lp = twinflow.randn(6, 2, 5).log_softmax(-1)
+    with pytest.raises(IndexOutOfRange, match=r"ctc_loss: label 9 is outside \[0, 4\]"):
+        F.ctc_loss(lp, twinflow.tensor([[1, 9], [2, 3]]), (6, 6), (2, 2))
+    filled = F.ctc_loss(lp, twinflow.tensor([[1, 2], [3, -1]]), (6, 6), (2, 1))
+    assert filled.item() == F.ctc_loss(lp, twinflow.tensor([[1, 2], [3, 0]]), (6, 6), (2, 1)).item()

@@ -42,6 +42,17 @@ def _conv(op: str, n: int, x: Any, w: Any, bias: Any, stride: Any, padding: Any,
     if groups < 1:
         raise ArgumentError(f"{op}: groups must be at least 1, but {groups} was given")
     x, added = spatial(op, x, n)
+    if added and x.shape[1] != w.shape[1] * groups:
+        wanted = w.shape[1] * groups
+        hint = ""
+        if wanted == 1:
+            hint = "; for a batch without an axis of channels use input.unsqueeze(1)"
+        elif x.shape[-1] == wanted:
+            hint = "; the channels stand last: use input.movedim(-1, 0)"
+        raise ShapeError(
+            f"{op}: an input of shape {tuple(x.shape[1:])} is one example with {x.shape[1]} channels, but the weight takes "
+            f"{wanted}{hint}"
+        )
     p = _paddings(op, padding, n, w.shape[2:], s, d)
     y = call("conv", x, w, stride=s, padding=p, dilation=d, groups=groups)
     return drop_batch(_with_bias(op, y, bias, n), added)

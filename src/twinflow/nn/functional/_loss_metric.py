@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core.errors import ArgumentError, ShapeError
+from twinflow.core.errors import ArgumentError, IndexOutOfRange, ShapeError
 from twinflow.nn.functional._arguments import tensors
 from twinflow.nn.functional._distance import pairwise_distance
-from twinflow.nn.functional._loss_checks import reduce, same_shape
+from twinflow.nn.functional._loss_checks import label_error, reduce, same_shape
 from twinflow.ops import as_tensor, call, cat, exp, full, log, maximum, minimum, scan, sqrt, sum, where
 from twinflow.tensor import SPECIAL, Tensor
 
@@ -129,6 +129,8 @@ def ctc_loss(
     out_len = _lengths(op, target_lengths, n, "target_lengths", None)
     labels = _rows(op, targets, out_len, n)
     s = labels.shape[1]
+    counted = call("iota", n=s, dtype=out_len.dtype) < out_len.unsqueeze(1)
+    labels = where(counted, labels, blank)  # whatever a row is filled up with
     rows = 2 * s + 1
     # blanks around all labels: [blank, l1, blank, l2, ..., blank]
     blanks = full((n, s, 1), blank, dtype="int64")
@@ -137,7 +139,10 @@ def ctc_loss(
     if rows > 2:
         same = cat([full((n, 2), True, dtype="bool"), extended[:, 2:] == extended[:, :-2]], 1)
         skips = skips & ~same
-    emitted = call("gather", log_probs, extended.unsqueeze(0).expand(frames, n, rows), axis=2)  # [T, N, rows]
+    try:
+        emitted = call("gather", log_probs, extended.unsqueeze(0).expand(frames, n, rows), axis=2)  # [T, N, rows]
+    except IndexOutOfRange as error:
+        raise IndexOutOfRange(f"{op}: {label_error(labels, classes)}") from error
     emitted = maximum(emitted, _NEVER)
     counts = call("iota", n=frames, dtype=in_len.dtype).unsqueeze(1) < in_len  # [T, N]
     wall = full((n, 2), _NEVER, dtype=log_probs.dtype)
