@@ -295,6 +295,42 @@ def test_within_a_trace_it_is_part_of_the_trace():
     assert tf.func.vmap(inner)(tf.ones(3, 2)).tolist() == [[2, 2]] * 3
 
 
+def test_inference_mode_runs_the_program_and_marks_results(written):
+    ran = []
+
+    @tf.compile
+    def f(x):
+        ran.append(1)
+        return {"y": x * 2}
+
+    for _ in range(4):
+        with tf.inference_mode():
+            y = f(tf.ones(2))["y"]
+        assert y.is_inference() and y.tolist() == [2, 2]
+    with tf.no_grad():
+        assert not f(tf.ones(2))["y"].is_inference()
+    assert len(ran) == 1 and written["did"] == 3
+
+
+def test_a_trace_in_another_thread_does_not_matter():
+    f = tf.compile(lambda x: (x * 2).sum())
+    f(tf.ones(3))
+    said, tracing, done = [], threading.Event(), threading.Event()
+
+    def traced(x):
+        tracing.set()
+        done.wait(10)
+        return x + 1
+
+    thread = threading.Thread(target=lambda: said.append(tf.compile(traced)(tf.ones(2)).tolist()))
+    thread.start()
+    tracing.wait(10)
+    results = [f(tf.ones(3)).item() for _ in range(4)]
+    done.set()
+    thread.join()
+    assert results == [6, 6, 6, 6] and said == [[2, 2]]
+
+
 def test_many_threads_at_once():
     f = tf.compile(lambda x: (x * 2 + 1).sum())
     faults = []

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import Dim, TreeDef, log, log_enabled, tree_flatten, tree_unflatten
+from twinflow.core import Dim, TreeDef, log, log_enabled, tree_flatten, tree_leaves, tree_unflatten
 from twinflow.core.errors import ArgumentError, TraceError
 from twinflow.graph import Graph, aval_of, interpret
 from twinflow.jit._differentiable import WayBack, record_call, runner, way_back
@@ -309,6 +309,15 @@ def _fresh(value: Any, arrays: list[Any]) -> np.ndarray[Any, Any]:
     return array.copy() if array.base is not None or any(array is a for a in arrays) else array
 
 
+def _marked(result: Any) -> Any:
+    """A result; as one of inference mode, if that is on."""
+    if MODE.inference:
+        for x in tree_leaves(result):
+            if isinstance(x, Tensor):
+                meta_of(x).inference = True
+    return result
+
+
 def _static_key(x: Any) -> Any:
     try:
         hash(x)
@@ -404,13 +413,16 @@ class Compiled:
         functools.update_wrapper(self, fn, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if SPECIAL.count:  # inside another trace or transformation: part of it
+        if SPECIAL.count != SPECIAL.marking:  # inside another trace or transformation: part of it
             return self._fn(*args, **kwargs)
         quick = self._quick
         if quick is not None and not kwargs:
             result = quick(args)
             if result is not MISS:
-                return result
+                return result if not SPECIAL.marking else _marked(result)
+        return _marked(self._run(args, kwargs))
+
+    def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaves, treedef = tree_flatten((args, kwargs))
         for k, x in enumerate(leaves):
             if isinstance(x, np.ndarray):

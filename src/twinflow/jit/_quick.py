@@ -124,7 +124,7 @@ def _write_guards(w: _Writer, program: Program, wanted: Sequence[bool], grad: bo
     """Whether these are arguments of the program, and what it assumed of Python state still holds."""
     n = program.n_args
     w.miss_if("native.program is not program or not pool.started")  # the number of threads may have changed
-    w.miss_if(f"SPECIAL.count or OBSERVERS or MODE.grad is not {grad} or len(args) != {n}")
+    w.miss_if(f"SPECIAL.count != SPECIAL.marking or OBSERVERS or MODE.grad is not {grad} or len(args) != {n}")
     if n:
         w.add(", ".join(f"a{k}" for k in range(n)) + ", = args")
     for k, requires_grad in enumerate(wanted):

@@ -22,12 +22,12 @@ class _ThreadMode(threading.local):
 
 
 class _Special:
-    """A counter that the hot path reads as `SPECIAL.count`."""
+    """A counter that the hot path reads as `SPECIAL.count`. `marking` of these only mark results: inference modes."""
 
-    __slots__ = ("count", "lock")
+    __slots__ = ("count", "lock", "marking")
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.marking = 0
         self.lock = threading.Lock()
 
 
@@ -54,18 +54,20 @@ def exit_special() -> None:
 
 
 class _Switch:
-    """A context manager, and a decorator, that sets one flag of this thread and restores it."""
+    """A context manager, and a decorator, that sets the grad mode of this thread and restores it."""
 
-    _flag: str
     _value: bool
+    _saved: list[bool] | None = None  # one for each time it was entered
 
     def __enter__(self) -> None:
-        saved = self.__dict__.setdefault("_saved", [])
-        saved.append(getattr(MODE, self._flag))
-        setattr(MODE, self._flag, self._value)
+        if self._saved is None:
+            self._saved = []
+        self._saved.append(MODE.grad)
+        MODE.grad = self._value
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        setattr(MODE, self._flag, self.__dict__["_saved"].pop())
+        if self._saved:
+            MODE.grad = self._saved.pop()
 
     def __call__(self, fn: Any) -> Any:
         import functools
@@ -91,7 +93,7 @@ class no_grad(_Switch):
     False
     """
 
-    _flag, _value = "grad", False
+    _value = False
 
     def __new__(cls, fn: Any = None) -> Any:
         self = super().__new__(cls)
@@ -101,13 +103,11 @@ class no_grad(_Switch):
 class enable_grad(no_grad):
     """Within it operations are recorded again, inside a `no_grad` block."""
 
-    _flag, _value = "grad", True
+    _value = True
 
 
 class set_grad_enabled(_Switch):
     """Switch recording on or off, at once or for a `with` block."""
-
-    _flag = "grad"
 
     def __init__(self, mode: bool) -> None:
         self._value = bool(mode)
@@ -131,8 +131,6 @@ class set_grad_enabled(_Switch):
 class inference_mode(_Switch):
     """`no_grad`, and results that can never take part in differentiation."""
 
-    _flag = "grad"
-
     def __init__(self, mode: bool = True) -> None:
         self._mode = mode
         self._value = not mode
@@ -142,13 +140,17 @@ class inference_mode(_Switch):
             super().__enter__()
             self.__dict__.setdefault("_inference", []).append(MODE.inference)
             MODE.inference = True
-            enter_special()  # results are marked, which the hot path does not do
+            with SPECIAL.lock:  # results are marked, which the hot path does not do
+                SPECIAL.count += 1
+                SPECIAL.marking += 1
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         if self._mode:
             super().__exit__(kind, value, tb)
             MODE.inference = self.__dict__["_inference"].pop()
-            exit_special()
+            with SPECIAL.lock:
+                SPECIAL.count -= 1
+                SPECIAL.marking -= 1
 
     def _args(self) -> tuple[Any, ...]:
         return (self._mode,)
