@@ -347,3 +347,27 @@ def test_options_without_a_meaning_are_errors():
         tf.ConfigProto(intra_op_parallelism_threads=4)
     with pytest.raises(ArgumentError, match="no remote sessions"):
         tf.Session("grpc://host")
+
+
+def test_a_rate_or_flag_of_unknown_shape_leaves_the_shape_of_what_it_acts_on():
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32, [None, 8, 8, 1])
+        keep, training = tf.placeholder(tf.float32), tf.placeholder(tf.bool)
+        y = tf.layers.batch_normalization(x, training=training)
+        y = tf.layers.max_pooling2d(tf.nn.dropout(y, keep_prob=keep), 2, 2)
+        logits = tf.layers.dense(tf.layers.dropout(tf.layers.flatten(y), training=training), 10)
+        assert logits.shape.as_list() == [None, 10]
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            feed = {x: np.ones((3, 8, 8, 1), np.float32), keep: 1.0, training: False}
+            assert session.run(logits, feed).shape == (3, 10)
+
+
+def test_an_operand_of_unknown_rank_meets_one_of_known_extents():
+    with tf.Graph().as_default():
+        x = tf.placeholder(tf.float32)
+        product = tf.matmul(x, tf.ones([128, 10]))
+        flat = tf.reshape(x, [tf.shape(x)[0], -1])
+        with tf.Session() as session:
+            found = session.run([product, flat], {x: np.ones((2, 128), np.float32)})
+        assert [f.shape for f in found] == [(2, 10), (2, 128)]

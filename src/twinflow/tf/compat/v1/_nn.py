@@ -6,7 +6,7 @@ from typing import Any
 
 from twinflow.core.errors import ArgumentError
 from twinflow.tf import nn as _nn
-from twinflow.tf.compat.v1._deferred import deferred
+from twinflow.tf.compat.v1._deferred import convert_to_tensor, deferred
 from twinflow.tf.compat.v1._functions import in_top_k as in_top_k
 from twinflow.tf.compat.v1._functions import l2_normalize as l2_normalize
 from twinflow.tf.compat.v1._functions import log_sigmoid as log_sigmoid
@@ -148,4 +148,7 @@ def dropout(
         raise ArgumentError("tf.nn.dropout: noise_shape is not taken; multiply by a mask of that shape instead")
     if (keep_prob is None) == (rate is None):
         raise ArgumentError("tf.nn.dropout: give either keep_prob or rate")
-    return _dropout(x, rate if rate is not None else 1.0 - keep_prob, seed, name=name)
+    x = convert_to_tensor(x)
+    y = _dropout(x, rate if rate is not None else 1.0 - keep_prob, seed, name=name)
+    y.set_shape(x.shape)  # also where the rate is a placeholder of unknown shape
+    return y

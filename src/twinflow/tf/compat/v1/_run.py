@@ -6,6 +6,7 @@ tensors without elements, to learn the shapes and types of its results.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -206,23 +207,26 @@ def infer(op: Operation) -> tuple[list[tuple[TensorShape, Any]], Any]:
     """(shape, type) of each result of an operation, and their structure. An extent that differs with the unknown extents of the
     operands is unknown. Raises: what the operation raises for operands that do not fit it."""
     inputs = op.inputs
-    if any(x.shape.dims is None for x in inputs):
-        for rank in range(5):
-            try:
-                found, tree = _attempt(op, 2, rank)
-                return [(TensorShape(None), dtype) for _, dtype in found], tree
-            except TwinflowError as error:
-                failure = error
-        raise failure
-    if all(x.shape.is_fully_defined() for x in inputs) and not _follows_unknown(inputs):
-        found, tree = _attempt(op, 2, 0)
-        return [(TensorShape(s), d) for s, d in found], tree
     known = sorted({d for x in inputs for d in x.shape.dims or () if d is not None and d > 3})
     known += sorted({n for v in tree_leaves(op.params) if isinstance(v, np.ndarray) for n in v.shape if n > 3})
     failures = []
-    for pair in ((2, 3), *((n, n) for n in known), (1, 1)):
+    if any(x.shape.dims is None for x in inputs):
+        for rank, fill in itertools.product(range(5), (2, *known, 1)):
+            try:
+                found, tree = _attempt(op, fill, rank)
+                return [(TensorShape(None), dtype) for _, dtype in found], tree
+            except TwinflowError as error:
+                failures.append(error)
+        raise failures[0]
+    if all(x.shape.is_fully_defined() for x in inputs) and not _follows_unknown(inputs):
+        found, tree = _attempt(op, 2, 0)
+        return [(TensorShape(s), d) for s, d in found], tree
+    pairs = ((2, 3), *((n, n) for n in known), (1, 1))
+    for rank, pair in itertools.product(
+        (0, 4, 3, 2, 1), pairs
+    ):  # operands may follow from the shape of one of unknown rank
         try:
-            (first, tree), (second, _) = _attempt(op, pair[0], 0), _attempt(op, pair[1], 0)
+            (first, tree), (second, _) = _attempt(op, pair[0], rank), _attempt(op, pair[1], rank)
         except TwinflowError as error:
             failures.append(error)
             continue

@@ -185,7 +185,10 @@ def dropout(
     name: str | None = None,
 ) -> Any:
     """Each element is 0 with probability `rate` while training. A fed `training` compiles the graph once for each mode."""
-    return _dropout(inputs, rate, training, seed, name=name or "dropout")
+    x = convert_to_tensor(inputs)
+    y = _dropout(x, rate, training, seed, name=name or "dropout")
+    y.set_shape(x.shape)
+    return y
 
 
 def _normalize(
@@ -241,6 +244,8 @@ def batch_normalization(
         mean = get_variable("moving_mean", shape, x.dtype, moving_mean_initializer, trainable=False)
         var = get_variable("moving_variance", shape, x.dtype, moving_variance_initializer, trainable=False)
         y, new_mean, new_var = _batch_norm(x, gamma, beta, mean, var, axis, momentum, epsilon, training)
+        for made, of in ((y, x), (new_mean, mean), (new_var, var)):  # whatever `training` will turn out to be
+            made.set_shape(of.shape)
         if training is not False:
             for target, value in ((mean, new_mean), (var, new_var)):
                 graph.add_to_collection(GraphKeys.UPDATE_OPS, assign(target, value).op)
