@@ -167,3 +167,68 @@ def test_random_numbers():
     same(np.sort(tf.random.shuffle(tf.range(5)).numpy()), np.arange(5))
     with pytest.raises(ArgumentError, match="whole numbers need maxval"):
         tf.random.uniform([2], dtype=tf.int32)
+
+
+def test_segments_and_further_functions():
+    ids = [0, 1, 0]
+    data = np.array([[1.0, 5.0], [2.0, 2.0], [3.0, -1.0]], np.float32)
+    same(tf.math.unsorted_segment_sum(data, ids, 2), [[4, 4], [2, 2]])
+    same(tf.math.unsorted_segment_max(data, ids, 2), [[3, 5], [2, 2]])
+    same(tf.math.unsorted_segment_mean(data, ids, 3), [[2, 2], [2, 2], [0, 0]])
+    same(tf.math.segment_prod(data, [0, 0, 1]), [[2, 10], [3, -1]])
+    same(tf.math.cumulative_logsumexp(tf.constant([0.0, 1.0, 2.0])), np.log(np.cumsum(np.exp([0, 1, 2]))))
+    same(tf.math.invert_permutation([2, 0, 1]), [1, 2, 0])
+    same(tf.math.reciprocal_no_nan([0.0, 4.0]), [0, 0.25])
+    assert bool(tf.math.is_non_decreasing([1, 1, 2])) and not bool(tf.math.is_strictly_increasing([1, 1, 2]))
+    values, places = tf.unique([5, 3, 5, 9])
+    same(values, [5, 3, 9])
+    same(places, [0, 1, 0, 2])
+    same(tf.saturate_cast([300.0, -5.0], tf.uint8), [255, 0])
+    same(tf.foldr(lambda a, x: a * 10 + x, tf.constant([1.0, 2.0, 3.0])), 321)
+    same(tf.reverse_sequence([[1, 2, 3], [4, 5, 6]], [2, 3]), [[2, 1, 3], [6, 5, 4]])
+    same(tf.vectorized_map(lambda x: x * 2, tf.constant([1.0, 2.0])), [2, 4])
+
+
+def test_custom_gradients_work_in_functions_too():
+    @tf.custom_gradient
+    def clipped(x):
+        return x * 1, lambda dy: tf.clip_by_value(dy, -1.0, 1.0)
+
+    x = tf.Variable([1.0, 2.0])
+
+    def run():
+        with tf.GradientTape() as tape:
+            y = tf.reduce_sum(clipped(x) * tf.constant([0.5, 5.0]))
+        return tape.gradient(y, x)
+
+    same(run(), [0.5, 1])
+    same(tf.function(run)(), [0.5, 1])
+
+
+def test_transposed_and_separable_convolutions():
+    """Transposition: ⟨conv(x), y⟩ = ⟨x, conv_transpose(y)⟩."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 7, 6, 3)).astype(np.float32), rng.standard_normal((3, 3, 3, 4)).astype(np.float32)
+    for padding in ("SAME", "VALID"):
+        forward = tf.nn.conv2d(x, w, 2, padding).numpy()
+        y = rng.standard_normal(forward.shape).astype(np.float32)
+        back = tf.nn.conv2d_transpose(y, w, x.shape, 2, padding).numpy()
+        assert back.shape == x.shape and (forward * y).sum() == pytest.approx((x * back).sum(), rel=1e-4)
+    d, p = rng.standard_normal((3, 3, 3, 2)).astype(np.float32), rng.standard_normal((1, 1, 6, 5)).astype(np.float32)
+    assert tf.nn.separable_conv2d(x, d, p, [1, 1, 1, 1], "SAME").shape == (2, 7, 6, 5)
+    blocks = tf.nn.space_to_depth(tf.constant(x[:, :6]), 2)
+    assert blocks.shape == (2, 3, 3, 12)
+    same(tf.nn.depth_to_space(blocks, 2), x[:, :6])
+
+
+def test_checks():
+    tf.debugging.assert_equal([1, 2], [1, 2])
+    tf.debugging.assert_shapes([(A, ("n", 3)), (A.T, (3, "n"))])
+    with pytest.raises(ArgumentError, match=r"assert_less: \[1, 5\] is not everywhere less than 4"):
+        tf.debugging.assert_less([1, 5], 4)
+    with pytest.raises(ArgumentError, match="assert_all_finite: weights"):
+        tf.debugging.assert_all_finite([np.inf], "weights")
+    with pytest.raises(ShapeError, match=r"the shape \(2, 3\) has 2 axes, not 3"):
+        tf.debugging.assert_rank(A, 3)
+    with pytest.raises(ShapeError, match="'n' is not 3"):
+        tf.debugging.assert_shapes([(A, ("n", "n"))])

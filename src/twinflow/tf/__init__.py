@@ -18,10 +18,15 @@ from twinflow.core._dtypes import uint16 as uint16
 from twinflow.core._dtypes import uint32 as uint32
 from twinflow.core._dtypes import uint64 as uint64
 from twinflow.keras import Variable as Variable
+from twinflow.keras import initializers as initializers
+from twinflow.keras import losses as losses
+from twinflow.keras import metrics as metrics
+from twinflow.keras import optimizers as optimizers
 from twinflow.keras._variable import to_tensor as convert_to_tensor  # noqa: F401
 from twinflow.tensor import Tensor as Tensor
 from twinflow.tf import compat as compat
 from twinflow.tf import data as data
+from twinflow.tf import debugging as debugging
 from twinflow.tf import estimator as estimator
 from twinflow.tf import feature_column as feature_column
 from twinflow.tf import image as image
@@ -78,6 +83,22 @@ from twinflow.tf._array import unstack as unstack
 from twinflow.tf._array import where as where
 from twinflow.tf._array import zeros as zeros
 from twinflow.tf._array import zeros_like as zeros_like
+from twinflow.tf._extras import complex as complex
+from twinflow.tf._extras import control_dependencies as control_dependencies
+from twinflow.tf._extras import custom_gradient as custom_gradient
+from twinflow.tf._extras import device as device
+from twinflow.tf._extras import executing_eagerly as executing_eagerly
+from twinflow.tf._extras import foldr as foldr
+from twinflow.tf._extras import group as group
+from twinflow.tf._extras import is_tensor as is_tensor
+from twinflow.tf._extras import name_scope as name_scope
+from twinflow.tf._extras import no_op as no_op
+from twinflow.tf._extras import print as print
+from twinflow.tf._extras import reverse_sequence as reverse_sequence
+from twinflow.tf._extras import saturate_cast as saturate_cast
+from twinflow.tf._extras import tensor_scatter_nd_sub as tensor_scatter_nd_sub
+from twinflow.tf._extras import unique as unique
+from twinflow.tf._extras import vectorized_map as vectorized_map
 from twinflow.tf._function import TensorSpec as TensorSpec
 from twinflow.tf._function import case as case
 from twinflow.tf._function import cond as cond
@@ -148,3 +169,6 @@ from twinflow.tf.math import tan as tan
 from twinflow.tf.math import tanh as tanh
 from twinflow.tf.math import tensordot as tensordot
 from twinflow.tf.math import truediv as truediv
+
+newaxis = None
+half, double = float16, float64

@@ -7,9 +7,12 @@ from typing import Any
 from twinflow import linalg as _linalg
 from twinflow import ops
 from twinflow.keras._variable import to_tensor
+from twinflow.linalg._solving import cholesky_solve as _cholesky_solve
 from twinflow.tensor import Tensor
 from twinflow.tf._functions import named, unary
 from twinflow.tf.math import einsum as einsum
+from twinflow.tf.math import global_norm as global_norm
+from twinflow.tf.math import l2_normalize as l2_normalize
 from twinflow.tf.math import matmul as matmul
 from twinflow.tf.math import tensordot as tensordot
 
@@ -20,6 +23,10 @@ pinv = unary(_linalg.pinv, "The pseudoinverse.")
 trace = unary(lambda x: ops.sum(ops.diagonal(x, 0, -2, -1), -1), "The sum of the diagonal.", "trace")
 diag = unary(ops.diag_embed, "The matrix with these elements on its diagonal.", "diag")
 diag_part = unary(lambda x: ops.diagonal(x, 0, -2, -1), "The diagonal.", "diag_part")
+adjoint = unary(ops.adjoint, "The conjugate transpose.")
+slogdet = unary(lambda x: tuple(_linalg.slogdet(x)), "(sign, log |det|).", "slogdet")  # type: ignore[arg-type, return-value]
+eigvals = unary(_linalg.eigvals, "The eigenvalues of a square matrix, complex numbers.")
+eig = unary(lambda x: tuple(_linalg.eig(x)), "(eigenvalues, eigenvectors as columns), complex numbers.", "eig")  # type: ignore[arg-type, return-value]
 matrix_transpose = unary(lambda x: x.mT, "The last two axes exchanged.", "matrix_transpose")
 
 
@@ -87,6 +94,32 @@ def norm(tensor: Any, ord: Any = "euclidean", axis: Any = None, keepdims: bool =
     if isinstance(axis, (list, tuple)) and len(axis) == 2:
         return _linalg.matrix_norm(x, "fro" if ord in ("euclidean", "fro") else kind, tuple(axis), keepdims)
     return _linalg.vector_norm(x, kind, axis, keepdims)
+
+
+@named
+def cholesky_solve(chol: Any, rhs: Any) -> Tensor:
+    """x with L Lᵀ x = rhs."""
+    return _cholesky_solve(to_tensor(rhs), to_tensor(chol))
+
+
+@named
+def matrix_rank(a: Any, tol: Any = None) -> Tensor:
+    """How many singular values exceed the tolerance."""
+    return _linalg.matrix_rank(to_tensor(a), tol).to(dtype="int32")
+
+
+@named
+def normalize(tensor: Any, ord: Any = "euclidean", axis: Any = None) -> Any:
+    """(the tensor divided by its norm, the norm)."""
+    x = to_tensor(tensor)
+    size = norm(x, ord, axis, True) if axis is not None else norm(x, ord)
+    return x / size, size
+
+
+@named
+def set_diag(input: Any, diagonal: Any) -> Tensor:
+    """A matrix with other elements on its diagonal."""
+    return ops.diagonal_scatter(to_tensor(input), to_tensor(diagonal), 0, -2, -1)
 
 
 @named

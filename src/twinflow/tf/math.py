@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from twinflow import ops
 from twinflow.core import as_dtype
 from twinflow.core.errors import ArgumentError, ShapeError
@@ -47,6 +49,7 @@ logical_not = unary(ops.logical_not, "Not, element by element.")
 negative = unary(ops.neg, "-x.", "negative")
 real = unary(ops.real, "The real part.")
 reciprocal = unary(ops.reciprocal, "1 / x.")
+rint = unary(ops.round, "The nearest whole number; halves go to even ones.", "rint")
 round = unary(ops.round, "The nearest whole number; halves go to even ones.")
 rsqrt = unary(ops.rsqrt, "1 / √x.")
 sigmoid = unary(ops.sigmoid, "1 / (1 + e^-x).")
@@ -81,6 +84,9 @@ pow = binary(lambda x, y: x**y, "x to the power y.", "pow")
 squared_difference = binary(lambda x, y: ops.square(x - y), "(x - y)².", "squared_difference")
 subtract = binary(lambda x, y: x - y, "x - y.", "subtract")
 xlogy = binary(ops.xlogy, "x · log y, 0 where x is 0.")
+xdivy = binary(lambda x, y: ops.where(x == 0, 0.0, x / y), "x / y, 0 where x is 0.", "xdivy")
+xlog1py = binary(lambda x, y: ops.where(x == 0, 0.0, x * ops.log1p(y)), "x · log(1 + y), 0 where x is 0.", "xlog1py")
+nextafter = binary(ops.nextafter, "The next number of the type after x towards y.")
 mod = floormod
 truediv = divide
 
@@ -108,6 +114,9 @@ def add_n(inputs: Any) -> Tensor:
     for x in parts[1:]:
         total = total + x
     return total
+
+
+accumulate_n = add_n
 
 
 @named
@@ -266,6 +275,111 @@ def polyval(coeffs: Any, x: Any) -> Tensor:
 def zero_fraction(value: Any) -> Tensor:
     """The part of the elements that are 0."""
     return ops.mean((to_tensor(value) == 0).to(dtype="float32"))
+
+
+def _by_segment(how: str, start: float, data: Any, segment_ids: Any, n: int) -> Tensor:
+    t, ids = to_tensor(data), to_tensor(segment_ids).to(dtype="int64")
+    shape = (known_int(n), *t.shape[1:])
+    index = ids.reshape(-1, *(1,) * (t.ndim - 1)).expand(t.shape)
+    return ops.scatter_reduce(ops.zeros(shape, dtype=t.dtype) + start, 0, index, t, how, include_self=True)
+
+
+def _lowest(t: Tensor, sign: int) -> float:
+    kind = np.finfo(t.dtype.np) if t.dtype.is_floating_point else np.iinfo(t.dtype.np)
+    return float(kind.max) * sign if t.dtype.is_floating_point else int(kind.max if sign > 0 else kind.min)
+
+
+@named
+def unsorted_segment_max(data: Any, segment_ids: Any, num_segments: int) -> Tensor:
+    """The largest of rows with the same id; the lowest number of the type where there is none."""
+    return _by_segment("amax", _lowest(to_tensor(data), -1), data, segment_ids, num_segments)
+
+
+@named
+def unsorted_segment_min(data: Any, segment_ids: Any, num_segments: int) -> Tensor:
+    """The smallest of rows with the same id; the largest number of the type where there is none."""
+    return _by_segment("amin", _lowest(to_tensor(data), 1), data, segment_ids, num_segments)
+
+
+@named
+def unsorted_segment_prod(data: Any, segment_ids: Any, num_segments: int) -> Tensor:
+    """The product of rows with the same id."""
+    return _by_segment("prod", 1, data, segment_ids, num_segments)
+
+
+@named
+def unsorted_segment_mean(data: Any, segment_ids: Any, num_segments: int) -> Tensor:
+    """The mean of rows with the same id, 0 where there is none."""
+    t = to_tensor(data)
+    total = unsorted_segment_sum(t, segment_ids, num_segments)
+    count = unsorted_segment_sum(ops.ones_like(t), segment_ids, num_segments)
+    return total / ops.clamp(count, 1, None)
+
+
+def _sorted_segments(fn: Callable[..., Tensor], name: str) -> Callable[..., Any]:
+    def wrapped(data: Any, segment_ids: Any) -> Tensor:
+        ids = to_tensor(segment_ids)
+        return fn(data, ids, int(ids.max()) + 1)
+
+    wrapped.__name__ = wrapped.__qualname__ = name
+    wrapped.__doc__ = f"`unsorted_{name}` for ids that rise from 0."
+    return named(wrapped)
+
+
+segment_max = _sorted_segments(unsorted_segment_max, "segment_max")
+segment_min = _sorted_segments(unsorted_segment_min, "segment_min")
+segment_mean = _sorted_segments(unsorted_segment_mean, "segment_mean")
+segment_prod = _sorted_segments(unsorted_segment_prod, "segment_prod")
+
+
+@named
+def cumulative_logsumexp(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
+    """Running log Σ e^x, as `cumsum`."""
+    if exclusive:
+        raise ArgumentError("tf.math.cumulative_logsumexp: exclusive is not taken; shift the result by one")
+    t = to_tensor(x)
+    t = ops.flip(t, (axis,)) if reverse else t
+    out = ops.logcumsumexp(t, axis)
+    return ops.flip(out, (axis,)) if reverse else out
+
+
+@named
+def invert_permutation(x: Any) -> Tensor:
+    """The order that undoes an order."""
+    return ops.argsort(to_tensor(x)).to(dtype="int32")
+
+
+@named
+def softmax(logits: Any, axis: int | None = None) -> Tensor:
+    """e^x / Σ e^x along an axis, the last one if none is given."""
+    return ops.softmax(to_tensor(logits), -1 if axis is None else axis)
+
+
+@named
+def log_softmax(logits: Any, axis: int | None = None) -> Tensor:
+    """x - log Σ e^x along an axis, the last one if none is given."""
+    return ops.log_softmax(to_tensor(logits), -1 if axis is None else axis)
+
+
+@named
+def reciprocal_no_nan(x: Any) -> Tensor:
+    """1 / x, 0 where x is 0."""
+    t = to_tensor(x)
+    return divide_no_nan(ops.ones_like(t), t)
+
+
+@named
+def is_non_decreasing(x: Any) -> Tensor:
+    """Whether no element is smaller than the one before."""
+    t = to_tensor(x).reshape(-1)
+    return ops.all(t[1:] >= t[:-1])
+
+
+@named
+def is_strictly_increasing(x: Any) -> Tensor:
+    """Whether every element is larger than the one before."""
+    t = to_tensor(x).reshape(-1)
+    return ops.all(t[1:] > t[:-1])
 
 
 # -- products ----------------------------------------------------------------------------------------------------

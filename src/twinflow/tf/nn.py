@@ -13,11 +13,14 @@ from twinflow.nn import functional as F
 from twinflow.tensor import Tensor
 from twinflow.tf._array import gather
 from twinflow.tf._functions import named, unary
+from twinflow.tf._shapes import shape_list
 from twinflow.tf.math import axes_of
 from twinflow.tf.math import in_top_k as in_top_k
 from twinflow.tf.math import l2_normalize as l2_normalize
 from twinflow.tf.math import log_sigmoid as log_sigmoid
+from twinflow.tf.math import log_softmax as log_softmax
 from twinflow.tf.math import sigmoid as sigmoid
+from twinflow.tf.math import softmax as softmax
 from twinflow.tf.math import softplus as softplus
 from twinflow.tf.math import softsign as softsign
 from twinflow.tf.math import tanh as tanh
@@ -49,18 +52,6 @@ def crelu(features: Any, axis: int = -1) -> Tensor:
     """The positive parts of x and of -x, one after the other."""
     x = to_tensor(features)
     return ops.relu(ops.concat([x, -x], axis))
-
-
-@named
-def softmax(logits: Any, axis: int | None = None) -> Tensor:
-    """e^x / Σ e^x along an axis, the last one if none is given."""
-    return ops.softmax(to_tensor(logits), -1 if axis is None else axis)
-
-
-@named
-def log_softmax(logits: Any, axis: int | None = None) -> Tensor:
-    """x - log Σ e^x along an axis, the last one if none is given."""
-    return ops.log_softmax(to_tensor(logits), -1 if axis is None else axis)
 
 
 # -- losses ------------------------------------------------------------------------------------------------------
@@ -111,6 +102,14 @@ def weighted_cross_entropy_with_logits(labels: Any, logits: Any, pos_weight: Any
     x = to_tensor(logits)
     weight = to_tensor(pos_weight, x.dtype)
     return F.binary_cross_entropy_with_logits(x, to_tensor(labels, x.dtype), reduction="none", pos_weight=weight)
+
+
+@named
+def log_poisson_loss(targets: Any, log_input: Any, compute_full_loss: bool = False) -> Tensor:
+    """e^x - t x; with `compute_full_loss` Stirling's formula for log t! is added where t > 1."""
+    x = to_tensor(log_input)
+    t = to_tensor(targets, x.dtype)
+    return F.poisson_nll_loss(x, t, log_input=True, full=compute_full_loss, reduction="none")
 
 
 @named
@@ -276,6 +275,88 @@ def avg_pool2d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: 
 
 
 max_pool, avg_pool = max_pool2d, avg_pool2d
+
+
+@named
+def max_pool1d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = None) -> Tensor:
+    """The largest element of each window of sequences [N, W, C]."""
+    return _pool("tf.nn.max_pool1d", "max", input, ksize, strides, padding, data_format, 1)
+
+
+@named
+def max_pool3d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = None) -> Tensor:
+    """The largest element of each window of volumes [N, D, H, W, C]."""
+    return _pool("tf.nn.max_pool3d", "max", input, ksize, strides, padding, data_format, 3)
+
+
+@named
+def avg_pool1d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = None) -> Tensor:
+    """The mean of each window of sequences [N, W, C]."""
+    return _pool("tf.nn.avg_pool1d", "mean", input, ksize, strides, padding, data_format, 1)
+
+
+@named
+def avg_pool3d(input: Any, ksize: Any, strides: Any, padding: Any, data_format: str | None = None) -> Tensor:
+    """The mean of each window of volumes [N, D, H, W, C]."""
+    return _pool("tf.nn.avg_pool3d", "mean", input, ksize, strides, padding, data_format, 3)
+
+
+@named
+def separable_conv2d(
+    input: Any, depthwise_filter: Any, pointwise_filter: Any, strides: Any, padding: Any, data_format: str | None = None
+) -> Tensor:
+    """`depthwise_conv2d`, and a product over the channels after it."""
+    y = depthwise_conv2d(input, depthwise_filter, strides, padding, data_format)
+    return conv2d(y, pointwise_filter, 1, "VALID", data_format)
+
+
+@named
+def depth_to_space(input: Any, block_size: int, data_format: str | None = None) -> Tensor:
+    """Channels laid out as blocks of pixels: [N, H, W, C] -> [N, H·b, W·b, C / b²]."""
+    if _format("tf.nn.depth_to_space", data_format):
+        raise ArgumentError("tf.nn.depth_to_space: the channels stand last; move them with tf.transpose")
+    x = to_tensor(input)
+    n, h, w, c = x.shape
+    b = block_size
+    if c % (b * b):
+        raise ShapeError(f"tf.nn.depth_to_space: {c} channels do not divide into blocks of {b} x {b}")
+    y = x.reshape(n, h, w, b, b, c // (b * b)).permute(0, 1, 3, 2, 4, 5)
+    return y.reshape(n, h * b, w * b, c // (b * b))
+
+
+@named
+def space_to_depth(input: Any, block_size: int, data_format: str | None = None) -> Tensor:
+    """Blocks of pixels laid out as channels: [N, H, W, C] -> [N, H / b, W / b, C·b²]."""
+    if _format("tf.nn.space_to_depth", data_format):
+        raise ArgumentError("tf.nn.space_to_depth: the channels stand last; move them with tf.transpose")
+    x = to_tensor(input)
+    n, h, w, c = x.shape
+    b = block_size
+    if h % b or w % b:
+        raise ShapeError(f"tf.nn.space_to_depth: a picture of {h} x {w} does not divide into blocks of {b} x {b}")
+    y = x.reshape(n, h // b, b, w // b, b, c).permute(0, 1, 3, 2, 4, 5)
+    return y.reshape(n, h // b, w // b, b * b * c)
+
+
+@named
+def conv2d_transpose(
+    input: Any, filters: Any, output_shape: Any, strides: Any, padding: Any = "SAME", data_format: str | None = None
+) -> Tensor:
+    """The gradient of `conv2d` with respect to its input: [N, h, w, in] to `output_shape`, filters [H, W, out, in]."""
+    y, w = to_tensor(input), to_tensor(filters)
+    first = _format("tf.nn.conv2d_transpose", data_format)
+    shape = shape_list(output_shape)
+    if len(shape) != 4 or y.ndim != 4 or w.ndim != 4:
+        raise ShapeError("tf.nn.conv2d_transpose: input, filters and output_shape have 4 axes each")
+    stride = _window("tf.nn.conv2d_transpose", strides, 2, first)
+    moved = shape if first else (shape[0], shape[3], shape[1], shape[2])
+    size = (int(w.shape[0]), int(w.shape[1]))
+    around = _padding("tf.nn.conv2d_transpose", padding, moved[2:], size, stride, (1, 1), first)
+    out = ops.call(
+        "conv_input", y if first else y.movedim(-1, 1), w.permute(3, 2, 0, 1), shape=moved[2:], stride=stride, padding=around,
+        dilation=(1, 1), groups=1,
+    )  # fmt: skip
+    return out if first else out.movedim(1, -1)
 
 
 @named

@@ -9,6 +9,8 @@
 3.0
 """
 
+import builtins
+
 from twinflow.core._dtypes import bfloat16 as bfloat16
 from twinflow.core._dtypes import bool_ as bool  # noqa: F401
 from twinflow.core._dtypes import complex64 as complex64
@@ -102,3 +104,21 @@ def add_to_collection(name: str, value: object) -> None:
 def get_collection(name: str, scope: str | None = None) -> list:  # type: ignore[type-arg]
     """What is in a collection of the default graph."""
     return get_default_graph().get_collection(name, scope)
+
+
+def get_collection_ref(name: str) -> list:  # type: ignore[type-arg]
+    """A collection of the default graph itself."""
+    return get_default_graph().get_collection_ref(name)
+
+
+def executing_eagerly() -> builtins.bool:
+    """False: this face always builds graphs."""
+    return False
+
+
+newaxis = None
+half, double = float16, float64
+all_variables = global_variables
+initialize_variables = variables_initializer
+initialize_local_variables = local_variables_initializer
+disable_eager_execution = disable_v2_behavior

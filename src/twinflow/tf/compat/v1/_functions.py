@@ -350,3 +350,45 @@ cholesky = deferred(linalg.cholesky, "Cholesky")
 diag_part = deferred(linalg.diag_part, "DiagPart")
 trace = deferred(linalg.trace, "Trace")
 norm = deferred(linalg.norm, "norm")
+svd = deferred(linalg.svd, "Svd")
+qr = deferred(linalg.qr, "Qr")
+self_adjoint_eig = deferred(linalg.eigh, "SelfAdjointEigV2", name="self_adjoint_eig")
+self_adjoint_eigvals = deferred(linalg.eigvalsh, "SelfAdjointEigvals", name="self_adjoint_eigvals")
+matrix_transpose = deferred(linalg.matrix_transpose, "matrix_transpose")
+matrix_diag = deferred(linalg.diag, "MatrixDiag", name="matrix_diag")
+matrix_diag_part = deferred(linalg.diag_part, "MatrixDiagPart", name="matrix_diag_part")
+matrix_band_part = deferred(linalg.band_part, "MatrixBandPart", name="matrix_band_part")
+matrix_triangular_solve = deferred(linalg.triangular_solve, "MatrixTriangularSolve", name="matrix_triangular_solve")
+diag = deferred(linalg.diag, "Diag")
+cross = deferred(linalg.cross, "Cross")
+
+# -- further names ---------------------------------------------------------------------------------------------------
+
+count_nonzero = deferred(math.count_nonzero, "count_nonzero")
+ensure_shape = deferred(_array.ensure_shape, "EnsureShape")
+floor_div = floordiv
+lin_space = linspace
+rint = deferred(math.rint, "Rint")
+repeat = deferred(_array.repeat, "repeat")
+roll = deferred(_array.roll, "Roll")
+reverse_v2 = reverse
+div_no_nan = divide_no_nan
+accumulate_n = add_n
+realdiv = divide
+tensor_scatter_nd_add = tensor_scatter_add = deferred(_array.tensor_scatter_nd_add, "TensorScatterAdd")
+tensor_scatter_nd_update = tensor_scatter_update = deferred(_array.tensor_scatter_nd_update, "TensorScatterUpdate")
+searchsorted = deferred(_array.searchsorted, "searchsorted")
+unsorted_segment_max = deferred(math.unsorted_segment_max, "UnsortedSegmentMax", static=("num_segments",))
+unsorted_segment_min = deferred(math.unsorted_segment_min, "UnsortedSegmentMin", static=("num_segments",))
+unsorted_segment_mean = deferred(math.unsorted_segment_mean, "UnsortedSegmentMean", static=("num_segments",))
+unsorted_segment_prod = deferred(math.unsorted_segment_prod, "UnsortedSegmentProd", static=("num_segments",))
+
+
+def where_v2(condition: Any, x: Any = None, y: Any = None, name: str | None = None) -> Any:
+    """x where the condition holds and y elsewhere, which broadcast."""
+    return where(condition, x, y, name=name)
+
+
+def identity_n(input: Any, name: str | None = None) -> list[Any]:
+    """Tensors with the same values."""
+    return [identity(x, name=name) for x in input]

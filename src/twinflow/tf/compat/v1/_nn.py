@@ -10,6 +10,7 @@ from twinflow.tf.compat.v1._deferred import convert_to_tensor, deferred
 from twinflow.tf.compat.v1._functions import in_top_k as in_top_k
 from twinflow.tf.compat.v1._functions import l2_normalize as l2_normalize
 from twinflow.tf.compat.v1._functions import log_sigmoid as log_sigmoid
+from twinflow.tf.compat.v1._functions import matmul
 from twinflow.tf.compat.v1._functions import sigmoid as sigmoid
 from twinflow.tf.compat.v1._functions import softplus as softplus
 from twinflow.tf.compat.v1._functions import softsign as softsign
@@ -32,6 +33,11 @@ batch_normalization = deferred(_nn.batch_normalization, "batchnorm")
 local_response_normalization = lrn = deferred(_nn.local_response_normalization, "LRN")
 embedding_lookup = deferred(_nn.embedding_lookup, "embedding_lookup")
 weighted_cross_entropy_with_logits = deferred(_nn.weighted_cross_entropy_with_logits, "logistic_loss_weighted")
+conv2d_transpose = deferred(_nn.conv2d_transpose, "conv2d_transpose", static=("output_shape",))
+separable_conv2d = deferred(_nn.separable_conv2d, "separable_conv2d")
+depth_to_space = deferred(_nn.depth_to_space, "DepthToSpace")
+space_to_depth = deferred(_nn.space_to_depth, "SpaceToDepth")
+log_poisson_loss = deferred(_nn.log_poisson_loss, "log_poisson_loss")
 conv1d = deferred(_nn.conv1d, "conv1d")
 conv3d = deferred(_nn.conv3d, "Conv3D")
 depthwise_conv2d = deferred(_nn.depthwise_conv2d, "depthwise")
@@ -152,3 +158,13 @@ def dropout(
     y = _dropout(x, rate if rate is not None else 1.0 - keep_prob, seed, name=name)
     y.set_shape(x.shape)  # also where the rate is a placeholder of unknown shape
     return y
+
+
+def xw_plus_b(x: Any, weights: Any, biases: Any, name: str | None = None) -> Any:
+    """x · weights + biases."""
+    return bias_add(matmul(x, weights), biases, name=name or "xw_plus_b")
+
+
+def relu_layer(x: Any, weights: Any, biases: Any, name: str | None = None) -> Any:
+    """max(x · weights + biases, 0)."""
+    return relu(xw_plus_b(x, weights, biases), name=name or "relu_layer")
