@@ -17,7 +17,6 @@ from twinflow.ops import _pool as _pool
 from twinflow.ops import _solve as _solve
 from twinflow.ops import _spectral as _spectral
 from twinflow.ops._affine import affine as affine
-from twinflow.ops._affine import affine_in_one as affine_in_one
 from twinflow.ops._arranging import adjoint as adjoint
 from twinflow.ops._arranging import as_strided as as_strided
 from twinflow.ops._arranging import atleast_1d as atleast_1d
@@ -394,7 +393,6 @@ from twinflow.ops._sorting import sort as sort
 from twinflow.ops._sorting import topk as topk
 from twinflow.ops._sorting import unique as unique
 from twinflow.ops._sorting import unique_consecutive as unique_consecutive
-from twinflow.ops._squared_error import squared_error as squared_error
 from twinflow.ops._statistics import MinMax as MinMax
 from twinflow.ops._statistics import aminmax as aminmax
 from twinflow.ops._statistics import cdist as cdist

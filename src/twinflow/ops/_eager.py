@@ -9,7 +9,7 @@ from twinflow.graph import Primitive
 from twinflow.ops._contract import matmul, swap_last
 from twinflow.ops._conv import conv, conv_input, conv_weight
 from twinflow.ops._native import Native
-from twinflow.ops._pool import window_sum
+from twinflow.ops._pool import max_pool, max_pool_input, window_sum
 from twinflow.ops._unary import digamma, erf, erfc, erfinv, lgamma, sigmoid
 from twinflow.tensor import Tensor, apply
 
@@ -76,6 +76,8 @@ _install(conv, _products)
 _install(conv_input, lambda g, w, **_: w.ndim > 1 and g.size * prod(w.shape[1:]) >= _PRODUCTS)
 _install(conv_weight, _by_weight, batched=2)
 _install(window_sum, _WINDOWED)
+_install(max_pool, _WINDOWED)
+_install(max_pool_input, _WINDOWED, batched=2)
 for _prim in (sigmoid, erf, erfc, lgamma):
     _install(_prim, _SCALARS)
 for _prim in (erfinv, digamma):

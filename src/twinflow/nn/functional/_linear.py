@@ -7,7 +7,8 @@ from typing import Any
 
 from twinflow.core.errors import ShapeError
 from twinflow.nn.functional._arguments import same_type, tensors
-from twinflow.ops import affine, affine_in_one, matmul
+from twinflow.ops import affine, matmul
+from twinflow.ops._affine import affine_in_one
 from twinflow.tensor import Tensor
 
 

@@ -17,7 +17,8 @@ from twinflow.nn.functional._loss_checks import (
     reduce,
     same_shape,
 )
-from twinflow.ops import amax, call, clamp, exp, label_entropy, log, mean, square, squared_error, sum, where
+from twinflow.ops import amax, call, clamp, exp, label_entropy, log, mean, square, sum, where
+from twinflow.ops._squared_error import squared_error
 from twinflow.tensor import SPECIAL, Tensor
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from twinflow.core import as_shape
+from twinflow.core import as_shape, silently
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn.functional._arguments import floating, tensors
 from twinflow.ops import call, mean, rsqrt
-from twinflow.tensor import Tensor, no_grad
+from twinflow.ops._composite import Composite
+from twinflow.ops._native import Native
+from twinflow.ops._softmax import only_computes
+from twinflow.tensor import Tensor, no_grad, wrap
 
 
 def _moments(x: Tensor, axes: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
@@ -65,21 +68,46 @@ def batch_norm(
                 f"batch_norm: an input of shape {tuple(input.shape)} has {n} element for each channel, and one has no variance; use a "
                 "larger batch, or eval() the model"
             )
+        if input._data.size >= _LARGE and only_computes(input):
+            if running_mean is not None and running_var is not None:
+                m, var = map(wrap, silently(_statistics, input._data, axes=axes))
+                _move_running(running_mean, running_var, m, var, n, momentum)
+            return _batch_norm(*_given(input, weight, bias), eps=eps, weighted=weight is not None)
         centred, m, var = _moments(input, axes)
         if running_mean is not None and running_var is not None:
-            with no_grad():
-                _move(running_mean, m.reshape(channels), momentum)
-                _move(running_var, var.reshape(channels) * (n / (n - 1)), momentum)
-    else:
-        if running_mean is None or running_var is None:
-            raise ArgumentError("batch_norm: without training, running_mean and running_var are needed")
-        centred = input - _per_channel(running_mean, ndim)
-        var = _per_channel(running_var, ndim)
+            _move_running(running_mean, running_var, m, var, n, momentum)
+        return _scaled(centred, var, weight, bias, eps)
+    if running_mean is None or running_var is None:
+        raise ArgumentError("batch_norm: without training, running_mean and running_var are needed")
+    return _scaled(input - _per_channel(running_mean, ndim), _per_channel(running_var, ndim), weight, bias, eps)
+
+
+def _scaled(centred: Tensor, var: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     scale = rsqrt(var + eps)
     if weight is not None:
-        scale = scale * _per_channel(weight, ndim)
+        scale = scale * _per_channel(weight, centred.ndim)
     y = centred * scale
-    return y if bias is None else y + _per_channel(bias, ndim)
+    return y if bias is None else y + _per_channel(bias, centred.ndim)
+
+
+def _compose_batch_norm(x: Tensor, *rest: Tensor, eps: float, weighted: bool) -> Tensor:
+    centred, _, var = _moments(x, (0, *range(2, x.ndim)))
+    return _scaled(centred, var, rest[0] if weighted else None, rest[-1] if len(rest) > weighted else None, eps)
+
+
+def _np_statistics(x: Any, *, axes: tuple[int, ...]) -> Any:
+    return x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+
+
+_batch_norm = Composite("batch_norm", _compose_batch_norm, 0)
+_statistics = Native("batch_statistics", _np_statistics, lambda x, *, axes: _moments(x, axes)[1:], 0)
+
+
+def _move_running(mean_: Tensor, var_: Tensor, m: Tensor, var: Tensor, n: int, momentum: Any) -> None:
+    """Move the running statistics towards those of a batch of n elements for each channel."""
+    with no_grad():
+        _move(mean_, m.reshape(m._data.size), momentum)
+        _move(var_, var.reshape(var._data.size) * (n / (n - 1)), momentum)
 
 
 def _move(running: Tensor, now: Tensor, momentum: Any) -> None:
@@ -98,11 +126,24 @@ def layer_norm(
     """
     floating("layer_norm", input)
     axes = _last_axes("layer_norm", input, normalized_shape, weight=weight, bias=bias)
-    centred, _, var = _moments(input, axes)
+    return _layer_norm(*_given(input, weight, bias), axes=axes, eps=eps, weighted=weight is not None)
+
+
+def _given(*operands: Tensor | None) -> list[Tensor]:
+    return [x for x in operands if x is not None]
+
+
+def _compose_layer_norm(x: Tensor, *rest: Tensor, axes: tuple[int, ...], eps: float, weighted: bool) -> Tensor:
+    """`rest` holds the weight, if it is `weighted`, and the bias, if there is one."""
+    centred, _, var = _moments(x, axes)
     y = centred * rsqrt(var + eps)
-    if weight is not None:
-        y = y * weight
-    return y if bias is None else y + bias
+    if weighted:
+        y = y * rest[0]
+    return y + rest[-1] if len(rest) > weighted else y
+
+
+_LARGE = 1 << 13  # elements from which on one compiled pass beats NumPy's several
+_layer_norm = Composite("layer_norm", _compose_layer_norm, _LARGE)
 
 
 def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
@@ -111,8 +152,15 @@ def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None,
     axes = _last_axes("rms_norm", input, normalized_shape, weight=weight)
     if eps is None:
         eps = _EPS[input.dtype.name]
-    y = input * rsqrt(mean(input * input, axes, True) + eps)
-    return y if weight is None else y * weight
+    return _rms_norm(*_given(input, weight), axes=axes, eps=eps)
+
+
+def _compose_rms_norm(x: Tensor, *weight: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
+    y = x * rsqrt(mean(x * x, axes, True) + eps)
+    return y * weight[0] if weight else y
+
+
+_rms_norm = Composite("rms_norm", _compose_rms_norm, _LARGE)
 
 
 _EPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-23, "float64": 2.0**-52}
@@ -144,12 +192,20 @@ def group_norm(
     floating("group_norm", input)
     if input.ndim < 2:
         raise ShapeError(f"group_norm: input must be [N, C, ...], but its shape is {tuple(input.shape)}")
-    n, c = input.shape[0], input.shape[1]
+    c = input.shape[1]
     if num_groups < 1 or c % num_groups:
         raise ArgumentError(f"group_norm: {num_groups} groups do not divide {c} channels")
-    centred, _, var = _moments(input.reshape(n, num_groups, -1), (2,))
-    y = (centred * rsqrt(var + eps)).reshape(tuple(input.shape))
-    return _affine(y, weight, bias)
+    operands = _given(input, weight, bias)
+    return _group_norm(*operands, num_groups=num_groups, eps=eps, weighted=weight is not None)
+
+
+def _compose_group_norm(x: Tensor, *rest: Tensor, num_groups: int, eps: float, weighted: bool) -> Tensor:
+    centred, _, var = _moments(x.reshape(x.shape[0], num_groups, -1), (2,))
+    y = (centred * rsqrt(var + eps)).reshape(tuple(x.shape))
+    return _affine(y, rest[0] if weighted else None, rest[-1] if len(rest) > weighted else None)
+
+
+_group_norm = Composite("group_norm", _compose_group_norm, _LARGE)
 
 
 def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
