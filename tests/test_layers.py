@@ -33,6 +33,7 @@ LEVEL = {
     "optim": 6,
     "random": 6,
     "special": 6,
+    "testing": 6,
     "utils": 6,
     "array_api": 7,
     "distributions": 7,

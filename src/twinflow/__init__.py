@@ -133,6 +133,7 @@ if _TYPE_CHECKING:
     from twinflow import distributions as distributions
     from twinflow import keras as keras
     from twinflow import metrics as metrics
+    from twinflow import testing as testing
     from twinflow import tf as tf
     from twinflow import train as train
     from twinflow import utils as utils
@@ -143,7 +144,7 @@ if _TYPE_CHECKING:
 # What a program that only computes does not need is loaded when it is first asked for: `import twinflow` stays quick.
 _LATER = {
     name: f"twinflow.{name}"
-    for name in ("array_api", "data", "distributions", "keras", "metrics", "tf", "train", "utils")
+    for name in ("array_api", "data", "distributions", "keras", "metrics", "testing", "tf", "train", "utils")
 }
 _LATER |= {"check": "twinflow.train", "load": "twinflow.utils", "save": "twinflow.utils"}
 

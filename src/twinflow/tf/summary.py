@@ -12,7 +12,7 @@ import numpy as np
 from twinflow.core.errors import ArgumentError
 from twinflow.graph import Graph
 from twinflow.tensor import Tensor, is_tracing, refuse_tracing
-from twinflow.tf._events import EventWriter, histogram_value, image_values, ir_rows, scalar_value, text_value
+from twinflow.utils._events import EventWriter, histogram_value, image_values, ir_rows, scalar_value, text_value
 
 
 class _Now(threading.local):

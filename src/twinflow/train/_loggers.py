@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from twinflow.core.errors import ArgumentError, missing_extra
+from twinflow.core.errors import ArgumentError
 from twinflow.utils import write_atomically
+from twinflow.utils.tensorboard import SummaryWriter
 
 
 class Logger:
@@ -65,22 +66,12 @@ class TensorBoardLogger(Logger):
     """Event files that TensorBoard shows."""
 
     def __init__(self, save_dir: str | os.PathLike[str] = "logs") -> None:
-        try:
-            from tensorboard.compat.proto.event_pb2 import Event
-            from tensorboard.compat.proto.summary_pb2 import Summary
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter
-        except ImportError:
-            raise missing_extra("TensorBoardLogger", "tensorboard", "tensorboard") from None
         self.save_dir = os.fspath(save_dir)
-        self._event, self._summary = Event, Summary
-        self._writer = EventFileWriter(self.save_dir)
+        self._writer = SummaryWriter(self.save_dir)
 
     def log_metrics(self, metrics: dict[str, float], step: int) -> None:
         """Write one scalar per number."""
-        import time
-
-        values = [self._summary.Value(tag=k, simple_value=float(v)) for k, v in metrics.items()]
-        self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=self._summary(value=values)))
+        self._writer.add_scalars("", metrics, step)
 
     def finalize(self) -> None:
         """Write what is still in memory."""

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from twinflow.core.errors import ArgumentError
-from twinflow.tf._events import EventWriter, histogram_value, image_values, protos, scalar_value
 from twinflow.tf.compat.v1._deferred import convert_to_tensor
 from twinflow.tf.compat.v1._graph import GraphKeys, Operation, Tensor, get_default_graph
 from twinflow.tf.summary import graph_rows
+from twinflow.utils._events import EventWriter, histogram_value, image_values, protos, scalar_value
 
 _Make = Callable[[Any], list[Any]]
 

@@ -23,7 +23,7 @@ def protos() -> Any:
         from tensorboard.compat.proto.graph_pb2 import GraphDef
         from tensorboard.compat.proto.summary_pb2 import Summary
     except ImportError:
-        raise missing_extra("tf.summary", "tensorboard", "tensorboard") from None
+        raise missing_extra("writing event files", "tensorboard", "tensorboard") from None
     return Event, Summary, GraphDef
 
 
@@ -44,7 +44,7 @@ def scalar_value(tag: str, value: Any) -> Any:
     """A number. Raises: ShapeError for anything with more than one element."""
     array = np.asarray(value)
     if array.size != 1:
-        raise ShapeError(f"tf.summary.scalar: {tag!r} has the shape {array.shape}; a scalar is one number")
+        raise ShapeError(f"summary.scalar: {tag!r} has the shape {array.shape}; a scalar is one number")
     return protos()[1].Value(tag=tag, simple_value=float(array.reshape(())))
 
 
@@ -69,12 +69,12 @@ def image_values(tag: str, images: Any, max_outputs: int = 3) -> list[Any]:
     array = np.asarray(images)
     if array.ndim != 4 or array.shape[-1] not in (1, 2, 3, 4):
         raise ShapeError(
-            f"tf.summary.image: {tag!r} needs pictures [N, H, W, C] with 1 to 4 channels, not the shape {array.shape}"
+            f"summary.image: {tag!r} needs pictures [N, H, W, C] with 1 to 4 channels, not the shape {array.shape}"
         )
     if array.dtype.kind == "f":
         array = (np.clip(array, 0, 1) * 255 + 0.5).astype(np.uint8)
     elif array.dtype != np.uint8:
-        raise ArgumentError(f"tf.summary.image: {tag!r} needs bytes, or floating numbers in [0, 1], not {array.dtype}")
+        raise ArgumentError(f"summary.image: {tag!r} needs bytes, or floating numbers in [0, 1], not {array.dtype}")
     summary = protos()[1]
     found = []
     for k, picture in enumerate(array[:max_outputs]):
