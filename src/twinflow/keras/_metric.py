@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras import initializers
 from twinflow.keras._masking import get_mask
@@ -12,7 +14,7 @@ from twinflow.keras._registry import Registry, snake_case
 from twinflow.keras._variable import Variable, to_tensor
 from twinflow.ops import mean, where
 from twinflow.ops import sum as total
-from twinflow.tensor import Tensor, no_grad
+from twinflow.tensor import SPECIAL, Tensor, no_grad
 
 REGISTRY = Registry("metric")
 
@@ -39,6 +41,10 @@ class Metric:
 
     def reset_state(self) -> None:
         """Begin anew."""
+        if not SPECIAL.count:
+            for v in self._state:  # at every epoch, where whole epochs of small models take microseconds
+                v._data.fill(0)
+            return
         with no_grad():
             for v in self._state:
                 v.zero_()
@@ -50,6 +56,11 @@ class Metric:
     def result(self) -> Any:
         """The number so far."""
         raise ArgumentError(f"{type(self).__name__} has no result method")
+
+    def numbers(self) -> Any:
+        """The result as a Python float, or as an array if there are several."""
+        array = np.array(self.result())
+        return float(array) if array.ndim == 0 else array
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take a batch, and give the number so far."""
@@ -120,6 +131,13 @@ class Mean(Metric):
     def result(self) -> Tensor:
         """Total / count."""
         return ratio(self.total, self.count)
+
+    def numbers(self) -> Any:
+        """The mean as a Python float."""
+        if type(self).result is not Mean.result:
+            return super().numbers()
+        count = np.float32(self.count._data)
+        return float(np.float32(self.total._data) / count) if count else 0.0
 
 
 @REGISTRY.add()

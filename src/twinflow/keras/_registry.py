@@ -67,6 +67,10 @@ class Registry:
 
         return register
 
+    def has(self, name: str) -> bool:
+        """Whether anything is registered under a name."""
+        return name in self._found
+
     def find(self, name: str) -> Any:
         """What is registered under a name. Raises: ArgumentError naming those that come close."""
         found = self._found.get(name) or self._found.get(name.lower()) or _CUSTOM.get(name)

@@ -187,7 +187,7 @@ class Trainer:
                     m.update_state(t, seen, *([weight] if id(m) in d["_weighted"] and weight is not None else []))
 
     def _results(self) -> dict[str, float]:
-        return {m.name: _plain(m.result()) for m in self.metrics}
+        return {m.name: m.numbers() for m in self.metrics}
 
     def reset_metrics(self) -> None:
         """Begin all metrics anew."""
@@ -521,6 +521,7 @@ class _Loop:
     ) -> None:
         self.model, self.data, self.epochs, self.shuffle = model, data, epochs, shuffle
         self.history = callbacks.History()
+        self.program: Any = None  # the compiled loop over rows
         self.started = False  # whether the model is built and the data was looked at
         given = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
         for c in given:
@@ -640,7 +641,9 @@ class _Loop:
         watched = self.each_step or (self.bar is not None and self.bar.moves)
         done, chunk = 0, 1
         for rows in _full_and_rest(self._order(), data.batch_size):
-            program, order, at = model._program("train_rows"), from_numpy(rows), 0
+            if self.program is None:  # what is trained is fixed for one call of fit
+                self.program = model._program("train_rows")
+            program, order, at = self.program, from_numpy(rows), 0
             while at < len(rows):
                 n = 1 if self.each_step else min(chunk, len(rows) - at) if watched else len(rows) - at
                 if self.each_step:

@@ -1,0 +1,31 @@
+"""Tools: `keras.utils`."""
+
+from twinflow.keras._objects import CustomObjectScope as CustomObjectScope
+from twinflow.keras._objects import clear_session as clear_session
+from twinflow.keras._objects import custom_object_scope as custom_object_scope
+from twinflow.keras._objects import deserialize_keras_object as deserialize_keras_object
+from twinflow.keras._objects import get_custom_objects as get_custom_objects
+from twinflow.keras._objects import get_registered_name as get_registered_name
+from twinflow.keras._objects import get_registered_object as get_registered_object
+from twinflow.keras._objects import get_source_inputs as get_source_inputs
+from twinflow.keras._objects import is_keras_tensor as is_keras_tensor
+from twinflow.keras._objects import serialize_keras_object as serialize_keras_object
+from twinflow.keras._objects import standardize_dtype as standardize_dtype
+from twinflow.keras._registry import register_keras_serializable as register_keras_serializable
+from twinflow.keras.utils._arrays import array_to_img as array_to_img
+from twinflow.keras.utils._arrays import img_to_array as img_to_array
+from twinflow.keras.utils._arrays import load_img as load_img
+from twinflow.keras.utils._arrays import normalize as normalize
+from twinflow.keras.utils._arrays import pad_sequences as pad_sequences
+from twinflow.keras.utils._arrays import save_img as save_img
+from twinflow.keras.utils._arrays import set_random_seed as set_random_seed
+from twinflow.keras.utils._arrays import to_categorical as to_categorical
+from twinflow.keras.utils._data_sets import PyDataset as PyDataset
+from twinflow.keras.utils._data_sets import Sequence as Sequence
+from twinflow.keras.utils._data_sets import image_dataset_from_directory as image_dataset_from_directory
+from twinflow.keras.utils._data_sets import pack_x_y_sample_weight as pack_x_y_sample_weight
+from twinflow.keras.utils._data_sets import split_dataset as split_dataset
+from twinflow.keras.utils._data_sets import text_dataset_from_directory as text_dataset_from_directory
+from twinflow.keras.utils._data_sets import timeseries_dataset_from_array as timeseries_dataset_from_array
+from twinflow.keras.utils._data_sets import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from twinflow.keras.utils._plot import plot_model as plot_model
