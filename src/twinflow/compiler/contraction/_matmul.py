@@ -178,11 +178,15 @@ class _Matmul:
         self.pack_b = not self.dot and (
             (self.b[1] != 1 and (m is None or m > 2)) or (many_rows and deep and (narrow or (far_b and often)))
         )
-        reused = n is None or n >= 256  # else packing an element of A takes longer than what is saved
+        # else packing an element of A takes longer than what is saved
+        reused = n is None or n >= 256 or (n >= 96 and (k is None or k >= 1024))
         large = m is not None and n is not None and k is not None and min(m, n, k) >= 512
-        wanted = narrow or (reused and self._rows_collide()) or large
+        scattered = self.a[1] != 1 and (k is None or k >= 1024)
+        wanted = narrow or (reused and (scattered or self._rows_collide())) or large
         self.pack_a = not self.dot and many_cols and deep and (m is None or m > 1) and wanted
-        self.blocks = choose_blocks(self.machine, m, n, k, self.tile_rows, self.tile_cols, self.pack_b)
+        in_order = self.dot or ((self.pack_b or m == 1) and (self.pack_a or self.a[1] == 1))
+        depth = choose_depth(self.machine, k, in_order)
+        self.blocks = choose_blocks(self.machine, m, n, k, depth, self.tile_rows, self.tile_cols, self.pack_b)
         if self.c_type in ("half", "bfloat") and k is not None:
             self.blocks = replace(self.blocks, depth=max(1, k))  # never rounded in between
         near = self.machine.l2_nbytes // 4 // (self.blocks.depth * nbytes)

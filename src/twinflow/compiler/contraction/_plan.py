@@ -137,14 +137,17 @@ HANDED = 60_000
 """Packing an element, reading one from far, and handing out a chunk, each in multiply-adds of the time it takes."""
 
 
-def choose_depth(machine: Machine, k: int | None) -> int:
+def choose_depth(machine: Machine, k: int | None, packed: bool = True) -> int:
     """The depth of a block: all of the reduction, or equal parts of it.
 
-    C is visited once for each, so they are as deep as blocks of A and B may be that stay in the L2 cache together.
+    C is visited once for each, so they are as deep as blocks of A and B may be that stay in the L2 cache together. Of
+    operands that are not `packed`, each index of the reduction is another line, far from the one before.
     """
-    most = max(256, min(1024, machine.l2_nbytes // 2048))
+    most = max(256, min(1024, machine.l2_nbytes // 2048)) if packed else 256
     if k is None:
         return most
+    if k <= 512:
+        return max(1, k)
     if k <= most * 5 // 4:
         return max(1, k)
     return round_up(-(-k // -(-k // most)), 8)
@@ -152,13 +155,13 @@ def choose_depth(machine: Machine, k: int | None) -> int:
 
 @cache
 def choose_blocks(
-    machine: Machine, m: int | None, n: int | None, k: int | None, tile_rows: int, tile_cols: int, pack_b: bool
-) -> Blocks:
+    machine: Machine, m: int | None, n: int | None, k: int | None, depth: int, tile_rows: int, tile_cols: int,
+    pack_b: bool,
+) -> Blocks:  # fmt: skip
     """Blocks of C such that several threads have equal work, and little is packed and read more than once.
 
     They depend on shapes and processor only, never on the number of threads: neither do the results.
     """
-    depth = choose_depth(machine, k)
     wide = n if n is not None else 1024
     deep = k if k is not None else OPEN_EXTENT
     if m is None:
@@ -172,7 +175,7 @@ def choose_blocks(
     # what a worker packs of B for itself should fill at most a quarter of its L2 cache
     most_panels = max(1, machine.l2_nbytes // 4 // (4 * tile_cols * depth)) if pack_b else panels
     work = m * n * deep + READ * deep * (m + n)
-    most = max(1, min(MOST_CHUNKS, int(work / (GRAIN_FLOPS / 4))))
+    most = max(1, min(MOST_CHUNKS, int(work / (GRAIN_FLOPS / 4))) // max(1, deep // 1024))
     best = (float("inf"), tiles, panels)
     for across in range(1, panels + 1):
         for high in range(1, min(tiles, max(1, most // across)) + 1):
