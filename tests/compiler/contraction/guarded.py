@@ -23,6 +23,7 @@ SHAPES = [  # m, n, k
 ]  # fmt: skip
 IMAGES = [  # batch, size, kernel, channels, filters, stride, padding
     (2, 9, 3, 1, 5, 1, 0), (3, 8, 3, 16, 20, 1, 1), (2, 7, 3, 17, 33, 2, 1), (2, 5, 1, 40, 10, 1, 0),
+    (4, 9, 3, 64, 96, 1, 1), (16, 4, 3, 256, 96, 1, 1), (1, 4, 3, 128, 70, 1, 1), (2, 8, 3, 130, 300, 1, 1),
 ]  # fmt: skip
 
 
@@ -86,12 +87,17 @@ def product(machine: str, m: int, n: int, k: int, order: str, dtype: type = np.f
         np.testing.assert_allclose(c, want, rtol=1e-4, atol=1e-3)
 
 
-def convolution(machine: str, kind: str, image: tuple[int, ...]) -> None:
-    say(f"convolution {kind} {image}")
+def convolution(machine: str, kind: str, image: tuple[int, ...], filters_first: bool) -> None:
+    say(f"convolution {kind} {image} {filters_first}")
     batch, size, kernel, channels, filters, stride, padding = image
-    spec = ConvSpec(kind, batch, (size,) * 2, (kernel,) * 2, channels, filters, (stride,) * 2, ((padding,) * 2,) * 2)
+    spec = ConvSpec(
+        kind, batch, (size,) * 2, (kernel,) * 2, channels, filters, (stride,) * 2, ((padding,) * 2,) * 2,
+        filters_first=filters_first,
+    )  # fmt: skip
     rng = np.random.default_rng(size)
     shapes = {"x": (batch, size, size, channels), "w": (kernel, kernel, channels, filters)}
+    if filters_first:
+        shapes["w"] = (filters, channels, kernel, kernel)
     shapes["y"] = (batch, *spec.out_size, filters)
     order = {"forward": "xwy", "data": "ywx", "weight": "xyw"}[kind]
     module = Module()
@@ -112,7 +118,8 @@ def main(machine: str) -> None:
     product(machine, 21, 37, 70, "nt", np.float64)
     for image in IMAGES:
         for kind in ("forward", "data", "weight"):
-            convolution(machine, kind, image)
+            for filters_first in (False, True):
+                convolution(machine, kind, image, filters_first)
     say("done")
 
 
