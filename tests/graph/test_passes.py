@@ -7,11 +7,13 @@ import twinflow as tf
 from twinflow.graph import from_text, interpret, to_text, verify
 from twinflow.graph.passes import (
     PASSES,
+    drop_dead,
     fold_constants,
     hoist_from_scans,
     merge_common,
     optimize,
     simplify,
+    sum_centred,
     transpose_products,
 )
 from twinflow.jit import interpreted
@@ -85,6 +87,67 @@ def test_all_passes_keep_the_meaning_of_a_training_step():
     assert len(optimized.nodes) < len(compiled.graph.nodes)
     for a, b in zip(before, interpret(optimized, arrays)):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+CENTRED = """graph f(%0: float32[6, 3, 5] "x", %1: float32[6, 3, 5] "g", %2: float32[1, 3, 1] "a")
+  %3: f = sum(%0, axes=(0, 2), keepdim=True)
+  %4: f = div(%3, COUNT)
+  %5: f = sub(%0, %4)
+  %6: f = expand(%2, shape=(6, 3, 5))
+  %7: f = mul(%6, %5)
+  %8: f = mul(%1, %2)
+  %9: f = sub(%8, %7)
+  %10: f = neg(%9)
+  %11: f = sum(%10, axes=(0, 2), keepdim=KEEP)
+  return %11"""
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_a_sum_of_centred_values_is_not_computed(keep):
+    text = CENTRED.replace("COUNT", "30.0").replace("KEEP", str(keep))
+    graph = from_text(text)
+    made = drop_dead(sum_centred(graph))
+    verify(made)
+    assert [n.op for n in made.nodes if n.op not in ("mul", "neg", "reshape")] == ["sum"]
+    assert next(n for n in made.nodes if n.op == "sum").inputs[0] is made.inputs[1]
+    arrays = [np.random.default_rng(0).normal(size=i.aval.shape).astype(np.float32) for i in graph.inputs]
+    (want,), (got,) = interpret(graph, arrays), interpret(made, arrays)
+    assert got.shape == want.shape
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("COUNT", "29.0"),  # not the mean
+        ("axes=(0, 2), keepdim=KEEP", "axes=(0, 1), keepdim=KEEP"),  # other axes
+        ("axes=(0, 2)", "axes=(1, 2)"),  # rows stay in their kernel
+        ("%9: f = sub(%8, %7)", "%9: f = mul(%8, %7)"),
+    ],
+)
+def test_other_sums_stay(change):
+    text = CENTRED.replace(*change).replace("COUNT", "30.0").replace("KEEP", "True")
+    if "axes=(1, 2)" in text:
+        text = text.replace("[1, 3, 1]", "[6, 1, 1]")
+    graph = from_text(text)
+    assert to_text(sum_centred(graph)) == to_text(graph)
+
+
+def test_the_derivative_of_a_batch_norm_by_the_mean_takes_no_pass_of_its_own():
+    rng = np.random.default_rng(0)
+    shapes = [(8, 4, 6, 6), (4,), (4,), (8, 4, 6, 6)]
+    x, w, b, g = (tf.tensor(rng.normal(size=s).astype(np.float32)) for s in shapes)
+
+    def loss(x, w, b):
+        return (tf.nn.functional.batch_norm(x, None, None, w, b, True) * g).sum()
+
+    step = tf.func.grad(loss, argnums=(0, 1, 2))
+    compiled = tf.compile(step)
+    for want, got in zip(step(x, w, b), compiled(x, w, b), strict=True):
+        np.testing.assert_allclose(got.numpy(), want.numpy(), rtol=1e-3, atol=1e-4)
+    made = optimize(compiled.graph)
+    folded = [n for n in made.nodes if n.op == "sum" and n.inputs[0].aval.size == x.numel()]
+    assert len(folded) == 4, to_text(made)  # mean and variance; derivatives by weight and bias
 
 
 def test_every_pass_is_named():

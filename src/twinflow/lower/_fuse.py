@@ -414,7 +414,12 @@ class Fuser:
         readers: dict[Node, list[Node]] = {}
         for node in self.nodes:
             if node in self.group and node not in self.opaque:
-                for x in self._loads(node):
+                # sums over columns of what another kernel makes read it once for all of them; for others, see `_loads`
+                read = self._units_and_inputs(node) if self.group[node].is_column else []
+                read = [x for x in read if x in self.group and type(x.aval) is not tuple]
+                made = [self.group[x] for x in read if x.aval.size == prod(self.group[node].dims)]
+                outside = [g.members[0] for g in made if g is not self.group[node]]
+                for x in [*self._loads(node), *outside]:
                     readers.setdefault(x, []).append(node)
         for x, nodes in readers.items():
             if x.aval.size < 2:

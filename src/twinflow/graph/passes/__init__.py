@@ -7,6 +7,7 @@ from twinflow.core import topics
 from twinflow.graph._ir import Graph
 from twinflow.graph._text import to_text
 from twinflow.graph._verify import verify as _verify
+from twinflow.graph.passes._centred import sum_centred as sum_centred
 from twinflow.graph.passes._common import drop_dead as drop_dead
 from twinflow.graph.passes._common import merge_common as merge_common
 from twinflow.graph.passes._common import static_key as static_key
@@ -26,7 +27,7 @@ from twinflow.graph.passes._windows import expand_windows as expand_windows
 Pass = Callable[[Graph], Graph]
 PASSES: list[Pass] = [
     split_complex, hoist_from_scans, fold_constants, simplify, merge_common, fold_constants, simplify, merge_common,
-    expand_windows, choose_layouts, fold_constants, simplify, merge_common, transpose_products, drop_dead,
+    sum_centred, expand_windows, choose_layouts, fold_constants, simplify, merge_common, transpose_products, drop_dead,
 ]  # fmt: skip
 
 
