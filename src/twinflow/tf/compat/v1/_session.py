@@ -267,8 +267,12 @@ class BaseSession:
             )
         feeds = feed_dict or {}
         kind = type(fetches)
-        key: Any = (id(fetches) if kind is not list and kind is not tuple else (kind, *[id(f) for f in fetches]),
-                    *[id(k) for k in feeds])  # fmt: skip
+        # by identity, names by themselves: what is looked up holds its objects, so that their ids stay theirs
+        if kind is list or kind is tuple:
+            what: Any = (kind, *[f if type(f) is str else id(f) for f in fetches])
+        else:
+            what = fetches if kind is str else id(fetches)
+        key: Any = (what, *[k if type(k) is str else id(k) for k in feeds])
         known = self._keys.get(key)
         if known is None:
             known = self._prepare(key, fetches, feeds)
