@@ -20,6 +20,7 @@ CASES = {
     "rms_norm": (lambda x, w: F.rms_norm(x, (60,), w), ((150, 60), (60,))),
     "group_norm": (lambda x, w, b: F.group_norm(x, 2, w, b), ((20, 4, 11, 12), (4,), (4,))),
     "batch_norm": (lambda x, w, b: F.batch_norm(x, None, None, w, b, True), ((20, 4, 11, 12), (4,), (4,))),
+    "avg_pool": (lambda x: F.avg_pool2d(x, (3, 2)), ((20, 4, 15, 16),)),
     "max_pool": (lambda x: F.max_pool2d(x, 3, 2, 1), ((20, 4, 15, 16),)),
 }
 
@@ -61,7 +62,7 @@ def test_derivatives_of_derivatives(name):
     leaves, grads = first(*xs, create=True)
     total = sum((d * u).sum() for d, u in zip(grads, directions))
     if not total.requires_grad:  # piecewise linear
-        assert name == "max_pool"
+        assert name in ("max_pool", "avg_pool")
         return
     found = tf.autograd.grad(total, leaves, allow_unused=True)
     eps = 1e-5
@@ -85,3 +86,41 @@ def test_running_statistics_of_a_large_batch():
     F.batch_norm(x, mean, var, training=True, momentum=0.5)
     np.testing.assert_allclose(mean.numpy(), 0.5 * x.numpy().mean((0, 2, 3)), rtol=1e-9)
     np.testing.assert_allclose(var.numpy(), 0.5 + 0.5 * x.numpy().var((0, 2, 3), ddof=1), rtol=1e-9)
+
+
+LAYERS = {
+    "RNN": lambda: tf.nn.RNN(6, 5, nonlinearity="relu"),
+    "LSTM": lambda: tf.nn.LSTM(6, 5, num_layers=2, bidirectional=True),
+    "GRU": lambda: tf.nn.GRU(6, 5, batch_first=True),
+    "GRU without biases": lambda: tf.nn.GRU(6, 5, bias=False, bidirectional=True),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_recurrent_layers_run_as_compiled_loops(name, monkeypatch):
+    layer = LAYERS[name]().double()
+    x, direction = normal(7, 9, 6).requires_grad_(), None
+    found = []
+    for least in (1, 1 << 60):
+        monkeypatch.setattr("twinflow.nn._recurrent_layers._LARGE", least)
+        monkeypatch.setattr("twinflow.nn._recurrent_layers._direction.least", least)
+        y, last = layer(x)
+        states = last if isinstance(last, tuple) else (last,)
+        direction = direction or [normal(*t.shape) for t in (y, *states)]
+        loss = sum((t * d).sum() for t, d in zip((y, *states), direction))
+        grads = tf.autograd.grad(loss, [x, *layer.parameters()])
+        found.append([t.detach().numpy() for t in (y, *states, *grads)])
+    for a, b in zip(*found):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+
+
+def test_a_recurrent_layer_with_equations_of_its_own_is_not_compiled(monkeypatch):
+    monkeypatch.setattr("twinflow.nn._recurrent_layers._LARGE", 1)
+    monkeypatch.setattr("twinflow.nn._recurrent_layers._direction", None)
+
+    class Own(tf.nn.RNN):
+        def step(self):
+            return lambda x, state, w: (x + state[0],)
+
+    y, _ = Own(6, 5)(tf.zeros(7, 9, 6))
+    assert y.shape == (7, 9, 5)

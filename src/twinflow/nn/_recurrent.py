@@ -6,6 +6,7 @@ all steps at once. The gates stand side by side on the last axis, in PyTorch's o
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -47,6 +48,7 @@ def _gates(x: Tensor, n: int) -> tuple[Tensor, ...]:
     return unstack(x.reshape(*x.shape[:-1], n, size), x.ndim - 1)
 
 
+@functools.cache
 def rnn_step(activation: Callable[[Tensor], Tensor]) -> Step:
     """h' = activation(x-part + W_hh h)."""
 
@@ -56,6 +58,7 @@ def rnn_step(activation: Callable[[Tensor], Tensor]) -> Step:
     return step
 
 
+@functools.cache
 def lstm_step_with(activation: Callable[[Tensor], Tensor], gate: Callable[[Tensor], Tensor]) -> Step:
     """i, f, g, o = gates; c' = gate(f)·c + gate(i)·activation(g); h' = gate(o)·activation(c'), and W_hr h' with a
     projection. PyTorch's LSTM has tanh and the logistic function; Keras lets both be chosen."""
@@ -73,6 +76,7 @@ def lstm_step_with(activation: Callable[[Tensor], Tensor], gate: Callable[[Tenso
 lstm_step = lstm_step_with(tanh, sigmoid)
 
 
+@functools.cache  # the same function for the same equations: eager keeps compiled loops by it
 def gru_step(
     reset_after: bool,
     update_gate: str,

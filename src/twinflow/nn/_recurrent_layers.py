@@ -1,7 +1,8 @@
 """The recurrent layers RNN, LSTM and GRU: several layers and directions, over padded or packed sequences.
 
-The input's part of the gates is one matrix product over all steps, outside the loop. The loop itself is `scan`: plain
-Python in eager, and one node of the graph in a compiled function, whatever the number of steps.
+The input's part of the gates is one matrix product over all steps, outside the loop. The loop itself is `scan`: one node of
+the graph in a compiled function, whatever the number of steps; in eager plain Python for small sequences, and a compiled
+function of its own for others.
 """
 
 from __future__ import annotations
@@ -33,18 +34,47 @@ from twinflow.nn._recurrent_packed import PackedSequence
 from twinflow.nn.functional._dropout import dropout
 from twinflow.nn.functional._linear import linear
 from twinflow.ops import cat, scan, stack, where, zeros
+from twinflow.ops._composite import Composite
+from twinflow.ops._softmax import only_computes
 from twinflow.tensor import Tensor
 
 
 def run_direction(
-    step: Step, x: Tensor, state: State, w: Weights, mask: Tensor | None = None, reverse: bool = False
+    step: Step,
+    x: Tensor,
+    state: State,
+    w: Weights,
+    mask: Tensor | None = None,
+    reverse: bool = False,
+    *,
+    pure: bool = False,
 ) -> tuple[Tensor, State]:
     """One layer in one direction over the gates' input parts [T, N, G·H]: (h of every step [T, N, ·], last state).
 
     Where `mask` [T, N, 1] is False the state stays as it is, so that a sequence that has ended (or, backwards, has not
-    begun) is left alone.
+    begun) is left alone. A `pure` step depends on its operands alone, and equal equations are one function: then eager may
+    run a compiled loop.
     """
+    operands = [x, *state, *(t for t in w if t is not None)]
+    if (
+        pure
+        and mask is None
+        and w.hr is None
+        and x._data.size >= _LARGE
+        and x.shape[0] > 3
+        and only_computes(*operands)
+    ):
+        given = tuple([t is not None for t in w])
+        out = _direction(*operands, step=step, n_states=len(state), given=given, reverse=reverse)
+        n = x.shape[0]
+        last_h = out[0 if reverse else n - 1]
+        return (out, (last_h,)) if len(state) == 1 else (out[:n], (last_h, out[n]))
+    return _walk_direction(step, x, state, w, mask, reverse)
 
+
+def _walk_direction(
+    step: Step, x: Tensor, state: State, w: Weights, mask: Tensor | None, reverse: bool
+) -> tuple[Tensor, State]:
     def go(carry: State, xs: Any) -> tuple[State, Tensor]:
         if mask is None:
             new = step(xs, carry, w)
@@ -54,6 +84,20 @@ def run_direction(
 
     last, ys = scan(go, state, x if mask is None else (x, mask), reverse=reverse)
     return ys, last
+
+
+def _compose_direction(
+    x: Tensor, *rest: Tensor, step: Step, n_states: int, given: tuple[bool, ...], reverse: bool
+) -> Tensor:
+    """h of every step, and behind them the last c if there is one: one result, as a `Composite` has."""
+    weights = iter(rest[n_states:])
+    w = Weights(*[next(weights) if g else None for g in given])  # type: ignore[arg-type] # hh is always given
+    ys, last = _walk_direction(step, x, rest[:n_states], w, None, reverse)
+    return ys if n_states == 1 else cat([ys, last[1].unsqueeze(0)])
+
+
+_LARGE = 1 << 14  # gates of all steps, from which on a compiled loop is worth being made for this number of steps
+_direction = Composite("recurrent", _compose_direction, _LARGE, batched=0)
 
 
 class RecurrentBase(Module):
@@ -152,9 +196,9 @@ class RecurrentBase(Module):
         assert w_ih is not None and w_hh is not None  # noqa: S101 - made by the constructor
         outside, inside = fold_biases(b_ih, b_hh, self.bias_inside)
         gates = linear(x, w_ih, outside)
-        return run_direction(
-            self.step(), gates, state, Weights(w_hh, inside, weight("weight_hr")), mask, direction == 1
-        )
+        weights = Weights(w_hh, inside, weight("weight_hr"))
+        pure = type(self).step in _PURE_STEPS
+        return run_direction(self.step(), gates, state, weights, mask, direction == 1, pure=pure)
 
     def _run(self, x: Tensor, states: State, mask: Tensor | None) -> tuple[Tensor, State]:
         """All layers over [T, N, features]; states are [layers · directions, N, ·]."""
@@ -385,3 +429,6 @@ class GRU(RecurrentBase):
     def step(self) -> Step:
         """The layer's equations for one step."""
         return gru_step(self.reset_after, self.update_gate)
+
+
+_PURE_STEPS = {RNN.step, LSTM.step, GRU.step}  # not those of subclasses with equations of their own

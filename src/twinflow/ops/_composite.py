@@ -19,16 +19,18 @@ class Composite:
 
     Args:
         name: of the operation and its programs.
-        compose: (*operands, **params) -> tensor of the first operand's shape, without state.
+        compose: (*operands, **params) -> tensor, without state.
         least: from how many elements of the first operand on it is one operation.
-        batched: how many operands, from the first, have the batch as their first axis, as the result has.
+        batched: how many operands, from the first, have the batch as their first axis; if any has, so has the result.
     """
 
     def __init__(self, name: str, compose: Callable[..., Tensor], least: int, *, batched: int = 1) -> None:
         self.compose = compose
         self.least = least
         self.batched = batched
-        self._native_back = Native(f"{name}_backward", self._plain_back, self._compose_back, 0, batched=batched + 1)
+        self._native_back = Native(
+            f"{name}_backward", self._plain_back, self._compose_back, 0, batched=batched + (batched > 0)
+        )
         self._row = Fused(
             name,
             out=lambda x, *_operands, **_params: Aval(x.shape, x.dtype),

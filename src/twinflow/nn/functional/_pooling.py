@@ -10,6 +10,7 @@ import numpy as np
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn.functional._arguments import Ints, drop_batch, ints, spatial, tensors
 from twinflow.ops import call, floor, full, matmul, rand, sign, sum, tensor
+from twinflow.ops._composite import Composite
 from twinflow.tensor import Tensor
 
 Pads = tuple[tuple[int, int], ...]
@@ -103,6 +104,14 @@ def max_pool3d(
     return _max_pool("max_pool3d", 3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
 
 
+def _compose_tile_means(x: Tensor, *, tiles: tuple[int, ...], factor: float) -> Tensor:
+    """`tiles` splits each axis behind the first two into the number of windows and their extent."""
+    return sum(x.reshape(*x.shape[:2], *tiles), tuple(range(3, 2 + len(tiles), 2))) * factor
+
+
+_tile_means = Composite("avg_pool", _compose_tile_means, 1 << 14)
+
+
 def _avg_pool(
     op: str,
     n: int,
@@ -124,8 +133,7 @@ def _avg_pool(
     ):
         # windows that tile the input: a sum over axes, whose gradient is a copy
         tiles = [v for m, k in zip(extents, w.kernel) for v in (m // k, k)]
-        total = sum(x.reshape(*x.shape[:2], *tiles), tuple(range(3, 3 + 2 * n, 2)))
-        return drop_batch(total * (1.0 / (divisor or prod(w.kernel))), added)
+        return drop_batch(_tile_means(x, tiles=tuple(tiles), factor=1.0 / (divisor or prod(w.kernel))), added)
     total = call("window_sum", x, **w.params)
     if divisor is not None:
         return drop_batch(total * (1.0 / divisor), added)
