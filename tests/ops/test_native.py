@@ -199,3 +199,25 @@ def test_softmax_over_no_elements_is_empty_and_logsumexp_minus_infinity(run):
     assert run(lambda x: twinflow.softmax(x, -1))(x).shape == (2, 0)
     assert run(lambda x: twinflow.log_softmax(x, -1))(x).shape == (2, 0)
     assert run(lambda x: twinflow.logsumexp(x, -1))(x).tolist() == [-np.inf] * 2
+
+
+@pytest.mark.parametrize("transpose", [(False, False), (True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("lead", [(4, 16), (64,), ()])
+def test_stacked_products_equal_numpys(lead, transpose):
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(*lead, 64, 48)).astype(np.float32), rng.normal(size=(*lead, 48, 72)).astype(np.float32)
+    if not lead:
+        a = rng.normal(size=(8, 64, 48)).astype(np.float32)  # stacked rows by one matrix
+    if transpose[0]:
+        a = a.swapaxes(-1, -2).copy().swapaxes(-1, -2)
+    if transpose[1]:
+        b = b.swapaxes(-1, -2).copy().swapaxes(-1, -2)
+    got = (twinflow.from_numpy(a) @ twinflow.from_numpy(b)).numpy()
+    np.testing.assert_allclose(got, a @ b, rtol=1e-4, atol=1e-4)
+
+
+def test_products_with_no_elements_or_that_do_not_fit_stay_what_they_were():
+    assert (twinflow.zeros(0, 3, 4) @ twinflow.zeros(4, 5)).shape == (0, 3, 5)
+    assert (twinflow.zeros(2, 3, 0) @ twinflow.zeros(0, 5)).tolist() == [[[0.0] * 5] * 3] * 2
+    with pytest.raises(ShapeError, match="matmul"):
+        twinflow.zeros(2, 3, 4) @ twinflow.zeros(5, 4)

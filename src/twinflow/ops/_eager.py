@@ -46,8 +46,31 @@ _rows_both = Native("matmul_rows", matmul.ref, _multiply, _always, batched=2)
 _no_rows = Native("matmul_plain", matmul.ref, _multiply, _always, batched=0)
 
 
+_stacked = Native("matmul_stacked", matmul.ref, _multiply, _always, batched=2)
+
+
+def _run_stacked(a: Any, b: Any) -> Any:
+    """Many products of small matrices: NumPy wakes its threads for each of them, which costs milliseconds when another
+    program is busy."""
+    lead = a.shape[:-2]
+    ta, tb = _lies_transposed(a), _lies_transposed(b)
+    x, y = a.swapaxes(-1, -2) if ta else a, b.swapaxes(-1, -2) if tb else b
+    made = _stacked(x.reshape(-1, *x.shape[-2:]), y.reshape(-1, *y.shape[-2:]), ta=ta, tb=tb)
+    return made.reshape(*lead, a.shape[-2], b.shape[-1])
+
+
+def _lies_transposed(x: Any) -> bool:
+    return bool(x.strides[-2] == x.itemsize and x.strides[-1] != x.itemsize)
+
+
 def _run_matmul(a: Any, b: Any) -> Any:
-    if (
+    if a.ndim > 2 == b.ndim and a.size and b.size and a.shape[-1] == b.shape[0]:  # one product of all rows
+        return _run_matmul(a.reshape(-1, a.shape[-1]), b).reshape(*a.shape[:-1], b.shape[1])
+    if a.ndim > 2:
+        large = a.ndim == b.ndim and a.size * b.shape[-1] >= _MULTIPLIED and a.shape[:-2] == b.shape[:-2]
+        if large and a.dtype == b.dtype and a.dtype.kind == "f" and a.itemsize >= 4 and a.shape[-1] == b.shape[-2]:
+            return _run_stacked(a, b)
+    elif (
         a.ndim == 2 == b.ndim
         and a.size * b.shape[1] >= _MULTIPLIED
         and a.dtype == b.dtype
