@@ -16,6 +16,7 @@ class Framework:
         self.compiled = name in ("twinflow", "torch-compile")
         self.ours = name.startswith("twinflow")
         self.torch: Any = import_module("twinflow" if self.ours else "torch")
+        self.options = {} if self.ours else {"dynamic": False}  # every program has one size: PyTorch may count on it
         self.torch.set_num_threads(threads)
         self.version = self.torch.__version__
 
@@ -23,7 +24,7 @@ class Framework:
         return Program(call, arguments, lambda result: None, lambda result: result.detach().numpy())
 
     def compile(self, function: Any) -> Any:
-        return self.torch.compile(function) if self.compiled else function
+        return self.torch.compile(function, **self.options) if self.compiled else function
 
     def model(self, workload: Workload, arrays: dict[str, Any]) -> Any:
         model = workload.torch_model(self.torch)
@@ -50,7 +51,7 @@ class Framework:
         update = optimizer.step
         if self.compiled and not self.ours:
             # torch.compile gives backward() graphs of its own, so it gets the two functions around it.
-            loss_of, update = torch.compile(loss_of), torch.compile(update)
+            loss_of, update = self.compile(loss_of), self.compile(update)
 
         def step(x: Any, y: Any) -> Any:
             optimizer.zero_grad()

@@ -45,7 +45,8 @@ class Group:
     members: list[Node] = field(default_factory=list)
     product: Node | None = None  # the matrix product whose epilogue the other members are
     joined: list[Node] = field(default_factory=list)  # concatenations of members, which are stored straight into them
-    anc: int = 0  # bit sets of groups that must run before and after
+    bits: int = 0  # bit set of the groups that were merged into this one, itself included
+    anc: int = 0  # bit sets of groups that must run before and after, with all bits of each
     desc: int = 0
 
     @property
@@ -119,6 +120,7 @@ class Fuser:
         self.must: set[Node] = set()
         self.group: dict[Node, Group] = {}
         self.all: list[Group] = []
+        self.alive = 0  # bit set of the groups that were not merged into others
 
     def plan(self) -> Plan:
         self._find_required()
@@ -169,7 +171,8 @@ class Fuser:
 
     def _new_group(self, node: Node) -> None:
         dims, inner = _space(node)
-        g = Group(len(self.all), dims, inner, [node])
+        g = Group(len(self.all), dims, inner, [node], bits=1 << len(self.all))
+        self.alive |= g.bits
         self.all.append(g)
         self.group[node] = g
 
@@ -299,8 +302,7 @@ class Fuser:
 
     def _circle(self, a: Group, b: Group) -> bool:
         """Whether merging would make a group depend on itself: something runs between the two."""
-        ab = (1 << a.index) | (1 << b.index)
-        return bool((a.desc & b.anc | b.desc & a.anc) & ~ab)
+        return bool((a.desc & b.anc | b.desc & a.anc) & ~(a.bits | b.bits))
 
     def _try(self, producer: Node, consumer: Node, how: str) -> bool:
         a, b = self.group[producer], self.group[consumer]
@@ -343,17 +345,17 @@ class Fuser:
         a.members += b.members
         for m in b.members:
             self.group[m] = a
-        bit_a, bit_b = 1 << a.index, 1 << b.index
-        anc, desc = (a.anc | b.anc) & ~(bit_a | bit_b), (a.desc | b.desc) & ~(bit_a | bit_b)
-        a.anc, a.desc = anc, desc
+        bits = a.bits | b.bits
+        anc, desc = (a.anc | b.anc) & ~bits, (a.desc | b.desc) & ~bits
+        self.alive &= ~(1 << b.index)
+        # groups that come before both, or after both, know everything already
+        for i in _bits((a.anc ^ b.anc) & anc & self.alive):
+            self.all[i].desc |= desc | bits
+        for i in _bits((a.desc ^ b.desc) & desc & self.alive):
+            self.all[i].anc |= anc | bits
+        a.bits, a.anc, a.desc = bits, anc, desc
         b.members = []
         b.anc = b.desc = 0
-        for i in _bits(anc):
-            g = self.all[i]
-            g.desc = (g.desc | desc | bit_a) & ~bit_b
-        for i in _bits(desc):
-            g = self.all[i]
-            g.anc = (g.anc | anc | bit_a) & ~bit_b
 
     def _merge_vertically(self) -> None:
         for node in self.nodes:

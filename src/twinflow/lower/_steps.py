@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twinflow.compiler.contraction import SLOT
-from twinflow.compiler.loops import Buffer, Load, Module, Split, Target, split_reductions, walk
+from twinflow.compiler.loops import Buffer, Module, Split, Target, split_reductions
 from twinflow.graph import Aval, Graph, Node
 from twinflow.lower._attention import ATTENTION, attention_launch, launch_reads
 from twinflow.lower._control import CONTROL, ControlCall, control_call
@@ -77,13 +77,13 @@ def _same_place_only(call: LoopCall, target: Node, value: Node) -> bool:
     buffer = next(b for b, n in zip(kernel.buffers, call.arguments) if n is target)
     store = next(s for s, n in zip(kernel.stores, call.nodes) if n is value)
     index = (frozenset(store.index.terms), store.index.offset)
-    for s in kernel.stores:
-        for e in walk(s.operands):
-            if isinstance(e, Load) and e.buffer is buffer:
+    for s, loads in zip(kernel.stores, kernel.loads):
+        for e in loads:
+            if e.buffer is buffer:
                 if e.index.gathered or (frozenset(e.index.terms), e.index.offset) != index or e.mask is not None:
                     return False
-        if s.axes != store.axes and any(isinstance(e, Load) and e.buffer is buffer for e in walk(s.operands)):
-            return False
+                if s.axes != store.axes:
+                    return False
     return True
 
 

@@ -307,14 +307,20 @@ class Kernel:
     @cached_property
     def buffers(self) -> tuple[Buffer, ...]:
         """All buffers, in order of first use: the order of the kernel's arguments."""
-        found: dict[Buffer, None] = {}
-        for store in self.stores:
-            for e in walk(store.operands):
-                if isinstance(e, Load):
-                    found[e.buffer] = None
+        found = {e.buffer: None for loads in self.loads for e in loads}
         for store in self.stores:
             found[store.buffer] = None
         return tuple(found)
+
+    @cached_property
+    def expressions(self) -> tuple[tuple[Expr, ...], ...]:
+        """For each store every expression below it, operands before users."""
+        return tuple(tuple(walk(store.operands)) for store in self.stores)
+
+    @cached_property
+    def loads(self) -> tuple[tuple[Load, ...], ...]:
+        """What each store reads."""
+        return tuple(tuple(e for e in below if isinstance(e, Load)) for below in self.expressions)
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -357,18 +363,16 @@ def walk(roots: Sequence[Expr]) -> Iterator[Expr]:
 
 def all_indices(kernel: Kernel) -> Iterator[Index]:
     """The index of every load and store."""
-    for store in kernel.stores:
+    for store, loads in zip(kernel.stores, kernel.loads):
         yield store.index
-        for e in walk(store.operands):
-            if isinstance(e, Load):
-                yield e.index
+        yield from (e.index for e in loads)
 
 
 def all_axes(kernel: Kernel) -> tuple[Axis, ...]:
     """Outer axes, then inner ones in order of first use."""
     found: dict[Axis, None] = dict.fromkeys(kernel.axes)
-    for store in kernel.stores:
-        for e in walk(store.operands):
+    for store, below in zip(kernel.stores, kernel.expressions):
+        for e in below:
             if isinstance(e, Reduce):
                 found.update(dict.fromkeys(e.axes))
         found.update(dict.fromkeys(store.axes))
