@@ -371,3 +371,12 @@ def test_an_operand_of_unknown_rank_meets_one_of_known_extents():
         with tf.Session() as session:
             found = session.run([product, flat], {x: np.ones((2, 128), np.float32)})
         assert [f.shape for f in found] == [(2, 10), (2, 128)]
+
+
+def test_an_operation_that_failed_leaves_nothing_behind():
+    x = tf.zeros([2])
+    with pytest.raises(ShapeError):
+        tf.matmul(x, x, name="product")
+    graph = tf.get_default_graph()
+    assert [op.name for op in graph.operations] == ["zeros"]
+    assert tf.matmul(tf.zeros([1, 2]), tf.zeros([2, 1]), name="product").name == "product:0"

@@ -46,7 +46,7 @@ def create(function: Function, params: dict[str, Any], name: str | None = None, 
     try:
         found, op.structure = infer(op) if specs is None else (specs, None)
     except Exception:
-        graph.operations.pop()
+        graph.discard(op)
         raise
     op.outputs = [Tensor(op, i, TensorShape(shape), as_dtype(dtype)) for i, (shape, dtype) in enumerate(found)]
     return op if op.structure is None else tree_unflatten(list(op.outputs), op.structure)

@@ -344,6 +344,12 @@ class Graph:
         self._by_name[op.name] = op
         return op
 
+    def discard(self, op: Operation) -> None:
+        """Take back the latest operation, which turned out to be wrong."""
+        self.operations.remove(op)
+        del self._by_name[op.name]
+        del self._names[op.name]
+
     def unique_name(self, name: str, mark_as_used: bool = True) -> str:
         """The name in the present scope, numbered if it is taken."""
         if name.endswith("/"):
