@@ -1,10 +1,13 @@
 """Training goes on after saving, loading and interruption as if nothing had happened; callbacks that write files."""
 
+import json
+import zipfile
+
 import numpy as np
 import pytest
 
 from twinflow import keras
-from twinflow.core.errors import ArgumentError, DataError
+from twinflow.core.errors import ArgumentError, CheckpointError, DataError
 from twinflow.keras import layers
 
 X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
@@ -81,3 +84,45 @@ def test_a_list_of_callbacks_is_a_callback():
 def test_a_generator_that_ends_early_names_how_far_it_came():
     with pytest.raises(DataError, match="ended after 2 batches, but 5 batches"):
         model().fit(((X, Y) for _ in range(2)), steps_per_epoch=5, verbose=0)
+
+
+def test_a_file_of_a_newer_version_a_damaged_one_and_a_model_without_weights_are_refused(tmp_path):
+    model().save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as old, zipfile.ZipFile(tmp_path / "new.keras", "w") as new:
+        for name in old.namelist():
+            text = old.read(name)
+            new.writestr(name, json.dumps({**json.loads(text), "version": 99}) if name == "metadata.json" else text)
+    with pytest.raises(CheckpointError, match="format version 99, newer than 1; update twinflow"):
+        keras.models.load_model(tmp_path / "new.keras")
+    (tmp_path / "bad.keras").write_bytes(b"no archive")
+    with pytest.raises(CheckpointError, match="damaged or no saved model"):
+        keras.models.load_model(tmp_path / "bad.keras")
+    with pytest.raises(CheckpointError, match="'bare' has no weights yet"):
+        keras.Sequential([layers.Dense(1)], name="bare").save(tmp_path / "bare.keras")
+    with pytest.raises(CheckpointError, match="has no weights yet"):
+        keras.Sequential([layers.Dense(1)]).load_weights(tmp_path / "m.keras")
+
+
+class OwnSteps(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def test_step(self, data):
+        x, y = data
+        return {"largest": keras.ops.max(keras.ops.abs(self(x) - y))}
+
+    def predict_step(self, data):
+        return self(data, training=False) * 2.0
+
+
+def test_evaluation_and_prediction_may_have_steps_of_their_own():
+    own = OwnSteps()
+    own.compile("sgd", "mse")
+    plain = np.asarray(own(X).detach())
+    assert own.evaluate(X, Y, batch_size=20, verbose=0) == pytest.approx(np.abs(plain - Y).max(), rel=1e-5)
+    np.testing.assert_allclose(own.predict(X, verbose=0), plain * 2, rtol=1e-6)
+    assert "val_largest" in own.fit(X, Y, validation_data=(X, Y), verbose=0).history

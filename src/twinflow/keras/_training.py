@@ -227,8 +227,18 @@ class Trainer:
         self._train_batch(x, y, w)
         return {m.name: m.result() for m in self.metrics}
 
-    def _has_own_step(self) -> bool:
-        return type(self).train_step is not Trainer.train_step
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """The evaluation of a batch (x, y) or (x, y, sample_weight); override it for one of your own, and return numbers by name."""
+        x, y, w = triple(data)
+        self._test_batch(x, y, w)
+        return {m.name: m.result() for m in self.metrics}
+
+    def predict_step(self, data: Any) -> Any:
+        """What `predict` gives for a batch of inputs; override it for something of your own."""
+        return self(data, training=False)  # type: ignore[operator]
+
+    def _has_own_step(self, kind: str = "train_step") -> bool:
+        return getattr(type(self), kind) is not getattr(Trainer, kind)
 
     def _program(self, kind: str) -> Any:
         """The compiled function of one kind, made when first needed."""
@@ -247,6 +257,10 @@ class Trainer:
 
     def _run_own(self, data: Any) -> dict[str, Any]:
         return self.train_step(data)
+
+    def _run_own_test(self, data: Any) -> dict[str, Any]:
+        with no_grad():
+            return self.test_step(data)
 
     def _run_train_rows(self, data: Any, order: Tensor, first: Tensor, last: Tensor) -> Tensor:
         return self._loop(self._train_batch, data, order, first, last)
@@ -271,7 +285,7 @@ class Trainer:
         """Build the model and everything that needs shapes, with a few examples."""
         self._need_compiled(what)
         y_pred = self._try(x)
-        if not self._has_own_step():
+        if not self._has_own_step("train_step" if training else "test_step"):
             self._prepare_losses(y, y_pred)
             self._check_data(y, y_pred)
         if training:
@@ -391,6 +405,8 @@ class Trainer:
 
     def _evaluate(self, data: Arrays | Batches) -> tuple[dict[str, float], int]:
         count = 0
+        if self._has_own_step("test_step"):
+            return self._evaluate_by_own_step(data)
         if isinstance(data, Arrays):
             self._start("evaluate", *data.data[:2], False)
             self.reset_metrics()
@@ -407,6 +423,19 @@ class Trainer:
                 self._program("test")(x, y, w)
                 count += 1
         return self._results(), count
+
+    def _evaluate_by_own_step(self, data: Arrays | Batches) -> tuple[dict[str, float], int]:
+        """`test_step` on every batch; its last numbers count, as metrics keep theirs."""
+        count, logs = 0, {}
+        source = data.batches() if isinstance(data, Arrays) else data.epoch("evaluate")
+        for batch in source:
+            if not count:
+                self._start("evaluate", batch[0], batch[1], False)
+                self.reset_metrics()
+            given = tuple(b for k, b in enumerate(batch) if k == 0 or b is not None)
+            logs = {k: _plain(v) for k, v in self._program("own_test")(given).items()}
+            count += 1
+        return logs, count
 
     def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None) -> Any:
         """The outputs for all examples, as arrays."""
@@ -430,7 +459,7 @@ class Trainer:
 
     def _run_forward(self, x: Any) -> Any:
         with no_grad():
-            return self(x, training=False)  # type: ignore[operator]
+            return self.predict_step(x)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""
