@@ -172,3 +172,13 @@ def test_what_a_subclass_must_define_is_named(path: Path) -> None:
         if isinstance(n, ast.Raise) and isinstance(n.exc, ast.Name) and n.exc.id == "NotImplementedError"
     ]
     assert not bare
+
+
+def test_importing_twinflow_leaves_out_what_reads_files() -> None:
+    code = "import sys, twinflow; print(*sorted(sys.modules))"
+    path = [str(SRC.parent), *(p for p in sys.path if p)]
+    program = f"import sys; sys.path[:0] = {path!r}; {code}"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "twinflow.nn" in loaded
+    assert not {"twinflow.data", "twinflow.train", "twinflow.keras", "gzip", "zipfile", "csv", "tempfile"} & loaded

@@ -18,7 +18,6 @@ from twinflow import nn as nn
 from twinflow import optim as optim
 from twinflow import random as random
 from twinflow import special as special
-from twinflow import utils as utils
 from twinflow.autodiff import vmap as vmap
 from twinflow.autograd import is_anomaly_enabled as is_anomaly_enabled
 from twinflow.core import DType as DType

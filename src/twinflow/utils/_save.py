@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import tempfile
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -20,7 +19,6 @@ from twinflow.core import FROM_NUMPY
 from twinflow.core.errors import ArgumentError, CheckpointError
 from twinflow.ops import Device
 from twinflow.tensor import Tensor, array_of, wrap
-from twinflow.utils._torch_file import read_torch_file
 
 _NAMES = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32", "uint64": "U64", "int64": "I64",
@@ -66,6 +64,8 @@ def save(obj: Any, f: str | os.PathLike[str] | BinaryIO) -> None:
 
 def write_atomically(path: str | os.PathLike[str], pieces: list[Any]) -> None:
     """Write a file so that it is either as before or complete, whatever happens in between."""
+    import tempfile  # brings shutil and all of its compressors
+
     target = os.path.abspath(os.fspath(path))
     os.makedirs(os.path.dirname(target), exist_ok=True)
     fd, temporary = tempfile.mkstemp(dir=os.path.dirname(target), prefix=f".{os.path.basename(target)}.")
@@ -152,6 +152,8 @@ def load(f: str | os.PathLike[str] | BinaryIO, map_location: Any = None, *, weig
         name, raw = str(getattr(f, "name", "the file")), f.read()
     if raw[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         if weights_only:
+            from twinflow.utils._torch_file import read_torch_file  # the same: it needs zipfile and pickle
+
             return read_torch_file(raw, name)
         raise CheckpointError(
             f"load: {name} is a pickle, which can run any code when it is read, so it is not. If it is a state_dict that PyTorch "
