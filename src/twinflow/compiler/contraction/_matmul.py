@@ -305,19 +305,17 @@ class _Matmul:
         m = self.m or 0
         target = slot(f, "workspace")
 
-        def panel(height: int, at: Value, _: bool) -> None:
-            def block(p: Value, _: list[str]) -> None:
-                depth = f.min(self.blocks.depth, f.sub(self.k or 0, p))
-                to = f.shift(target, f.add(f.mul(p, m), f.mul(at, depth)), self.sum_type)
-                first = f.shift(a, f.add(f.mul(p, self.a[1]), f.mul(at, self.a[0])), self.a_type)
-                self._pack("a").call(f, first, to, depth, height, height)
-
-            f.loop(0, self.k or 0, self.blocks.depth, block)
-
         panels = -(-m // self.rows.size)
         group = max(1, min(panels, (1 << 16) // max(1, (self.k or 0) * self.rows.size)))
         start = f.mul("%chunk", group * self.rows.size)
-        self.rows.walk(f, start, f.min(f.add(start, group * self.rows.size), m), panel)
+        rows = (start, f.min(f.add(start, group * self.rows.size), m))
+
+        def block(p: Value, _: list[str]) -> None:
+            depth = f.min(self.blocks.depth, f.sub(self.k or 0, p))
+            to = f.shift(target, f.add(f.mul(p, m), f.mul(start, depth)), self.sum_type)
+            self._pack_rows(f, f.shift(a, f.mul(p, self.a[1]), self.a_type), to, rows, depth)
+
+        f.loop(0, self.k or 0, self.blocks.depth, block)
         return name, -(-panels // group)
 
     def _emit_compute(self) -> str:
@@ -389,13 +387,22 @@ class _Matmul:
         stop = k[1] if isinstance(k[1], int) and isinstance(k[0], int) and k[1] > k[0] else f.max(k[1], f.add(k[0], 1))
         f.loop(k[0], stop, depth, passes)
 
-    def _pack_rows(self, f: Function, a: str, space: str, i: tuple[Value, Value], deep: Value) -> None:
-        def panel(height: int, at: Value, _: bool) -> None:
-            source = f.shift(a, f.mul(at, self.a[0]), self.a_type)
-            target = f.shift(space, f.mul(f.sub(at, i[0]), deep), self.sum_type)
-            self._pack("a").call(f, source, target, deep, height, height)
+    def _pack_rows(self, f: Function, a: str, target: str, i: tuple[Value, Value], deep: Value) -> None:
+        """Pack rows i of A; if it is contiguous along them, some indices of the reduction for all panels at a time."""
 
-        self.rows.walk(f, i[0], i[1], panel)
+        def some(k: Value, _: list[str]) -> None:
+            def panel(height: int, at: Value, _: bool) -> None:
+                source = f.shift(a, f.add(f.mul(at, self.a[0]), f.mul(k, self.a[1])), self.a_type)
+                to = f.shift(target, f.add(f.mul(f.sub(at, i[0]), deep), f.mul(k, height)), self.sum_type)
+                self._pack("a").call(f, source, to, f.min(step, f.sub(deep, k)), height, height)
+
+            self.rows.walk(f, i[0], i[1], panel)
+
+        step: Value = 32 if self.a[0] == 1 else deep
+        if step == deep:
+            some(0, [])
+        else:
+            f.loop(0, deep, step, some)
 
     def _pack_cols(self, f: Function, b: str, space: str, j: tuple[Value, Value], deep: Value) -> None:
         def panel(width: int, at: Value, reaches: bool) -> None:
