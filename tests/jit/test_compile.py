@@ -313,3 +313,15 @@ def test_a_compiled_module_has_what_the_module_has():
     np.testing.assert_allclose(compiled(x).detach().numpy(), model(x).detach().numpy(), rtol=1e-6)
     with pytest.raises(AttributeError, match="no attribute 'absent'"):
         _ = compiled.absent
+
+
+def test_a_named_size_divides_and_is_divided_by_tensors():
+    @tf.compile
+    def f(x):
+        return x.shape[0] / x.sum(), x / x.shape[0]
+
+    for n in (3, 5, 7):
+        x = tf.ones(n, 2)
+        a, b = f(x)
+        assert a.item() == 0.5
+        np.testing.assert_allclose(np.asarray(b), 1 / n, rtol=1e-6)

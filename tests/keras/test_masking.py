@@ -144,3 +144,21 @@ def test_layers_with_cells_are_saved_and_made_again(tmp_path):
 def test_wrong_use_says_what_is_wrong_and_the_way_out(run, error, said):
     with pytest.raises(error, match=said):
         run()
+
+
+def test_a_masked_loss_is_compiled_for_full_and_for_smaller_last_batches():
+    x = np.array([[1, 2, 0], [3, 0, 0], [1, 1, 1], [2, 0, 0], [4, 4, 0]])
+    results = []
+    for eagerly in (True, False):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [
+                keras.Input((3,), dtype="int64"),
+                layers.Embedding(5, 2, mask_zero=True),
+                layers.LSTM(2, return_sequences=True),
+            ]
+        )
+        model.compile("sgd", "mse", metrics=["mae"], run_eagerly=eagerly)
+        results.append(model.fit(x, np.ones((5, 3, 2)), batch_size=2, epochs=2, shuffle=False, verbose=0).history)
+    for k, v in results[0].items():
+        np.testing.assert_allclose(v, results[1][k], rtol=1e-5)

@@ -44,10 +44,10 @@ class Dim(int):
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
-        return DimFloat(int(self) / other)
+        return DimFloat(int(self) / other) if isinstance(other, (int, float)) else int(self) / other
 
     def __rtruediv__(self, other: Any) -> Any:
-        return DimFloat(other / int(self))
+        return DimFloat(other / int(self)) if isinstance(other, (int, float)) else other / int(self)
 
     def __floordiv__(self, other: Any) -> Any:
         if type(other) is int and other and self.scale % other == 0:
@@ -143,10 +143,10 @@ class DimCount(int):
     __rmul__ = __mul__
 
     def __truediv__(self, other: Any) -> Any:
-        return DimFloat(int(self) / other)
+        return DimFloat(int(self) / other) if isinstance(other, (int, float)) else int(self) / other
 
     def __rtruediv__(self, other: Any) -> Any:
-        return DimFloat(other / int(self))
+        return DimFloat(other / int(self)) if isinstance(other, (int, float)) else other / int(self)
 
 
 class DimFloat(float):
