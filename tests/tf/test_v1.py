@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twinflow import tf as tf2
-from twinflow.core.errors import ArgumentError, GradientError, ShapeError, TraceError
+from twinflow.core.errors import ArgumentError, GradientError, IndexOutOfRange, ShapeError, TraceError
 from twinflow.tf.compat import v1 as tf
 
 
@@ -380,3 +380,26 @@ def test_an_operation_that_failed_leaves_nothing_behind():
     graph = tf.get_default_graph()
     assert [op.name for op in graph.operations] == ["zeros"]
     assert tf.matmul(tf.zeros([1, 2]), tf.zeros([2, 1]), name="product").name == "product:0"
+
+
+def test_state_of_an_optimizer_needs_its_initializer_too():
+    v = tf.Variable(1.0, name="v")
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        step = tf.train.AdamOptimizer().minimize(v * v)
+        with pytest.raises(ArgumentError, match=r"'(v/Adam/exp_avg|Adam/steps)' has no value yet"):
+            session.run(step)
+        with pytest.raises(ArgumentError, match="'w' has no value yet"):
+            session.run(tf.assign_add(tf.Variable(1.0, name="w"), 1.0))
+        session.run(tf.global_variables_initializer())
+        session.run(step)
+
+
+def test_an_index_beyond_the_extents_that_were_tried_is_known_at_run_time():
+    x = tf.placeholder(tf.float32, [None, 2])
+    y = x[5]
+    assert y.shape.as_list() == [2]
+    with tf.Session() as session:
+        np.testing.assert_allclose(session.run(y, {x: np.arange(14).reshape(7, 2)}), [10, 11])
+        with pytest.raises(IndexOutOfRange, match="5 is outside axis 0 of extent 3"):
+            session.run(y, {x: np.zeros((3, 2))})

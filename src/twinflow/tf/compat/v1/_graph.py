@@ -212,6 +212,8 @@ class Tensor:
         return OPERATORS["getitem"](self, index)
 
 
+Tensor.__name__ = Tensor.__qualname__ = "StaticTensor"  # what messages call it, beside tensors that have values
+
 OPERATORS: dict[str, Callable[..., Any]] = {}  # what Python's operators do, put here by the module that declares it
 
 

@@ -221,7 +221,7 @@ def infer(op: Operation) -> tuple[list[tuple[TensorShape, Any]], Any]:
     if all(x.shape.is_fully_defined() for x in inputs) and not _follows_unknown(inputs):
         found, tree = _attempt(op, 2, 0)
         return [(TensorShape(s), d) for s, d in found], tree
-    pairs = ((2, 3), *((n, n) for n in known), (1, 1))
+    pairs = ((2, 3), *((n, n) for n in known), (1, 1), (1031, 1033))
     for rank, pair in itertools.product(
         (0, 4, 3, 2, 1), pairs
     ):  # operands may follow from the shape of one of unknown rank

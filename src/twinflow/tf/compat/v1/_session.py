@@ -63,12 +63,12 @@ class Program:
                     f"feed_dict={{{op.name}: value}}\n  made at {op.where}"
                 )
         self.static = static_feeds(every, feeds)
-        self.reads = [op.outputs[0] for op in every if op.type == VARIABLE and id(op.outputs[0]) not in fed]
-        self.writes = [id(x) for op in every if op.function.effect for x in op.references if x.op.type == VARIABLE]
-        written_first = {
-            id(op.references[0]) for op in every if op.type == "Assign" and op.references
-        }  # initializers that read others run after them, in the order in which they were made
-        self.reads = [v for v in self.reads if id(v) not in written_first]
+        # initializers that read other variables run after these, in the order in which they were made
+        assigned = {id(op.references[0]): None for op in every if op.type == "Assign"}
+        read = [op.outputs[0] for op in every if op.type == VARIABLE and id(op.outputs[0]) not in fed]
+        read += [x for op in every if op.type != "Assign" for x in op.references]
+        self.reads = [v for v in dict.fromkeys(read) if id(v) not in assigned]
+        self.writes = list(assigned)
         self.ready = False
         self.kinds = [(x.dtype.np, x.shape.dims, i in self.static) for i, x in enumerate(feeds)]
         self.compiled = compile(self._trace)
