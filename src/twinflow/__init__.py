@@ -148,10 +148,24 @@ _LATER = {
 _LATER |= {"check": "twinflow.train", "load": "twinflow.utils", "save": "twinflow.utils"}
 
 
+# What programs written for PyTorch ask for and what is not here yet, with what to do instead.
+_ABSENT = {
+    "amp": "there is no mixed precision by context; convert with .to(twinflow.bfloat16) where it is wanted",
+    "autocast": "there is no mixed precision by context; convert with .to(twinflow.bfloat16) where it is wanted",
+    "GradScaler": "there is no mixed precision by context, so gradients need no scaling",
+    "sparse": "there are no sparse tensors",
+    "quantization": "there are no quantised tensors",
+    "fx": "`twinflow.compile` has the graph of what it compiled",
+    "hub": "build the model and load its state_dict: load(f, weights_only=True) reads PyTorch's",
+    "multiprocessing": "the data loader starts its own workers; otherwise use Python's multiprocessing",
+}
+
+
 def __getattr__(name: str) -> _Any:
     module = _LATER.get(name)
     if module is None:
-        raise AttributeError(f"module 'twinflow' has no attribute {name!r}")
+        why = f": {_ABSENT[name]} (docs/from-pytorch.md)" if name in _ABSENT else ""
+        raise AttributeError(f"module 'twinflow' has no attribute {name!r}{why}")
     found = _import_module(module)
     value = globals()[name] = found if module == f"twinflow.{name}" else getattr(found, name)
     return value

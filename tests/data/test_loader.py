@@ -236,3 +236,10 @@ def test_wrong_data_sets():
         DataLoader(Numbers(3), shuffle=True)
     with pytest.raises(ArgumentError, match="threads cannot share"):
         DataLoader(Numbers(3), num_workers=1, worker_type="thread")
+
+
+def test_dropping_the_only_batch_is_refused():
+    samples = TensorDataset(tf.arange(5))
+    with pytest.raises(DataError, match="no batch is left: batch_size is 8, but there are 5 samples"):
+        DataLoader(samples, 8, drop_last=True)
+    assert len(list(DataLoader(samples, 5, drop_last=True))) == 1

@@ -158,3 +158,12 @@ def test_lu_factor_ex_names_the_pivot_that_is_zero() -> None:
     assert info.tolist() == [0, 2]
     with pytest.raises(twinflow.linalg.LinAlgError, match="singular"):
         twinflow.linalg.lu_factor_ex(twinflow.ones(2, 2), check_errors=True)
+
+
+@pytest.mark.parametrize("name", ["autocast", "hub", "sparse"])
+def test_what_is_absent_says_what_to_do(name: str) -> None:
+    with pytest.raises(AttributeError, match=rf"no attribute '{name}': .*from-pytorch"):
+        getattr(twinflow, name)
+    with pytest.raises(AttributeError, match=r"no attribute 'tenser'$"):
+        _ = twinflow.tenser
+    assert not hasattr(twinflow, name)

@@ -101,6 +101,11 @@ class DataLoader:
             )
         if not self._iterable and sampler is None and batch_sampler is None and len(dataset) == 0:
             raise DataError("DataLoader: the data set is empty")
+        whole = not self._iterable and sampler is None and batch_sampler is None
+        if whole and drop_last and isinstance(batch_size, int) and batch_size > len(dataset):
+            raise DataError(
+                f"DataLoader: with drop_last=True no batch is left: batch_size is {batch_size}, but there are {len(dataset)} samples"
+            )
         self.dataset = dataset
         self.num_workers = num_workers
         self.drop_last = drop_last
