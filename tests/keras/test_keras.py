@@ -192,7 +192,10 @@ def test_a_functional_model_with_shared_layers_and_two_outputs_trains_and_is_sav
     x = [rng.normal(size=(20, 4)).astype(np.float32) for _ in range(2)]
     y = [x[0].sum(1), (x[1].sum(1) > 0).astype(np.int64)]
     logs = model.fit(x, y, epochs=3, verbose=0).history
-    assert set(logs) == {"loss", "kind_accuracy"}
+    assert set(logs) == {"loss", "value_loss", "kind_loss", "kind_accuracy"}
+    np.testing.assert_allclose(logs["loss"], np.add(logs["value_loss"], 0.5 * np.array(logs["kind_loss"])), rtol=1e-5)
+    assert model.metrics_names == ["loss", "value_loss", "kind_loss", "kind_accuracy"]
+    assert len(model.evaluate(x, y, verbose=0)) == 4
     model.save(tmp_path / "m.keras")
     again = keras.models.load_model(tmp_path / "m.keras")
     for p, q in zip(model.predict(x, verbose=0), again.predict(x, verbose=0)):

@@ -53,7 +53,7 @@ class Trainer:
         d["optimizer"] = optimizers.get(optimizer)
         d["loss"], d["loss_weights"], d["run_eagerly"] = loss, loss_weights, run_eagerly
         d["_metric_spec"], d["_weighted_spec"] = metrics, weighted_metrics
-        d["_losses"] = d["_metric_objects"] = None
+        d["_losses"] = d["_metric_objects"] = d["_output_trackers"] = d["_output_losses"] = None
         d["_loss_tracker"] = _metrics_mean()
         d["_programs"] = {}
         d["stop_training"] = False
@@ -103,6 +103,10 @@ class Trainer:
         weights = d["loss_weights"]
         d["_weights"] = [1.0 if w is None else w for w in self._per_output("loss_weights", weights, names)]
         d["_losses"], d["_metric_objects"] = found, objects
+        if len(outs) > 1:  # the mean loss of each output, beside that of all
+            d["_output_trackers"] = [
+                None if loss is None else metrics.Mean(name=f"{name}_loss") for name, loss in zip(names, found)
+            ]
 
     def _metric_rows(
         self, what: str, spec: Any, names: list[str], targets: list[Any], outs: list[Any]
@@ -149,10 +153,11 @@ class Trainer:
         total: Tensor | None = None
         if isinstance(y, dict) and not isinstance(y_pred, dict):
             targets = [y[name] for name in self._output_names(len(outs))]
+        d["_output_losses"] = [None] * len(d["_losses"])
         for k, (loss, weight) in enumerate(zip(d["_losses"], d["_weights"])):
             if loss is not None:
                 w = sample_weight[k] if isinstance(sample_weight, (list, tuple)) else sample_weight
-                part = loss(targets[k], outs[k], w)
+                part = d["_output_losses"][k] = loss(targets[k], outs[k], w)
                 part = part if weight == 1.0 else part * weight
                 total = part if total is None else total + part
         return total
@@ -171,14 +176,24 @@ class Trainer:
     def metrics(self) -> list[Any]:
         """The loss's mean and all metrics."""
         tracker = self.__dict__.get("_loss_tracker")
+        parts = [m for m in self.__dict__.get("_output_trackers") or [] if m is not None]
         rows = self.__dict__.get("_metric_objects") or []
-        return ([tracker] if tracker is not None else []) + [m for row in rows for m in row]
+        return ([tracker] if tracker is not None else []) + parts + [m for row in rows for m in row]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of `metrics`, in the order of `evaluate`'s values."""
+        return [m.name for m in self.metrics]
 
     def _update_metrics(self, loss: Tensor, y: Any, y_pred: Any, n: Any, w: Any = None) -> None:
         d = self.__dict__
         with no_grad():
-            d["_loss_tracker"].total.add_(loss.detach().float() * n)
-            d["_loss_tracker"].count.add_(n)
+            seen_losses = [(d["_loss_tracker"], loss), *zip(d["_output_trackers"] or [], d["_output_losses"] or [])]
+            d["_output_losses"] = None
+            for tracker, value in seen_losses:
+                if tracker is not None and value is not None:
+                    tracker.total.add_(value.detach().float() * n)
+                    tracker.count.add_(n)
             for k, (row, t, p) in enumerate(zip(d["_metric_objects"], tree_leaves(y), tree_leaves(y_pred))):
                 seen = p.detach()
                 set_mask(seen, get_mask(p))
