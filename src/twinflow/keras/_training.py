@@ -15,12 +15,11 @@ from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.jit import compile as compile_function
 from twinflow.keras import activations, callbacks, losses, metrics, optimizers
 from twinflow.keras._data import Arrays, Batches, adapt, as_tensors, class_weights, triple
+from twinflow.keras._fit_loop import FitLoop, full_and_rest, number, plain
 from twinflow.keras._layer import CALLS
 from twinflow.keras._masking import get_mask, set_mask
-from twinflow.ops import fori_loop, from_numpy, randperm, zeros
+from twinflow.ops import fori_loop, from_numpy, zeros
 from twinflow.tensor import Tensor, enable_grad, no_grad
-
-_CHUNK_S = 0.1  # how long `fit` stays in native code when someone watches
 
 
 class Trainer:
@@ -380,7 +379,7 @@ class Trainer:
         validation = self._validation(data, validation_split, validation_data, validation_batch_size, validation_steps)
         if validation_split and isinstance(data, Arrays):
             data, validation = data.split(validation_split)
-        loop = _Loop(self, data, epochs, _verbosity(verbose), callbacks, shuffle, steps_per_epoch)
+        loop = FitLoop(self, data, epochs, _verbosity(verbose), callbacks, shuffle, steps_per_epoch)
         return loop.run(initial_epoch, validation, validation_freq)
 
     def _validation(self, data: Any, split: float, given: Any, batch_size: int | None, steps: int | None) -> Any:
@@ -426,9 +425,9 @@ class Trainer:
             self._start("evaluate", *data.data[:2], False)
             self.reset_metrics()
             order = np.arange(data.n)
-            for rows in _full_and_rest(order, data.batch_size):
+            for rows in full_and_rest(order, data.batch_size):
                 program = self._program("test_rows")
-                program(data.data, from_numpy(rows), _number(0), _number(len(rows)))
+                program(data.data, from_numpy(rows), number(0), number(len(rows)))
                 count += len(rows)
         else:
             for x, y, w in data.epoch("evaluate"):
@@ -448,7 +447,7 @@ class Trainer:
                 self._start("evaluate", batch[0], batch[1], False)
                 self.reset_metrics()
             given = tuple(b for k, b in enumerate(batch) if k == 0 or b is not None)
-            logs = {k: _plain(v) for k, v in self._program("own_test")(given).items()}
+            logs = {k: plain(v) for k, v in self._program("own_test")(given).items()}
             count += 1
         return logs, count
 
@@ -514,12 +513,6 @@ def _first_shape(graph: Any) -> Any:
     return None if graph is None else tree_leaves(graph[0])[0].shape
 
 
-def _plain(value: Any) -> Any:
-    """A number as a float, several as an array."""
-    array = np.array(value)
-    return float(array) if array.ndim == 0 else array
-
-
 def _metrics_mean() -> Any:
     return metrics.Mean(name="loss")
 
@@ -538,168 +531,9 @@ def _batch_size(x: Any) -> Any:
     return next(t for t in tree_leaves(x) if isinstance(t, Tensor)).shape[0]
 
 
-def _number(n: int) -> Tensor:
-    return from_numpy(np.array(n, np.int64))
-
-
 def _verbosity(verbose: Any) -> int:
     if verbose == "auto":
         return 1
     if verbose not in (0, 1, 2):
         raise ArgumentError(f"verbose is 'auto', 0, 1 or 2, not {verbose!r}")
     return int(verbose)
-
-
-def _full_and_rest(order: np.ndarray[Any, Any], batch_size: int) -> list[np.ndarray[Any, Any]]:
-    """The rows of full batches [steps, batch], and of the last, smaller one [1, rest]."""
-    full = len(order) // batch_size
-    parts = [order[: full * batch_size].reshape(full, batch_size), order[full * batch_size :].reshape(1, -1)]
-    return [np.ascontiguousarray(p) for p in parts if p.size]
-
-
-class _Loop:
-    """One call of `fit`."""
-
-    def __init__(
-        self, model: Any, data: Any, epochs: int, verbose: int, given: Any, shuffle: bool, steps: int | None
-    ) -> None:
-        self.model, self.data, self.epochs, self.shuffle = model, data, epochs, shuffle
-        self.history = callbacks.History()
-        self.program: Any = None  # the compiled loop over rows
-        self.started = False  # whether the model is built and the data was looked at
-        given = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
-        for c in given:
-            if not isinstance(c, callbacks.Callback):
-                raise ArgumentError(f"fit: a callback is an object of keras.callbacks.Callback, not {c!r}")
-        self.bar = callbacks.ProgbarLogger(verbose) if verbose else None
-        # the bar is last, so that it shows what other callbacks add to the logs
-        self.callbacks = [self.history, *given]
-        self.each_step = any(callbacks.wants_batches(c) for c in given) or model.optimizer.schedule is not None
-        if isinstance(data, Arrays):
-            total = data.steps()
-            if steps is not None and steps > total:
-                raise ArgumentError(
-                    f"fit: steps_per_epoch={steps}, but {data.n} examples in batches of {data.batch_size} give {total} steps; give fewer "
-                    "steps, or leave it out"
-                )
-            self.steps: int | None = steps or total
-        else:
-            self.steps = data.n_steps
-        everyone = [*self.callbacks, *([self.bar] if self.bar else [])]
-        for c in everyone:
-            c.set_model(model)
-            c.set_params({"epochs": epochs, "steps": self.steps, "verbose": verbose})
-
-    def run(self, initial_epoch: int, validation: Any, validation_freq: int) -> Any:
-        model = self.model
-        model.stop_training = False
-        model.__dict__["history"] = self.history
-        backup = next((c for c in self.callbacks if isinstance(c, callbacks.BackupAndRestore)), None)
-        if backup is not None and isinstance(self.data, Arrays):
-            model._start("fit", *self.data.data[:2], True)
-            initial_epoch = max(initial_epoch, backup.restore() or 0)
-        self._emit("on_train_begin")
-        logs: dict[str, Any] = {}
-        for epoch in range(initial_epoch, self.epochs):
-            if self.bar:
-                self.bar.on_epoch_begin(epoch)
-            self._emit("on_epoch_begin", epoch)
-            logs = dict(self._epoch())
-            if validation is not None and (epoch + 1) % validation_freq == 0:
-                self._emit("on_test_begin")
-                found, _ = model._evaluate(validation)
-                logs.update({f"val_{k}": v for k, v in found.items()})
-                self._emit("on_test_end", logs)
-            for c in self.callbacks[1:]:
-                c.on_epoch_end(epoch, logs)
-            self.history.on_epoch_end(epoch, logs)
-            if self.bar:
-                self.bar.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
-        if model.optimizer.use_ema and model.optimizer.variables:
-            model.optimizer.finalize_variable_values(model.trainable_variables)
-        self._emit("on_train_end", logs)
-        return self.history
-
-    def _emit(self, event: str, *args: Any) -> None:
-        for c in self.callbacks:
-            getattr(c, event)(*args)
-
-    def _epoch(self) -> dict[str, Any]:
-        model = self.model
-        if isinstance(self.data, Arrays) and not model._has_own_step():
-            return self._epoch_of_rows()
-        count, logs = 0, {}
-        for batch in self._batches():
-            if not count:
-                model._start("fit", batch[0], batch[1], True)
-                model.reset_metrics()
-            self._emit("on_train_batch_begin", count)
-            if model._has_own_step():
-                data = tuple(b for k, b in enumerate(batch) if k == 0 or b is not None)
-                logs = {k: _plain(v) for k, v in model._program("own")(data).items()}
-            else:
-                model._program("train")(*batch)
-                self._advance(1)
-            count += 1
-            if self.each_step or (self.bar and self.bar.moves):
-                self._after(count, logs or model._results())
-            if model.stop_training:
-                break
-        if self.steps is None and self.bar:
-            self.steps = count
-            self.bar.params["steps"] = count
-        return logs or model._results()
-
-    def _batches(self) -> Iterator[Any]:
-        if isinstance(self.data, Batches):
-            yield from self.data.epoch("fit")
-            return
-        order = self._order()
-        for k in range(self.steps or 0):
-            yield self.data.rows(from_numpy(order[k * self.data.batch_size : (k + 1) * self.data.batch_size]))
-
-    def _order(self) -> np.ndarray[Any, Any]:
-        n = self.data.n
-        order = np.asarray(randperm(n)) if self.shuffle else np.arange(n)
-        return order[: self.steps * self.data.batch_size] if self.steps else order
-
-    def _advance(self, n: int) -> None:
-        self.model.optimizer.iterations += n
-        self.model.optimizer.prepare()
-
-    def _after(self, done: int, logs: dict[str, Any]) -> None:
-        if self.each_step:
-            self._emit("on_train_batch_end", done - 1, logs)
-        if self.bar:
-            self.bar.update(done, logs)
-
-    def _epoch_of_rows(self) -> dict[str, Any]:
-        """An epoch as native loops over rows; one loop, unless someone watches the steps."""
-        model, data = self.model, self.data
-        if not self.started:
-            model._start("fit", *data.data[:2], True)
-            self.started = True
-        model.reset_metrics()
-        watched = self.each_step or (self.bar is not None and self.bar.moves)
-        done, chunk = 0, 1
-        for rows in _full_and_rest(self._order(), data.batch_size):
-            if self.program is None:  # what is trained is fixed for one call of fit
-                self.program = model._program("train_rows")
-            program, order, at = self.program, from_numpy(rows), 0
-            while at < len(rows):
-                n = 1 if self.each_step else min(chunk, len(rows) - at) if watched else len(rows) - at
-                if self.each_step:
-                    self._emit("on_train_batch_begin", done)
-                started = time.perf_counter()
-                program(data.data, order, _number(at), _number(at + n))
-                if time.perf_counter() - started < _CHUNK_S / 2:
-                    chunk *= 2
-                at, done = at + n, done + n
-                self._advance(n)
-                if watched:
-                    self._after(done, model._results())
-                if model.stop_training:
-                    return dict(model._results())
-        return dict(model._results())
