@@ -25,6 +25,8 @@ from twinflow.core._dtypes import int64 as int64
 from twinflow.core._dtypes import uint8 as uint8
 from twinflow.tf._shapes import Dimension as Dimension
 from twinflow.tf._shapes import StaticShape as TensorShape  # noqa: F401
+from twinflow.tf.compat.v1 import data as data
+from twinflow.tf.compat.v1 import errors as errors
 from twinflow.tf.compat.v1 import graph_util as graph_util
 from twinflow.tf.compat.v1 import initializers as initializers
 from twinflow.tf.compat.v1 import layers as layers

@@ -134,6 +134,8 @@ def _encode(x: Any) -> Any:
         return {"$body": [_row(op) for op in ops], "inputs": [t.name for t in x.inputs], "outputs": _encode(x.outputs)}
     if isinstance(x, Operation):
         return {"$operation": x.name}
+    if hasattr(x, "pull"):
+        return {"$iterator": type(x).__name__}
     raise CheckpointError(
         f"the graph holds {x!r}, which cannot be written; pass numbers, arrays, names or tensors instead"
     )
@@ -156,6 +158,21 @@ def graph_def(graph: Graph) -> GraphDef:
 
 
 GRAPH_DEF.append(graph_def)
+
+
+class _LostIterator:
+    """Stands where the saved graph had an iterator of a data set, which is not saved with it."""
+
+    def begin(self, iterators: Any) -> None:
+        """An error: there is no data set."""
+        self.pull(iterators)
+
+    def pull(self, iterators: Any) -> Any:
+        """An error: there is no data set."""
+        raise ArgumentError(
+            "session.run: the loaded graph takes its elements from a data set, which was not saved with it; feed the tensors of "
+            "IteratorGetNext, or give others by import_graph_def(input_map=...)"
+        )
 
 
 class _Importer:
@@ -185,6 +202,8 @@ class _Importer:
                 return self.tensor(x[kind])
             case "$variable":
                 return Reference(self.tensor(x[kind]))
+            case "$iterator":
+                return _LostIterator()
             case "$operation":
                 return self.ops[x[kind]]
             case "$array":

@@ -33,6 +33,7 @@ class State:
         self.tensors: dict[int, Value] = {}
         self.initialised: set[int] = set()
         self.programs: dict[Any, Program] = {}
+        self.iterators: dict[Any, Any] = {}  # where data sets are
         self.extras: dict[Any, Any] = {}  # what operations keep between runs, such as an optimizer's rule
 
     def tensor(self, variable: Tensor) -> Value:
@@ -62,6 +63,12 @@ class Program:
                     f"session.run: the placeholder {x.name!r} ({x.dtype.name}, shape {x.shape}) is needed and was not fed; pass "
                     f"feed_dict={{{op.name}: value}}\n  made at {op.where}"
                 )
+        # data sets give their next elements before each run, as if they were fed
+        self.pulled = [op for op in every if op.type == "IteratorGetNext" and not any(id(x) in fed for x in op.outputs)]
+        self.begun = [op for op in every if op.type == "MakeIterator"]
+        feeds = self.feeds = [*feeds, *(x for op in self.pulled for x in op.outputs)]
+        fed |= {id(x) for x in feeds}
+        self.ops = [op for op in self.ops if op not in self.pulled]
         self.static = static_feeds(every, feeds)
         # initializers that read other variables run after these, in the order in which they were made
         assigned = {id(op.references[0]): None for op in every if op.type == "Assign"}
@@ -118,6 +125,13 @@ class Program:
             return ("static", _frozen(value.tolist()))
         return wrap(value)
 
+    def _with_elements(self, values: Any) -> list[Any]:
+        """What is fed, and after it the next elements of data sets."""
+        iterators = self.state.iterators
+        for op in self.begun:
+            op.params["iterator"].begin(iterators)
+        return [*values, *(x for op in self.pulled for x in op.params["iterator"].pull(iterators))]
+
     def _array(self, i: int, value: Any, dtype: Any) -> np.ndarray[Any, Any]:
         x = self.feeds[i]
         if isinstance(value, Tensor):
@@ -136,6 +150,8 @@ class Program:
     def __call__(self, values: Any) -> list[Any]:
         if not self.ready:
             self.check()
+        if self.pulled or self.begun:
+            values = self._with_elements(values)
         results = self.compiled(*[self.convert(i, v) for i, v in enumerate(values)])
         if self.writes:
             self.state.initialised.update(self.writes)
@@ -379,6 +395,7 @@ class BaseSession:
         self._closed = True
         state = self._state
         state.initialised.clear()
+        state.iterators.clear()
         for program in state.programs.values():
             program.ready = False
         self.graph.spare_states.append(state)  # memory and programs serve the next session of this graph
