@@ -194,7 +194,11 @@ class Winograd:
         # filters that exceed the L2 cache are divided among chunks by columns, which then share the changed image
         self.shared = weights > l2 // 2
         most = 64 if self.shared else max(8, l2 // 4 // (16 * self.deep * NBYTES))
-        choice = choose_tile(self.machine, 64, self.wide, self.lanes, depth=self.deep, again=True)
+        # where each panel of filters is read by one chunk, that changes it in memory of its own, near the core
+        self.own_filters = self.shared and lines * self.along <= most
+        wide = min(self.wide, max(self.lanes, l2 // 2 // (16 * self.deep * NBYTES) // self.lanes * self.lanes))
+        block = wide if self.own_filters else self.wide
+        choice = choose_tile(self.machine, 64, block, self.lanes, depth=self.deep, again=True)
         self.tile_cols = choice.vectors * self.lanes
         self.cols = split_cols(self.wide, self.tile_cols)
         panels = -(-self.wide // self.tile_cols)
@@ -214,12 +218,13 @@ class Winograd:
         self.image_step = (lines * self.along if self.shared else self.blocks) * self.deep + self.lanes
         self.change = Change(self.size, self.high, self.along, tuple(self.before), self.deep, self.image_step)
         self.result_step = self.blocks * self.tile_cols + self.lanes
-        self.image_at = weights
+        self.image_at = 0 if self.own_filters else weights
         shared = 16 * self.image_step * NBYTES if self.shared else 0
-        self.shared_nbytes = weights + round_up(shared, 64)
+        self.shared_nbytes = self.image_at + round_up(shared, 64)
         self.zeros_at = 16 * self.result_step * NBYTES
         self.own_at = self.zeros_at + self.deep * NBYTES
-        self.worker_nbytes = self.own_at + (0 if self.shared else round_up(16 * self.image_step * NBYTES, 64))
+        own = 16 * self.deep * self.tile_cols if self.own_filters else 0 if self.shared else 16 * self.image_step
+        self.worker_nbytes = self.own_at + round_up(own * NBYTES, 64)
 
     # -- code
 
@@ -228,7 +233,9 @@ class Winograd:
         self._write_filters()
         self.change.write(self.module, f"{self.name}.image", self.lanes)
         self._write_result()
-        phases: list[tuple[str, Value]] = [(self._emit_filters(), -(-self.wide // self.tile_cols))]
+        phases: list[tuple[str, Value]] = []
+        if not self.own_filters:
+            phases.append((self._emit_filters(), -(-self.wide // self.tile_cols)))
         if self.shared:
             phases.append((self._emit_image(), self.batch * self.high // self.image_lines))
         phases.append((self._emit_work(), self.groups * self.col_blocks))
@@ -303,14 +310,16 @@ class Winograd:
 
         f.loop(0, self.blocks, 1, block)
 
+    def _change_filters(self, f: Function, target: str, width: int, j: Value) -> None:
+        source = f.shift(slot(f, "b"), f.mul(j, self.w_wide), "float")
+        f.call(f"{self.name}.filters", [("ptr", source), ("ptr", target), ("i64", width)])
+
     def _emit_filters(self) -> str:
         name = f"{self.name}.filters_of"
         f = phase_function(self.module, name)
 
         def panel(width: int, j: Value, _: bool) -> None:
-            source = f.shift(slot(f, "b"), f.mul(j, self.w_wide), "float")
-            target = f.shift(slot(f, "workspace"), f.mul(j, 16 * self.deep), "float")
-            f.call(f"{self.name}.filters", [("ptr", source), ("ptr", target), ("i64", width)])
+            self._change_filters(f, f.shift(slot(f, "workspace"), f.mul(j, 16 * self.deep), "float"), width, j)
 
         start = f.mul("%chunk", self.tile_cols)
         self.cols.walk(f, start, f.min(f.add(start, self.tile_cols), self.wide), panel)
@@ -352,7 +361,11 @@ class Winograd:
                 self._change_image(f, image, first, self.lines)
 
             def panel(width: int, j: Value, _: bool) -> None:
-                b = f.shift(weights, f.mul(j, 16 * self.deep), "float")
+                b = f.shift(own, self.own_at, "i8")
+                if self.own_filters:
+                    self._change_filters(f, b, width, j)
+                else:
+                    b = f.shift(weights, f.mul(j, 16 * self.deep), "float")
 
                 def place(k: Value, _: list[str]) -> None:
                     def rows(height: int, i: Value, _: bool) -> None:
