@@ -16,6 +16,18 @@ class TreeDef:
     kind: Any  # None for a leaf, else the container's type
     keys: tuple[Any, ...]
     children: tuple[TreeDef, ...]
+    _hash: int = dataclasses.field(
+        init=False, repr=False, compare=False
+    )  # asked for by each call of a compiled function
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.kind, self.keys, self.children)))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> Any:
+        return TreeDef, (self.kind, self.keys, self.children)  # hashes differ from process to process
 
     @property
     def n_leaves(self) -> int:

@@ -318,6 +318,12 @@ def _marked(result: Any) -> Any:
     return result
 
 
+@functools.cache
+def _flat(n: int) -> TreeDef:
+    """The structure of the arguments of a call with n tensors."""
+    return tree_flatten(((None,) * n, {}))[1]
+
+
 def _static_key(x: Any) -> Any:
     try:
         hash(x)
@@ -423,15 +429,23 @@ class Compiled:
         return _marked(self._run(args, kwargs))
 
     def _run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        leaves, treedef = tree_flatten((args, kwargs))
-        for k, x in enumerate(leaves):
-            if isinstance(x, np.ndarray):
-                leaves[k] = from_numpy(x)
+        plain = not kwargs and all([type(a) is Tensor for a in args])  # tensors alone, in no container
+        if plain:
+            leaves, treedef = list(args), _flat(len(args))
+        else:
+            leaves, treedef = tree_flatten((args, kwargs))
+            for k, x in enumerate(leaves):
+                if isinstance(x, np.ndarray):
+                    leaves[k] = from_numpy(x)
         tensors = [x for x in leaves if isinstance(x, Tensor)]
         program = self._find(leaves, tensors, treedef)
-        if not kwargs and all(type(a) is Tensor for a in args):
-            self._quick = program.quick(tensors)
-        return program(tensors)
+        if any(type(t) is not Tensor for t in tensors):
+            return program(tensors)
+        quick = program.quick(tensors)
+        if plain:
+            self._quick = quick
+        result = MISS if quick is None else quick(tuple(tensors))
+        return program(tensors) if result is MISS else result
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
