@@ -112,11 +112,14 @@ class Maker:
             full = [wrap(a) if isinstance(a, np.ndarray) else a for a in args]
             for k, source in sources.items():
                 full[k] = fitted(values[source], args[k].shape)
+                if prim.name == "reshape":  # of what does not lie in order it would be a copy, or not
+                    full[k] = full[k].clone()
             made = apply(prim, *full, **params)
             return made[which] if isinstance(made, tuple) else made
 
         noisy = prim.name not in EXACT
-        shared = [self.values[k].memory for k in sources.values()] if prim.view is not None else []
+        is_view = prim.view is not None and prim.name != "reshape"
+        shared = [self.values[k].memory for k in sources.values()] if is_view else []
         memory = shared[0] if shared else {"exact": exact and not noisy}
         self.add(run, memory, noisy=noisy and not shared, writable=prim.view is None and prim.name != "unstack")
 
@@ -133,12 +136,13 @@ class Maker:
             ("select", lambda x: x.select(axis, start)),
             ("transpose", lambda x: x.transpose(axis, last)),
             ("unsqueeze", lambda x: x.unsqueeze(axis)),
-            ("reshape", lambda x: x.reshape(-1)),
+            ("reshape", lambda x: x.clone().reshape(-1)),  # of what does not lie in order it would be a copy, or not
             ("diagonal", lambda x: x.diagonal(0, axis, last) if axis != last else x[cut]),
             ("expand", lambda x: x.expand(2, *shape)),
         ])  # fmt: skip
-        writable = v.writable and kind not in ("expand", "reshape")  # reshape may copy, elements of expand overlap
-        self.add(lambda values, state: how(values[source]), v.memory, writable=writable)
+        writable = v.writable and kind != "expand"  # whose elements overlap
+        memory = {"exact": v.exact} if kind == "reshape" else v.memory
+        self.add(lambda values, state: how(values[source]), memory, writable=writable)
 
     def write(self):
         target = self.find(lambda v: v.writable and v.tensor.dtype.name in ("float32", "float64") and v.tensor.numel())
