@@ -273,6 +273,20 @@ def test_callbacks_see_epochs_and_steps_and_can_stop(tmp_path):
     assert (tmp_path / "best-1.keras").exists()
 
 
+def test_callbacks_see_every_so_many_steps_and_steps_may_run_in_python():
+    seen = []
+    see = keras.callbacks.LambdaCallback(on_train_batch_end=lambda b, logs: seen.append(b))
+    model = keras.Sequential([layers.Dense(1, input_shape=(1,))])
+    model.compile("sgd", "mse", steps_per_execution=3)
+    model.fit(*linear_data(80), batch_size=10, verbose=0, callbacks=[see])
+    assert seen == [2, 5, 7]
+    model.compile("sgd", "mse", jit_compile=False)
+    assert model.run_eagerly
+    for wrong in ({"steps_per_execution": 0}, {"jit_compile": "yes"}):
+        with pytest.raises(ArgumentError, match="compile: "):
+            model.compile("sgd", "mse", **wrong)
+
+
 def test_a_schedule_gives_each_step_its_rate():
     rates = []
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)

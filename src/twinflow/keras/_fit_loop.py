@@ -52,6 +52,8 @@ class FitLoop:
         self.bar = callbacks.ProgbarLogger(verbose) if verbose else None
         # the bar is last, so that it shows what other callbacks add to the logs
         self.callbacks = [self.history, *given]
+        # a schedule gives every step a rate of its own, which is handed over from Python
+        self.at_once = 1 if model.optimizer.schedule is not None else model.__dict__["steps_per_execution"]
         self.each_step = any(callbacks.wants_batches(c) for c in given) or model.optimizer.schedule is not None
         if isinstance(data, Arrays):
             total = data.steps()
@@ -167,7 +169,13 @@ class FitLoop:
                 self.program = model._program("train_rows")
             program, order, at = self.program, from_numpy(rows), 0
             while at < len(rows):
-                n = 1 if self.each_step else min(chunk, len(rows) - at) if watched else len(rows) - at
+                n = (
+                    min(self.at_once, len(rows) - at)
+                    if self.each_step
+                    else min(chunk, len(rows) - at)
+                    if watched
+                    else len(rows) - at
+                )
                 if self.each_step:
                     self._emit("on_train_batch_begin", done)
                 started = time.perf_counter()

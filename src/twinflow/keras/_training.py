@@ -37,6 +37,8 @@ class Trainer:
         metrics: Any = None,
         weighted_metrics: Any = None,
         run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: Any = "auto",
     ) -> None:
         """Say how the model is trained.
 
@@ -46,11 +48,17 @@ class Trainer:
             loss_weights: how much each output's loss counts.
             metrics: names, objects or functions; for several outputs a list of lists, or a dict by name.
             weighted_metrics: the same, but updated with the weights of samples and classes.
-            run_eagerly: run each step in Python, without compiling.
+            run_eagerly: run each step in Python, without compiling; jit_compile=False means the same.
+            steps_per_execution: how many steps to take between two calls of callbacks that look at steps.
         """
         d = self.__dict__
         d["optimizer"] = optimizers.get(optimizer)
-        d["loss"], d["loss_weights"], d["run_eagerly"] = loss, loss_weights, run_eagerly
+        if jit_compile not in ("auto", True, False):
+            raise ArgumentError(f"compile: jit_compile is 'auto', True or False, not {jit_compile!r}")
+        if not isinstance(steps_per_execution, int) or steps_per_execution < 1:
+            raise ArgumentError(f"compile: steps_per_execution is a positive whole number, not {steps_per_execution!r}")
+        d["loss"], d["loss_weights"], d["run_eagerly"] = loss, loss_weights, run_eagerly or jit_compile is False
+        d["steps_per_execution"] = steps_per_execution
         d["_metric_spec"], d["_weighted_spec"] = metrics, weighted_metrics
         d["_losses"] = d["_metric_objects"] = d["_output_trackers"] = d["_output_losses"] = None
         d["_loss_tracker"] = _metrics_mean()
