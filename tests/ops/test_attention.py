@@ -72,6 +72,20 @@ def test_compiled_kernels_equal_the_reference(size, mask):
         assert_close(compiled(GRAD, params, operands), GRAD.ref(*operands, **params), dtype)
 
 
+@pytest.mark.parametrize("mask", ["none", "bool", "added"])
+def test_eager_mode_runs_the_kernels_from_some_size_on(mask, monkeypatch):
+    (q, k, v), rest, params = operands_of(((2,), 64, 64, 2, 2, 16, 16), mask, 0.0, np.float32)
+    params["causal"] = False
+    want = FORWARD.ref(q, k, v, *rest, **params)
+    monkeypatch.setattr(FORWARD.run, "reference", None)
+    monkeypatch.setattr(GRAD.run, "reference", None)
+    assert_close(FORWARD.run(q, k, v, *rest, **params), want, np.float32)
+    leaves = [tf.tensor(x, requires_grad=True) for x in (q, k, v)]
+    out, _ = apply(FORWARD, *leaves, *map(tf.tensor, rest), **params)
+    out.sum().backward()
+    assert all(x.grad.numpy().any() for x in leaves[::2])
+
+
 def test_operands_may_be_views():
     rng = np.random.default_rng(0)
     qkv = rng.normal(size=(2, 40, 3, 4, 8))

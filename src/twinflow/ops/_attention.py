@@ -496,9 +496,9 @@ def _pays_grad(_g: Any, q: Any, k: Any, *_: Any, **_params: Any) -> bool:
     return _pays_forward(q, k)
 
 
-_run = Native(
+attention.run = Native(
     "attention", _attention_ref, lambda *xs, **params: apply(attention, *xs, **params), _pays_forward, batched=0
 )
-_run_grad = Native(
+attention_grad.run = Native(
     "attention_grad", _grad_ref, lambda *xs, **params: apply(attention_grad, *xs, **params), _pays_grad, batched=0
 )

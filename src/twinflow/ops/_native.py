@@ -18,7 +18,7 @@ from twinflow.graph import Aval, Node, Primitive
 from twinflow.tensor import Tracer, wrap
 
 _KEPT_NBYTES = 1 << 28  # arenas and spare results of programs that wait for their next call
-_REAL = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64))
+_REAL = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.bool_))
 
 
 class _Program:
