@@ -318,3 +318,10 @@ def test_loading_state_of_another_model():
         Adam([b, w]).load_state_dict(saved)
     with pytest.raises(CheckpointError, match="'state' and 'param_groups'"):
         Adam([w]).load_state_dict({"weights": 1})
+
+
+def test_a_model_in_place_of_its_parameters():
+    with pytest.raises(ArgumentError, match=r"not Linear; give model\.parameters\(\)"):
+        SGD(tf.nn.Linear(2, 2), lr=0.1)
+    with pytest.raises(ArgumentError, match="params is a list of tensors or of groups, not float"):
+        SGD(0.1)

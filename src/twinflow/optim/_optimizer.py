@@ -104,6 +104,9 @@ class Optimizer:
         name = type(self).__name__
         if isinstance(params, Tensor):
             raise ArgumentError(f"{name}: params is a single tensor; give a list: {name}([tensor], ...)")
+        if not hasattr(params, "__iter__"):
+            hint = "; give model.parameters()" if hasattr(params, "parameters") else ""
+            raise ArgumentError(f"{name}: params is a list of tensors or of groups, not {type(params).__name__}{hint}")
         groups = list(params)
         if not groups:
             raise ArgumentError(
