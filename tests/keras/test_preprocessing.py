@@ -20,7 +20,7 @@ def value(t):
 
 
 RANDOM = [
-    layers.RandomFlip, layers.RandomInvert, layers.RandomGrayscale, layers.RandomErasing, layers.RandomGaussianBlur, layers.MixUp,
+    layers.RandomFlip, layers.RandomInvert, layers.RandomGrayscale, layers.RandomErasing, layers.RandomGaussianBlur, layers.MixUp, layers.CutMix,
     layers.Solarization, lambda: layers.RandomRotation(0.1), lambda: layers.RandomZoom(0.2), lambda: layers.RandomShear(0.1, 0.1),
     lambda: layers.RandomTranslation(0.1, 0.1), lambda: layers.RandomBrightness(0.2), lambda: layers.RandomContrast(0.2),
     lambda: layers.RandomSaturation(0.2), lambda: layers.RandomColorDegeneration(0.5), lambda: layers.RandomPosterization(3),
@@ -115,3 +115,19 @@ def test_statistics_found_by_adapt_are_weights_of_the_model(tmp_path):
 def test_wrong_use_says_what_is_wrong_and_the_way_out(run, error, said):
     with pytest.raises(error, match=said):
         run()
+
+
+def test_parts_of_mixed_images_follow_their_distribution():
+    images = np.zeros((4000, 1, 1, 1), np.float32)
+    images[::2] = 1.0
+    for alpha in (0.2, 1.0, 4.0):
+        part = np.abs(1 - images - value(layers.MixUp(alpha, seed=1)(images))).ravel()
+        assert part.mean() == pytest.approx(0.5, abs=0.02)
+        assert part.var() == pytest.approx(1 / (4 * (2 * alpha + 1)), rel=0.06)
+
+
+def test_a_rectangle_of_each_image_comes_from_another():
+    images = np.stack([np.full((6, 6, 1), k, np.float32) for k in range(4)])
+    found = value(layers.CutMix(seed=2)(images))
+    for k in range(4):
+        assert set(np.unique(found[k])) <= {k, (k - 1) % 4}

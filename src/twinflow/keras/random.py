@@ -77,7 +77,8 @@ def shuffle(x: Any, axis: int = 0, seed: Any = None) -> Tensor:
 
 
 def gamma(shape: Any, alpha: float, dtype: Any = None, seed: Any = None) -> Tensor:
-    """Numbers of a gamma distribution of scale 1. Source: Marsaglia and Tsang 2000, with 32 attempts for each number."""
+    """Numbers of a gamma distribution of scale 1. Source: Marsaglia and Tsang 2000, with 8 attempts for each number,
+    of which at least 19 in 20 succeed."""
     if alpha <= 0:
         raise ArgumentError(f"random.gamma: alpha must be positive, but {alpha!r} was given")
     generator, size = _generator(seed), tuple(shape)
@@ -85,7 +86,7 @@ def gamma(shape: Any, alpha: float, dtype: Any = None, seed: Any = None) -> Tens
     d = boosted - 1 / 3
     c = 1 / (9 * d) ** 0.5
     found, done = O.zeros(size), O.zeros(size)
-    for _ in range(32):
+    for _ in range(8):
         x = O.randn(size, generator=generator)
         v = (1 + c * x) ** 3
         u = O.rand(size, generator=generator).clamp(min=1e-12)

@@ -49,6 +49,7 @@ from twinflow.keras.layers._core import ReversibleEmbedding as ReversibleEmbeddi
 from twinflow.keras.layers._core import Wrapper as Wrapper
 from twinflow.keras.layers._images import AutoContrast as AutoContrast
 from twinflow.keras.layers._images import CenterCrop as CenterCrop
+from twinflow.keras.layers._images import CutMix as CutMix
 from twinflow.keras.layers._images import MixUp as MixUp
 from twinflow.keras.layers._images import Pipeline as Pipeline
 from twinflow.keras.layers._images import RandomBrightness as RandomBrightness

@@ -6,12 +6,13 @@ import math
 from typing import Any
 
 from twinflow.core.errors import ArgumentError, ShapeError
+from twinflow.keras import random
 from twinflow.keras._layer import CALLS, LAYERS, Layer
 from twinflow.keras._registry import serialize
 from twinflow.keras.layers._core import positive
 from twinflow.keras.layers._regularization import seeded
 from twinflow.nn import functional as F
-from twinflow.ops import ones, rand, randint, randn, stack, tensor, where, zeros
+from twinflow.ops import default_generator, ones, rand, randint, randn, stack, tensor, where, zeros
 from twinflow.tensor import Tensor
 
 
@@ -126,6 +127,12 @@ class _Random(_Images):
     def _uniform(self, n: int, low: Any, high: Any) -> Tensor:
         """[n, 1, 1, 1] in [low, high)."""
         return rand((n, 1, 1, 1), generator=self._generator) * (high - low) + low
+
+    def _beta(self, n: int, alpha: float) -> Tensor:
+        """[n, 1, 1, 1] of the distribution Beta(α, α)."""
+        seeds = random.SeedGenerator()
+        seeds.generator = self._generator or default_generator
+        return random.beta((n, 1, 1, 1), alpha, alpha, seed=seeds)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """As for all layers; called by itself, a random layer trains."""
@@ -587,16 +594,36 @@ class MixUp(_Random):
         super().__init__(seed, **kwargs)
         self.alpha = alpha
 
-    def _part(self, n: int) -> Tensor:
-        """Beta(α, α) by Jöhnk's ratio of powers, in logarithms."""
-        a, b = (self._uniform(n, 1e-12, 1.0).log() / self.alpha for _ in range(2))
-        top = a.maximum(b)
-        a, b = (a - top).exp(), (b - top).exp()
-        return a / (a + b)
+    def _change(self, x: Tensor) -> Tensor:
+        part = self._beta(x.shape[0], self.alpha)
+        return x * part + x.roll(1, 0) * (1.0 - part)
+
+
+@LAYERS.add()
+class CutMix(_Random):
+    """A rectangle of each image comes from another of the batch. Source: Yun et al., arXiv:1905.04899.
+
+    Args:
+        factor: of the Beta(factor, factor) from which the rectangle's part of the image is drawn.
+    """
+
+    _names = ("factor",)
+
+    def __init__(self, factor: float = 1.0, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(seed, **kwargs)
+        if factor <= 0:
+            raise ArgumentError(f"CutMix: factor must be positive, but {factor!r} was given")
+        self.factor = factor
 
     def _change(self, x: Tensor) -> Tensor:
-        part = self._part(x.shape[0])
-        return x * part + x.roll(1, 0) * (1.0 - part)
+        n, h, w, _ = x.shape
+        side = (1.0 - self._beta(n, self.factor)).sqrt()
+        inside = ones((n, 1, 1, 1), dtype="bool")
+        for axis, extent in ((1, h), (2, w)):
+            start = self._uniform(n, 0.0, 1.0) - side * 0.5
+            place = ((tensor(list(range(extent))).float() + 0.5) / extent).reshape(*(extent if a == axis else 1 for a in range(4)))  # fmt: skip
+            inside = inside & (place >= start) & (place < start + side)
+        return where(inside, x.roll(1, 0), x)
 
 
 @LAYERS.add()
