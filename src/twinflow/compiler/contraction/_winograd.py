@@ -195,7 +195,7 @@ class Winograd:
         self.shared = weights > l2 // 2
         most = 64 if self.shared else max(8, l2 // 4 // (16 * self.deep * NBYTES))
         # where each panel of filters is read by one chunk, that changes it in memory of its own, near the core
-        self.own_filters = self.shared and lines * self.along <= most
+        self.own_filters = self.shared and lines * self.along <= 4 * most
         wide = min(self.wide, max(self.lanes, l2 // 2 // (16 * self.deep * NBYTES) // self.lanes * self.lanes))
         block = wide if self.own_filters else self.wide
         choice = choose_tile(self.machine, 64, block, self.lanes, depth=self.deep, again=True)
@@ -208,7 +208,7 @@ class Winograd:
         self.blocks = self.lines * self.along
         self.rows = min(choice.rows, self.blocks)
         steps = lines // self.lines
-        groups = min(steps, max(1, wanted // panels)) if self.shared else steps
+        groups = 1 if self.own_filters else min(steps, max(1, wanted // panels)) if self.shared else steps
         self.steps = -(-steps // groups)  # how many times a chunk does so
         self.groups = -(-steps // self.steps)
         self.all_steps = steps
@@ -351,41 +351,51 @@ class Winograd:
         j0: Value = f.mul(block, self.tile_cols) if self.shared else 0
         j1: Value = f.min(f.add(j0, self.tile_cols), self.wide) if self.shared else self.wide
 
-        def step(number: Value, _: list[str]) -> None:
-            first = f.mul(number, self.lines)
+        start = f.mul(group, self.steps)
+        steps = start, f.min(f.add(start, self.steps), self.all_steps), 1
+
+        def image_of(number: Value) -> str:
             if self.shared:
                 image = f.shift(weights, self.image_at, "i8")
-                image = f.shift(image, f.mul(first, self.along * self.deep), "float")
-            else:
-                image = f.shift(own, self.own_at, "i8")
-                self._change_image(f, image, first, self.lines)
+                return f.shift(image, f.mul(number, self.blocks * self.deep), "float")
+            image = f.shift(own, self.own_at, "i8")
+            self._change_image(f, image, f.mul(number, self.lines), self.lines)
+            return image
+
+        def products(image: str, filters: str, width: int, j: Value, number: Value) -> None:
+            def place(k: Value, _: list[str]) -> None:
+                def rows(height: int, i: Value, _: bool) -> None:
+                    self.tiles.get(self._tile(height, width)).call(
+                        f,
+                        a=f.shift(image, f.add(f.mul(k, self.image_step), f.mul(i, self.deep)), "float"),
+                        b=f.shift(filters, f.mul(k, self.deep * width), "float"),
+                        c=f.shift(own, f.add(f.mul(k, self.result_step), f.mul(i, self.tile_cols)), "float"),
+                    )
+
+                split_rows(self.blocks, self.rows).walk(f, 0, self.blocks, rows)
+
+            f.loop(0, 16, 1, place)
+            first = f.mul(number, self.lines)
+            operands = [("ptr", "%ctx"), ("ptr", own), ("ptr", slot(f, "c")), ("i64", first), ("i64", j)]
+            f.call(f"{self.name}.result", [*operands, ("i64", width)])
+
+        def own_panel(width: int, j: Value, _: bool) -> None:
+            filters = f.shift(own, self.own_at, "i8")
+            self._change_filters(f, filters, width, j)
+            f.loop(*steps, lambda number, _: products(image_of(number), filters, width, j, number))
+
+        def step(number: Value, _: list[str]) -> None:
+            image = image_of(number)
 
             def panel(width: int, j: Value, _: bool) -> None:
-                b = f.shift(own, self.own_at, "i8")
-                if self.own_filters:
-                    self._change_filters(f, b, width, j)
-                else:
-                    b = f.shift(weights, f.mul(j, 16 * self.deep), "float")
-
-                def place(k: Value, _: list[str]) -> None:
-                    def rows(height: int, i: Value, _: bool) -> None:
-                        self.tiles.get(self._tile(height, width)).call(
-                            f,
-                            a=f.shift(image, f.add(f.mul(k, self.image_step), f.mul(i, self.deep)), "float"),
-                            b=f.shift(b, f.mul(k, self.deep * width), "float"),
-                            c=f.shift(own, f.add(f.mul(k, self.result_step), f.mul(i, self.tile_cols)), "float"),
-                        )
-
-                    split_rows(self.blocks, self.rows).walk(f, 0, self.blocks, rows)
-
-                f.loop(0, 16, 1, place)
-                operands = [("ptr", "%ctx"), ("ptr", own), ("ptr", slot(f, "c")), ("i64", first), ("i64", j)]
-                f.call(f"{self.name}.result", [*operands, ("i64", width)])
+                products(image, f.shift(weights, f.mul(j, 16 * self.deep), "float"), width, j, number)
 
             self.cols.walk(f, j0, j1, panel)
 
-        start = f.mul(group, self.steps)
-        f.loop(start, f.min(f.add(start, self.steps), self.all_steps), 1, step)
+        if self.own_filters:
+            self.cols.walk(f, j0, j1, own_panel)
+        else:
+            f.loop(*steps, step)
         return name
 
     def _tile(self, height: int, width: int) -> Tile:
