@@ -152,17 +152,12 @@ class _Matmul:
         m, n, k, lanes = self.m, self.n, self.k, self.lanes
         nbytes = NBYTES[self.sum_type]
         narrow = self.a_type in ("half", "bfloat")
-        self.dot = (
-            self.a[1] == 1
-            and self.b[0] == 1
-            and self.b[1] != 1
-            and m is not None
-            and m <= 8
-            and (k is None or k >= lanes)
-        )
+        self.dot = self._along_reduction()
         if self.dot:
-            self.tile_rows = max(1, m or 1)
-            self.tile_cols = max(1, min(lanes, n or lanes, {1: 8, 2: 6, 3: 5, 4: 4}.get(self.tile_rows, 3)))
+            few = m is not None and m <= 8
+            self.tile_rows = max(1, m or 1) if few else 4
+            wide = {1: 8, 2: 6, 3: 5, 4: 4}.get(self.tile_rows, 3) if few else 6
+            self.tile_cols = max(1, min(lanes, n or lanes, wide))
             if self.machine.registers <= 16:
                 self.tile_rows = min(self.tile_rows, 4)
                 self.tile_cols = min(self.tile_cols, 3 if self.tile_rows <= 3 else 2)
@@ -186,7 +181,7 @@ class _Matmul:
         self.pack_a = not self.dot and many_cols and deep and (m is None or m > 1) and wanted
         in_order = self.dot or ((self.pack_b or m == 1) and (self.pack_a or self.a[1] == 1))
         depth = choose_depth(self.machine, k, in_order)
-        self.blocks = choose_blocks(self.machine, m, n, k, depth, self.tile_rows, self.tile_cols, self.pack_b)
+        self.blocks = choose_blocks(self.machine, m, n, k, depth, self.tile_rows, self.tile_cols, self.pack_b, self.dot)
         if self.c_type in ("half", "bfloat") and k is not None:
             self.blocks = replace(self.blocks, depth=max(1, k))  # never rounded in between
         near = self.machine.l2_nbytes // 4 // (self.blocks.depth * nbytes)
@@ -199,6 +194,19 @@ class _Matmul:
         whole_a = m is not None and k is not None and all(s == 0 for s in self.batches[0])
         self.share_a = self.pack_a and whole_a and self.col_blocks != 1
         self._plan_workspace(nbytes)
+
+    def _along_reduction(self) -> bool:
+        """Whether to run along the reduction with vectors, of both operands as they are.
+
+        With few rows, packing B takes longer than what is saved: measured, up to 32 rows, or 64 of a long reduction.
+        """
+        m, k = self.m, self.k
+        if m is None or self.a[1] != 1 or self.b[0] != 1 or self.b[1] == 1:
+            return False
+        if m <= 8:
+            return k is None or k >= self.lanes
+        full = self.machine.registers > 16 and self.a_type == self.sum_type
+        return full and k is not None and k >= (512 if m <= 32 else 1024) and m <= 64
 
     def _rows_collide(self) -> bool:
         """Whether what a tile reads of A at a time would not stay in the first-level cache.

@@ -156,11 +156,12 @@ def choose_depth(machine: Machine, k: int | None, packed: bool = True) -> int:
 @cache
 def choose_blocks(
     machine: Machine, m: int | None, n: int | None, k: int | None, depth: int, tile_rows: int, tile_cols: int,
-    pack_b: bool,
+    pack_b: bool, whole: bool,
 ) -> Blocks:  # fmt: skip
     """Blocks of C such that several threads have equal work, and little is packed and read more than once.
 
-    They depend on shapes and processor only, never on the number of threads: neither do the results.
+    They depend on shapes and processor only, never on the number of threads: neither do the results. There are fewer for a
+    long reduction, which is cut itself, unless it stays `whole`.
     """
     wide = n if n is not None else 1024
     deep = k if k is not None else OPEN_EXTENT
@@ -175,7 +176,8 @@ def choose_blocks(
     # what a worker packs of B for itself should fill at most a quarter of its L2 cache
     most_panels = max(1, machine.l2_nbytes // 4 // (4 * tile_cols * depth)) if pack_b else panels
     work = m * n * deep + READ * deep * (m + n)
-    most = max(1, min(MOST_CHUNKS, int(work / (GRAIN_FLOPS / 4))) // max(1, deep // 1024))
+    parts = 1 if whole else max(1, deep // 1024)
+    most = max(1, min(MOST_CHUNKS, int(work / (GRAIN_FLOPS / 4))) // parts)
     best = (float("inf"), tiles, panels)
     for across in range(1, panels + 1):
         for high in range(1, min(tiles, max(1, most // across)) + 1):
