@@ -95,18 +95,18 @@ def _grad_out(
 
 def _np_heads(x: Any, shared: int) -> Any:
     """[..., positions, heads, features] as [..., shared heads, queries' heads of each, positions, features]."""
-    x = np.moveaxis(x, -3, -2)
+    x = x.swapaxes(-3, -2)
     return x.reshape(*x.shape[:-3], shared, x.shape[-3] // shared, *x.shape[-2:])
 
 
 def _np_back(x: Any, heads: int) -> Any:
     """The inverse of `_np_heads`."""
-    return np.moveaxis(x.reshape(*x.shape[:-4], heads, *x.shape[-2:]), -2, -3)
+    return x.reshape(*x.shape[:-4], heads, *x.shape[-2:]).swapaxes(-2, -3)
 
 
 def _np_scores(q: Any, k: Any, rest: Any, scale: float, causal: bool, masked: bool) -> Any:
     shared = k.shape[-2]
-    s = np.matmul(_np_heads(q, shared) * q.dtype.type(scale), np.swapaxes(_np_heads(k, shared), -1, -2))
+    s = np.matmul(_np_heads(q, shared) * q.dtype.type(scale), _np_heads(k, shared).swapaxes(-1, -2))
     s = s.reshape(_scores_shape(q, k))
     if masked:
         s = np.where(rest[0], s, s.dtype.type(_NEVER)) if rest[0].dtype == bool else s + rest[0]
@@ -152,11 +152,11 @@ def _grad_ref(
     z = _np_kept(q, k, rest, dropout_p)
     gh, qh, kh, vh = (_np_heads(x, shared) for x in (g, q, k, v))
     grouped = (*p.shape[:-3], shared, heads // shared, *p.shape[-2:])
-    dp = np.matmul(gh, np.swapaxes(vh, -1, -2)).reshape(p.shape)
+    dp = np.matmul(gh, vh.swapaxes(-1, -2)).reshape(p.shape)
     ds = (p * (dp * z - delta[..., None]) * s.dtype.type(scale)).reshape(grouped)
-    pz = np.swapaxes((p * z).reshape(grouped), -1, -2)
+    pz = (p * z).reshape(grouped).swapaxes(-1, -2)
     dq = _np_back(np.matmul(ds, kh), heads)
-    dk = np.matmul(np.swapaxes(ds, -1, -2), qh).sum(-3, keepdims=True)
+    dk = np.matmul(ds.swapaxes(-1, -2), qh).sum(-3, keepdims=True)
     dv = np.matmul(pz, gh).sum(-3, keepdims=True)
     return tuple(np.ascontiguousarray(x) for x in (dq, _np_back(dk, shared), _np_back(dv, shared)))  # type: ignore[return-value]
 
