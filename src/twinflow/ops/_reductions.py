@@ -66,7 +66,12 @@ def _sum(x: Tensor, a: Any, axes: tuple[int, ...], keepdim: bool) -> Tensor:
     return result
 
 
+_LARGE = 1 << 16  # elements from which on the compiled sum is asked; it has a threshold of its own
+
+
 def _reduced(a: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
+    if a.size >= _LARGE:
+        return silently(R.sum_.run, a, axes=axes, keepdim=keepdim)
     try:
         if len(axes) != a.ndim or keepdim:
             return quiet(R.add_reduce, a, axes, None, None, keepdim)
