@@ -325,6 +325,8 @@ def test_a_static_tensor_has_no_value():
     x = tf.placeholder(tf.float32, [], name="x")
     with pytest.raises(TraceError, match=r"(?s)truth value.*session\.run.*tf\.cond.*made at"):
         bool(x > 0)
+    with pytest.raises(TraceError, match=r"function outside tf\.compat\.v1, which computes at once"):
+        tf2.nn.relu(x)
     for use in (lambda: x.numpy(), lambda: float(x), lambda: np.asarray(x), lambda: list(x)):
         with pytest.raises(TraceError, match="has no value before it is run"):
             use()

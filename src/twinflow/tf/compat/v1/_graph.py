@@ -174,7 +174,7 @@ class Tensor:
 
     def _refuse(self, what: str) -> Any:
         raise TraceError(
-            f"{what}: the tensor {self.name!r} of a static graph has no value before it is run; use session.run({self.op.name!r} ...) "
+            f"{what}: the tensor {self.name!r} of a static graph has no value before it is run; use session.run({self.name!r}) "
             "or tensor.eval() to get one, and tf.cond, tf.where or tf.while_loop to branch on it in the graph"
             f"\n  made at {self.op.where}"
         )
@@ -184,7 +184,7 @@ class Tensor:
         self._refuse("numpy()")
 
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
-        self._refuse("conversion to an array")
+        self._refuse("conversion to an array (by NumPy, or by a function outside tf.compat.v1, which computes at once)")
 
     def __bool__(self) -> bool:
         return bool(self._refuse("use as a Python truth value"))
