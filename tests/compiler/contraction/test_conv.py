@@ -189,6 +189,8 @@ WINOGRAD = [
     (2, (13, 12), 32, 64, ((0, 2), (1, 0))),
     (2, (32, 32), 64, 64, pad(1, 1)),
     (16, (4, 4), 256, 160, pad(1, 1)),
+    (8, (8, 8), 256, 112, pad(1, 1)),  # several rounds of blocks for each panel of filters
+    (20, (8, 8), 160, 128, pad(1, 1)),  # filters shared among chunks
     (1, (16, 16), 48, 48, pad(2, 2)),
 ]
 
