@@ -4,7 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twinflow as tf
@@ -64,6 +64,7 @@ def test_the_ending_of_the_file_decides(tmp_path):
         graph.draw(tmp_path / "a.png")
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-500, 500), st.floats(1, 200)), max_size=12))
 def test_neighbours_keep_their_distance(boxes):
     wanted, widths = [b[0] for b in boxes], [b[1] for b in boxes]
@@ -73,6 +74,7 @@ def test_neighbours_keep_their_distance(boxes):
     assert sum(places) == pytest.approx(sum(wanted), abs=1e-6)  # pools keep their means
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 1000), max_size=3), min_size=1, max_size=40))
 def test_edges_lead_down_and_no_boxes_overlap(sources):
     edges = [(s % k, k) for k, row in enumerate(sources) for s in row if k]

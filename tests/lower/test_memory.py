@@ -1,7 +1,7 @@
 """The memory plan: nothing that lives at the same time overlaps, and what does not fit is an error that names it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twinflow as tf
@@ -9,6 +9,7 @@ from twinflow.core.errors import OutOfMemory
 from twinflow.lower._memory import ALIGN, Request, in_units, plan_memory
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 20), st.integers(0, 8)), max_size=40))
 def test_values_that_live_together_do_not_overlap(rows):
     requests = [Request(k, n, first, first + more) for k, (n, first, more) in enumerate(rows)]
