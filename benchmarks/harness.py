@@ -43,7 +43,7 @@ def environment(threads: int, cache: str | None = None) -> dict[str, str]:
     env["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
     if cache:
         env |= {
-            "TWINFLOW_CACHE_DIR": f"{cache}/twinflow",
+            "TWINFLOW_CACHE": f"{cache}/twinflow",
             "TORCHINDUCTOR_CACHE_DIR": f"{cache}/torch",
             "JAX_COMPILATION_CACHE_DIR": f"{cache}/jax",
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
