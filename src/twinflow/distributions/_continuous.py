@@ -32,13 +32,8 @@ _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 _EULER = 0.57721566490153286
 
 
-class Normal(Distribution):
-    """exp(-(x - loc)² / (2 scale²)) / (scale √(2π)).
-
-    >>> from twinflow.distributions import Normal
-    >>> Normal(0.0, 1.0).log_prob(0.0)
-    tensor(-0.9189)
-    """
+class LocationScale(Distribution):
+    """Distributions of loc + scale z, for a z that has no parameters."""
 
     constraints: ClassVar[dict[str, Any]] = {"loc": REAL, "scale": POSITIVE}
     has_rsample = True
@@ -48,6 +43,15 @@ class Normal(Distribution):
     def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
         self._parameters(loc=loc, scale=scale)
         super().__init__(self.loc.shape, (), validate_args)
+
+
+class Normal(LocationScale):
+    """exp(-(x - loc)² / (2 scale²)) / (scale √(2π)).
+
+    >>> from twinflow.distributions import Normal
+    >>> Normal(0.0, 1.0).log_prob(0.0)
+    tensor(-0.9189)
+    """
 
     @property
     def mean(self) -> Tensor:
@@ -224,17 +228,8 @@ class Exponential(Distribution):
         return 1 - log(self.rate)
 
 
-class Laplace(Distribution):
+class Laplace(LocationScale):
     """exp(-|x - loc| / scale) / (2 scale)."""
-
-    constraints: ClassVar[dict[str, Any]] = {"loc": REAL, "scale": POSITIVE}
-    has_rsample = True
-    loc: Tensor
-    scale: Tensor
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self._parameters(loc=loc, scale=scale)
-        super().__init__(self.loc.shape, (), validate_args)
 
     @property
     def mean(self) -> Tensor:
@@ -263,17 +258,8 @@ class Laplace(Distribution):
         return 1 + log(2 * self.scale)
 
 
-class Cauchy(Distribution):
+class Cauchy(LocationScale):
     """1 / (π scale (1 + ((x - loc) / scale)²)); it has neither mean nor variance."""
-
-    constraints: ClassVar[dict[str, Any]] = {"loc": REAL, "scale": POSITIVE}
-    has_rsample = True
-    loc: Tensor
-    scale: Tensor
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self._parameters(loc=loc, scale=scale)
-        super().__init__(self.loc.shape, (), validate_args)
 
     @property
     def mean(self) -> Tensor:
@@ -299,17 +285,8 @@ class Cauchy(Distribution):
         return math.log(4 * math.pi) + log(self.scale)
 
 
-class Gumbel(Distribution):
+class Gumbel(LocationScale):
     """exp(-(z + exp(-z))) / scale with z = (x - loc) / scale: the largest of many."""
-
-    constraints: ClassVar[dict[str, Any]] = {"loc": REAL, "scale": POSITIVE}
-    has_rsample = True
-    loc: Tensor
-    scale: Tensor
-
-    def __init__(self, loc: Any, scale: Any, validate_args: bool | None = None) -> None:
-        self._parameters(loc=loc, scale=scale)
-        super().__init__(self.loc.shape, (), validate_args)
 
     @property
     def mean(self) -> Tensor:

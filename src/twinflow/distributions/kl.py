@@ -122,12 +122,7 @@ def _categorical(p: D.Categorical, q: D.Categorical) -> Tensor:
 
 @register_kl(D.Geometric, D.Geometric)
 def _geometric(p: D.Geometric, q: D.Geometric) -> Tensor:
-    return -p.entropy() - log1p_neg(q.probs) * p.mean - log(q.probs)
-
-
-def log1p_neg(p: Tensor) -> Tensor:
-    """log(1 - p)."""
-    return (-p).log1p()
+    return -p.entropy() - (-q.probs).log1p() * p.mean - log(q.probs)
 
 
 @register_kl(D.Poisson, D.Poisson)
