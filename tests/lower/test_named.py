@@ -73,7 +73,8 @@ def test_pooling(window, dtype):
     agree("window_sum", np.nan_to_num(x.astype("f4"), neginf=0), **window)
     if dtype != "int32":
         index = want[1]
-        agree("max_pool_input", normal(*index.shape, dtype=dtype), index, shape=(9, 11), rtol=2e-3, atol=1e-3, **window)
+        bounds = {"rtol": 2e-3, "atol": 1e-3} if dtype == "float16" else {}  # halves are summed in another order
+        agree("max_pool_input", normal(*index.shape, dtype=dtype), index, shape=(9, 11), **bounds, **window)
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
