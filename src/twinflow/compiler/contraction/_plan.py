@@ -14,6 +14,11 @@ OPEN_EXTENT = 1 << 10
 """What an extent that is only known at run time is taken for when tiles are chosen."""
 
 
+OPEN_ROWS = 1 << 8
+"""The same for rows when blocks are chosen: small enough that a batch of some dozens gives work to several threads, which then
+share the columns, and large enough that B is not packed anew for every few rows."""
+
+
 @dataclass(frozen=True)
 class Split:
     """How an extent is cut: whole pieces of `size`, then what remains in smaller ones.
@@ -163,12 +168,9 @@ def choose_blocks(
     They depend on shapes and processor only, never on the number of threads: neither do the results. There are fewer for a
     long reduction, which is cut itself, unless it stays `whole`.
     """
-    wide = n if n is not None else 1024
     deep = k if k is not None else OPEN_EXTENT
     if m is None:
-        want = int(GRAIN_FLOPS / (2.0 * max(1, wide) * max(1, deep)))
-        rows = max(tile_rows, min(round_up(384, tile_rows), round_up(max(1, want), tile_rows)))
-        return Blocks(rows, round_up(max(1, wide), tile_cols), depth)
+        m, whole = OPEN_ROWS, True
     if n is None:
         row_blocks = max(1, -(-m // round_up(384, tile_rows)))
         return Blocks(round_up(-(-m // row_blocks), tile_rows), tile_cols * 8, depth)
