@@ -250,3 +250,9 @@ def test_a_large_scatter_names_the_index_that_is_outside():
     x, v = twinflow.zeros(10, 30), twinflow.ones(200, 30)
     with pytest.raises(twinflow.core.errors.IndexOutOfRange, match=r"index 12 is outside \[0, 9\]"):
         x.index_add(0, twinflow.full((200,), 12), v)
+
+
+def test_convolutions_have_kernels_of_their_own_for_batches_of_a_power_of_two():
+    conv = find_primitive("conv").run
+    assert [n for n in range(1, 20) if conv.has_own_kernels(n)] == [1, 2, 4, 8, 16]
+    assert not find_primitive("sum").run.has_own_kernels(16)

@@ -17,7 +17,7 @@ from twinflow.lower._checks import Check, add_index_checks
 from twinflow.lower._kept import Kept, find, keep, program_key
 from twinflow.lower._loaded import LoadedCode
 from twinflow.lower._reference import array_at
-from twinflow.runtime import UNUSED, address_of, aligned_empty, get_num_threads
+from twinflow.runtime import UNUSED, address_of, aligned_empty, get_num_threads, pool
 from twinflow.runtime._driver import GUARD, NativeProgram, control_address
 from twinflow.runtime._image import Image
 
@@ -107,6 +107,8 @@ class NativeGraph:
         self.observers = OBSERVERS
         self.bound: list[Any] = [None] * self.n_io  # the arrays whose addresses stand in the io table
         self.spares: list[list[np.ndarray[Any, Any]]] = [[] for _ in range(self.n_io)]
+        self._places = [(number, out, self.spares[number]) for number, out in self.results]
+        self._pool = pool()
 
     # -- running -----------------------------------------------------------------------------------------------
 
@@ -134,16 +136,19 @@ class NativeGraph:
         if self.errors:
             self.raise_error()
         if self.checks:
-            flags = results[len(results) - len(self.checks) :]
-            for check, flag in zip(self.checks, flags):
-                if flag:
-                    raise check.error()
-            del results[len(results) - len(self.checks) :]
+            self._check(results)
         for i, original in fixed or ():
             if i in self.written:
                 original[...] = bound[i]
             bound[i] = None
         return results
+
+    def _check(self, results: list[Any]) -> None:
+        """Raise the error of an index that was outside; else take the flags, which nobody sees, from the results."""
+        for check, flag in zip(self.checks, results[-len(self.checks) :]):
+            if flag:
+                raise check.error()
+        del results[-len(self.checks) :]
 
     def prepare(self) -> None:
         """Before a call: kernels have memory to work in for each thread, so with more threads the program is linked anew."""
@@ -170,9 +175,39 @@ class NativeGraph:
         self.errors.clear()
         raise error
 
-    def forget_inputs(self) -> None:
-        """Let go of the arrays of the latest call, which are kept otherwise in case the next call has them again."""
-        self.bound[:] = [None] * self.n_io
+    def run_once(self, arrays: Sequence[np.ndarray[Any, Any]]) -> list[Any]:
+        """The same as a call, for programs of eager operations, which write no state: nothing is remembered of the arrays,
+        because they hardly come again. A program is run either by calls or by this.
+        """
+        if not self._pool.started or OBSERVERS:
+            self.prepare()
+            _ = self._pool.address
+        program = self.program
+        io = program.io
+        copies = []
+        for i, a in enumerate(arrays):
+            if not a.flags.c_contiguous:
+                a = np.ascontiguousarray(a)
+                copies.append(a)
+            io[i] = address_of(a)
+        results = []
+        for number, out, spares in self._places:
+            if number < 0:
+                results.append(out)
+            elif spares and getrefcount(spares[0]) == UNUSED:
+                io[number] = address_of(spares[0])
+                results.append(spares[0])
+            else:
+                results.append(self.place_result(number, out))
+        if OBSERVERS:
+            self._run_observed(arrays)
+        else:
+            program.enter(program.frame)
+        if self.errors:
+            self.raise_error()
+        if self.checks:
+            self._check(results)
+        return results
 
     def _run_observed(self, arrays: Sequence[np.ndarray[Any, Any]]) -> None:
         """Record by record, so that observers see the time of each and the values it made."""

@@ -1,7 +1,7 @@
 """Eager operations on compiled kernels: small graphs that run where NumPy is much slower.
 
-Whether a call is compiled depends on its shapes and types alone, never on how often it was seen: equal calls give equal
-bits. The size of the first axis is a named dimension of the kernels, so that a last, smaller batch finds them compiled.
+Whether a call is compiled, and how, depends on its shapes and types alone, never on what was seen before: equal calls give
+equal bits. The size of the first axis is a named dimension of the kernels, so that a last, smaller batch finds them compiled.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class _Program:
             inputs = []
             for k, a in enumerate(arrays):
                 shape = a.shape
-                if k < native.batched and shape and shape[0] > 1:
+                if k < native.batched and shape and shape[0] > 1 and not native.has_own_kernels(shape[0]):
                     shape = (Dim(shape[0], "n0"), *shape[1:])
                     graph.sizes["n0"] = int(shape[0])
                     tracer.dims = True
@@ -50,8 +50,7 @@ class _Program:
 
     def __call__(self, arrays: tuple[Any, ...]) -> Any:
         with self.lock:
-            results = self.run([*arrays, *self.scalars])
-            self.run.forget_inputs()
+            results = self.run.run_once([*arrays, *self.scalars] if self.scalars else arrays)
         return results[0] if self.single else tuple(results)
 
 
@@ -66,6 +65,7 @@ class Native:
         batched: how many operands, from the first, have the batch as their first axis.
         flat: whether it is one function of each element of the first operand, so that the shape does not matter. It serves
             the 16-bit floating types through float32.
+        exact: whether kernels for one size of the batch are much faster than those for any.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class Native:
         *,
         batched: int = 1,
         flat: bool = False,
+        exact: bool = False,
     ) -> None:
         self.name = name
         self.reference = reference
@@ -85,36 +86,41 @@ class Native:
         self.pays = None if isinstance(pays, int) else pays
         self.batched = batched
         self.flat = flat
+        self.exact = exact
+
+    def has_own_kernels(self, n: int) -> bool:
+        """Whether a batch of n has kernels for that very size. Most batches are powers of two; others are too many."""
+        return self.exact and n & (n - 1) == 0
 
     def __call__(self, *arrays: Any, **params: Any) -> Any:
         """The function's value."""
         if arrays[0].size < self.least or (self.pays is not None and not self.pays(*arrays, **params)):
             return self.reference(*arrays, **params)
-        key: list[Any] = [self.name]
-        for a in arrays:
-            d = a.dtype
-            if d not in _REAL:
-                if self.flat and d.itemsize == 2 and d.kind in "fV":  # has no kernels of its own
-                    wide = self(*[a.astype(np.float32) for a in arrays], **params)
-                    return wide.astype(d)
-                return self.reference(*arrays, **params)
-            key += a.shape
-            key.append(d.char)
-        key += params.items()
         if self.flat:  # one kernel for all shapes
             shape = arrays[0].shape
             arrays = tuple([a.reshape(-1) for a in arrays])
-            key[1:] = (arrays[0].size, *[a.dtype.char for a in arrays])
-            return self._run(tuple(key), arrays, params).reshape(shape)
-        return self._run(tuple(key), arrays, params)
-
-    def _run(self, key: Any, arrays: tuple[Any, ...], params: dict[str, Any]) -> Any:
+        key = (self, *params.items(), *[a.shape for a in arrays], *[a.dtype.char for a in arrays])
         program = _programs.get(key)
         if program is None:
+            for a in arrays:
+                if a.dtype not in _REAL:
+                    return self._without_kernels(arrays, params, shape if self.flat else None)
             program = _Program(self, arrays, params)
             _keep(key, program)
         program.used = next(_clock)
-        return program(arrays)
+        made = program(arrays)
+        return made.reshape(shape) if self.flat else made
+
+    def _without_kernels(self, arrays: tuple[Any, ...], params: dict[str, Any], shape: Any) -> Any:
+        """The value for a type that has no kernels of its own."""
+        d = arrays[0].dtype
+        if not self.flat:
+            return self.reference(*arrays, **params)
+        if d.itemsize == 2 and d.kind in "fV":
+            made = self(*[a.astype(np.float32) for a in arrays], **params).astype(d)
+        else:
+            made = self.reference(*arrays, **params)
+        return made.reshape(shape)
 
 
 _programs: dict[Any, _Program] = {}  # of all functions
