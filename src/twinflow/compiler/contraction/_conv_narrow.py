@@ -1,7 +1,7 @@
 """Convolutions forward of few positions by large filters: one image through the last layers of a network.
 
 Filters are read once, as users keep them: [filters, channels, *kernel]. The tile's rows are filters, its columns the
-positions, whose patches are copied into columns first:
+positions, whose patches are copied into columns first, line by line from channels that were set apart:
 
     y[p, o] = Σ_k w[o, k] · columns[k, p],   k = (channel, tap).
 
@@ -13,18 +13,19 @@ from __future__ import annotations
 from math import prod
 
 from twinflow.compiler.contraction._conv_spec import ConvSpec, forward_lines
-from twinflow.compiler.contraction._kernel import Kernel, phase_function, round_up, slot, write_entry
+from twinflow.compiler.contraction._kernel import Kernel, phase_function, round_up, slot, worker_space, write_entry
 from twinflow.compiler.contraction._machine import Machine
+from twinflow.compiler.contraction._pack import Pack
 from twinflow.compiler.contraction._plan import split_rows
 from twinflow.compiler.contraction._text import Function, Module, Value
 from twinflow.compiler.contraction._tile import Axis, Epilogue, Tile, Tiles
-from twinflow.compiler.contraction._vectors import load, store
+from twinflow.compiler.contraction._vectors import lanes_where, load, store, tail_mask
 
 NBYTES = 4
 LARGE = 1 << 18  # bytes of filters; smaller ones are packed in no time
 MOST_VECTORS = 4
-MOST_ROWS = 16  # filters that are read side by side
-CHUNK = 32  # filters, or channels, of a chunk
+MOST_ROWS = 16
+CHUNK = 32  # channels of a chunk
 
 
 def is_narrow(machine: Machine, spec: ConvSpec) -> bool:
@@ -54,8 +55,13 @@ class Narrow:
         self.padded = round_up(self.positions, self.lanes)
         self.wide = min(self.padded, 2 * self.lanes)  # columns of a tile: wider ones would have too few rows
         fitting = [r for r in range(1, MOST_ROWS + 1) if machine.fits(r, self.wide // self.lanes)]
-        self.rows = max(fitting, default=1)
-        self.chunk = round_up(CHUNK, self.rows)
+        most = max(fitting, default=1)
+        self.rows = -(-spec.filters // -(-spec.filters // most))  # of a tile, which is a chunk: all about as high
+        self.lines = prod(spec.out_size[:-1])  # of an image of the result
+        self.plane = prod(spec.size)  # elements of a channel of an image
+        self.channel = self.taps * self.padded  # of the columns
+        self.shared_nbytes = round_up(self.depth * self.padded * NBYTES, 64)
+        self.worker_nbytes = round_up(min(CHUNK, spec.channels) * self.plane * NBYTES, 64)
 
     def emit(self) -> Kernel:
         """Write it and say how to call it."""
@@ -63,71 +69,93 @@ class Narrow:
         self._write_columns()
         phases: list[tuple[str, Value]] = [
             (self._emit_columns(), -(-spec.channels // CHUNK)),
-            (self._emit_work(), -(-spec.filters // self.chunk)),
+            (self._emit_work(), -(-spec.filters // self.rows)),
         ]
         done = write_entry(self.module, self.name, phases)
-        return Kernel(self.name, done, spec.flops, round_up(self.depth * self.padded * NBYTES, 64), 0)
+        return Kernel(self.name, done, spec.flops, self.shared_nbytes, self.worker_nbytes)
 
     def _write_columns(self) -> None:
-        """columns[k, p] for channels [first, last)."""
+        """columns[k, p] for channels [first, last): each line of the result is copied from one of the image, a channel at
+        a time, from planes [channel, *size] that lie in the worker's space."""
         spec, lanes = self.spec, self.lanes
-        params = [("ptr", "x"), ("ptr", "columns"), ("i64", "first"), ("i64", "last")]
+        params = [("ptr", "x"), ("ptr", "columns"), ("ptr", "planes"), ("i64", "first"), ("i64", "last")]
         f = Function(self.module, f"{self.name}.columns", params)
-        (lines,) = forward_lines(spec)
-        steps_in = [prod(spec.size[d + 1 :]) * spec.channels for d in range(len(lines))]
-        row = self.taps * self.padded  # of one channel
+        turn = Pack(self.module, self.machine, f"{self.name}.planes", spec.channels, 1, "float", "float", whole=False)
+        count = f.sub("%last", "%first")
         if self.padded != self.positions:  # what is multiplied must be a number even if it is not used
-            start = f.shift("%columns", f.mul("%first", row), "float")
-            count = f.mul(f.sub("%last", "%first"), row)
+            end = f.shift("%columns", f.add(f.mul("%first", self.channel), self.padded - lanes), "float")
             f.loop(
-                0, count, lanes, lambda i, _: store(f, "float", "zeroinitializer", f.shift(start, i, "float"), lanes)
-            )
+                0, f.mul(count, self.channel), self.padded,
+                lambda k, _: store(f, "float", "zeroinitializer", f.shift(end, k, "float"), lanes),
+            )  # fmt: skip
 
-        def position(p: Value, _: list[str]) -> None:
-            n = f.div(p, prod(spec.out_size))
-            image = f.shift("%x", f.mul(n, prod(spec.size) * spec.channels), "float")
-            q = [
-                f.rem(f.div(p, prod(spec.out_size[d + 1 :])), spec.out_size[d]) for d in range(len(lines))
-            ]  # of the result
+        def image(n: Value, _: list[str]) -> None:
+            source = f.shift("%x", f.add(f.mul(n, self.plane * spec.channels), "%first"), "float")
+            turn.call(f, source, "%planes", count, self.plane, self.plane)
+            f.loop(0, self.taps // spec.kernel[-1], 1, lambda t, _: lines(n, t))
 
-            def tap(t: Value, _: list[str]) -> None:
-                offset: Value = 0
-                inside = "true"
-                for d, line in enumerate(lines):
-                    k = f.rem(f.div(t, prod(spec.kernel[d + 1 :])), spec.kernel[d])
-                    at = f.add(f.add(f.mul(q[d], line.source_step), f.mul(k, line.tap_step)), line.base)
-                    offset = f.add(offset, f.mul(at, steps_in[d]))
-                    within = f.op(f"icmp ult i64 {at}, {spec.size[d]}")
-                    inside = f.op(f"and i1 {inside}, {within}")
-                source = f.shift(image, offset, "float")
-                target = f.shift("%columns", f.add(f.mul(t, self.padded), p), "float")
+        def lines(n: Value, t: Value) -> None:
+            """All lines, as they are seen by the taps that differ from tap `t` in the last axis only."""
+            f.loop(0, self.lines, 1, lambda q, _: self._copy_line(f, t, q, f.add(f.mul(n, self.lines), q)))
 
-                def some(c: Value, mask: int | None, exists: bool) -> None:
-                    value = "zeroinitializer"
-                    if exists:
-                        value = load(f, "float", f.shift(source, c, "float"), lanes, mask=mask)
-                    store(f, "float", value, f.shift(target, f.mul(c, row), "float"), lanes, row, mask)
+        f.loop(0, spec.batch or 0, 1, image)
 
-                def copy(exists: bool) -> None:
-                    whole = f.sub("%last", f.rem(f.sub("%last", "%first"), lanes))
-                    f.loop("%first", whole, lanes, lambda c, _: some(c, None, exists))
-                    rest = spec.channels % lanes
-                    if rest:  # in the last chunk alone: chunks are whole vectors
-                        f.when(f.op(f"icmp slt i64 {whole}, %last"), lambda: some(whole, rest, exists))
+    def _copy_line(self, f: Function, t: Value, q: Value, to_line: Value) -> None:
+        """Line q of the result as the row `t` of taps sees it."""
+        spec = self.spec
+        (axes,) = forward_lines(spec)
+        source_line: Value = 0
+        inside = "true"
+        for d, axis in enumerate(axes[:-1]):
+            at_q = f.rem(f.div(q, prod(spec.out_size[d + 1 : -1])), spec.out_size[d])
+            at_t = f.rem(f.div(t, prod(spec.kernel[d + 1 : -1])), spec.kernel[d])
+            at = f.add(f.add(f.mul(at_q, axis.source_step), f.mul(at_t, axis.tap_step)), axis.base)
+            inside = f.op(f"and i1 {inside}, {f.op(f'icmp ult i64 {at}, {spec.size[d]}')}")
+            source_line = f.add(f.mul(source_line, spec.size[d]), at)
+        source = f.shift("%planes", f.mul(source_line, spec.size[-1]), "float")
+        first = f.add(f.mul("%first", self.channel), f.mul(to_line, spec.out_size[-1]))
+        first = f.add(first, f.mul(t, spec.kernel[-1] * self.padded))
+        target = f.shift("%columns", first, "float")
+        f.when(inside, lambda: self._each_channel(f, source, target, True))
+        f.when(f.op(f"xor i1 {inside}, true"), lambda: self._each_channel(f, source, target, False))
 
-                f.when(inside, lambda: copy(True))
-                f.when(f.op(f"xor i1 {inside}, true"), lambda: copy(False))
+    def _each_channel(self, f: Function, source: str, target: str, exists: bool) -> None:
+        """Copy a line (or zeros, where none `exists`) to the taps along it, for each channel."""
+        spec = self.spec
+        axis = forward_lines(spec)[0][-1]
+        wide = spec.out_size[-1]
+        lanes = min(self.lanes, 1 << (wide - 1).bit_length())
 
-            f.loop(0, self.taps, 1, tap)
+        def piece(c: Value, tap: int, at: int) -> None:
+            start = axis.base + axis.tap_step * tap + axis.source_step * at
+            there = [0 <= start + axis.source_step * i < spec.size[-1] for i in range(min(lanes, wide - at))]
+            value = "zeroinitializer"
+            if exists and any(there):
+                place = f.shift(source, f.add(f.mul(c, self.plane), start), "float")
+                value = load(f, "float", place, lanes, axis.source_step, lanes_where(there, lanes))
+            to = f.shift(target, f.add(f.mul(c, self.channel), tap * self.padded + at), "float")
+            store(f, "float", value, to, lanes, mask=tail_mask(f, wide, at, lanes))
 
-        f.loop(0, self.positions, 1, position)
+        def channel(c: Value, _: list[str]) -> None:
+            for tap in range(spec.kernel[-1]):
+                for at in range(0, wide, lanes):
+                    piece(c, tap, at)
+
+        f.loop(0, f.sub("%last", "%first"), 1, channel)
 
     def _emit_columns(self) -> str:
         name = f"{self.name}.columns_of"
         f = phase_function(self.module, name)
         first = f.mul("%chunk", CHUNK)
         last = f.min(f.add(first, CHUNK), self.spec.channels)
-        operands = [("ptr", slot(f, "a")), ("ptr", slot(f, "workspace")), ("i64", first), ("i64", last)]
+        planes = worker_space(f, self.shared_nbytes, self.worker_nbytes)
+        operands = [
+            ("ptr", slot(f, "a")),
+            ("ptr", slot(f, "workspace")),
+            ("ptr", planes),
+            ("i64", first),
+            ("i64", last),
+        ]
         f.call(f"{self.name}.columns", operands)
         return name
 
@@ -152,6 +180,6 @@ class Narrow:
                     row=o, col=p, batch=0,
                 )  # fmt: skip
 
-        start = f.mul("%chunk", self.chunk)
-        split_rows(filters, self.rows).walk(f, start, f.min(f.add(start, self.chunk), filters), rows)
+        start = f.mul("%chunk", self.rows)
+        split_rows(filters, self.rows).walk(f, start, f.min(f.add(start, self.rows), filters), rows)
         return name

@@ -6,6 +6,7 @@ A mask says which lanes exist: None means all, an int the first so many (known a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from twinflow.compiler.contraction._text import NBYTES, Function, Value, suffix, vector
@@ -34,6 +35,13 @@ def tail_mask(f: Function, count: Value, first: int, lanes: int) -> Mask:
         return None if count - first >= lanes else max(0, count - first)
     left = f.op(f"trunc i64 {f.sub(count, first)} to i32")
     return f.op(f"icmp slt <{lanes} x i32> {iota('i32', lanes)}, {splat(f, 'i32', left, lanes)}")
+
+
+def lanes_where(there: Sequence[bool], lanes: int) -> Mask:
+    """The mask of lanes known at emission; those beyond the sequence do not exist."""
+    if all(there):
+        return None if len(there) == lanes else len(there)
+    return "<" + ", ".join(f"i1 {int(n < len(there) and there[n])}" for n in range(lanes)) + ">"
 
 
 def _mask_text(mask: Mask, lanes: int) -> str:
