@@ -10,6 +10,7 @@ from twinflow.graph.passes import (
     drop_dead,
     fold_constants,
     hoist_from_scans,
+    look_up_rows,
     merge_common,
     optimize,
     simplify,
@@ -200,6 +201,39 @@ def test_a_moment_that_decays_everywhere_is_updated_in_one_pass_over_all_rows():
         "  return %7",
     )
     assert text.count("put_add(") == 1 and "put_add(%3, %1, %2" in text
+
+
+ROWS = (
+    'graph f(%0: float32[4096, 8] "m", %1: int64[2, 3] "i", %2: float32[2, 3, 8] "g")\n'
+    "  %3: f = full(shape=(4096, 8), value=0, dtype=float32)\n"
+    "  %4: f = put_add(%3, %1, %2, axis=0)\n"
+    "  %5: f = mul(%4, 0.1)\n"
+    "  %6: f = mul(%0, 0.9)\n"
+    "  %7: f = add(%6, %5)\n"
+)
+
+
+def test_elementwise_readers_of_a_gradient_with_few_rows_look_them_up():
+    graph = drop_dead(look_up_rows(from_text(ROWS + "  return %7")))
+    verify(graph)
+    text = to_text(graph)
+    assert "put_add(" in text and "full(shape=(4096, 8)" not in text
+    rng = np.random.default_rng(0)
+    m, g = rng.normal(size=(4096, 8)).astype("f"), rng.normal(size=(2, 3, 8)).astype("f")
+    index = np.array([[5, 0, 5], [0, 4095, 17]])  # some are met twice
+    for got, want in zip(interpret(graph, [m, index, g]), interpret(from_text(ROWS + "  return %7"), [m, index, g])):
+        np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "  return %7, %4",  # somebody sees all of it
+        "  %8: f = sum(%4, axes=(0,), keepdim=False)\n  return %7, %8",  # a reduction reads it too
+    ],
+)
+def test_a_gradient_that_something_else_reads_stays_whole(more):
+    assert "full(shape=(4096, 8)" in to_text(look_up_rows(from_text(ROWS + more)))
 
 
 def test_what_a_loop_computes_again_and_again_is_hoisted_and_what_nobody_reads_is_dropped():

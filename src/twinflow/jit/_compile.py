@@ -18,9 +18,23 @@ from twinflow.core import Dim, TreeDef, log, log_enabled, tree_flatten, tree_lea
 from twinflow.core.errors import ArgumentError, TraceError
 from twinflow.graph import Graph, aval_of, interpret
 from twinflow.jit._differentiable import WayBack, record_call, runner, way_back
+from twinflow.jit._late import grad_parts
 from twinflow.jit._quick import MISS, QuickCall, quick_call
 from twinflow.ops import from_numpy
-from twinflow.tensor import MODE, SPECIAL, Tensor, Tracer, assign, enable_grad, meta_of, no_grad, payload, wrap
+from twinflow.tensor import (
+    MODE,
+    SPECIAL,
+    LateGrad,
+    Tensor,
+    Tracer,
+    assign,
+    enable_grad,
+    held_grad,
+    meta_of,
+    no_grad,
+    payload,
+    wrap,
+)
 
 Executor = Callable[[list[Any]], list[Any]]
 
@@ -194,17 +208,19 @@ class Program:
     def _collect_grads(self, tracer: Tracer, tensors: list[Tensor]) -> None:
         """Gradients that the function leaves in `.grad` become outputs, set anew by each call."""
         positions: dict[int, Any] = {id(t): k for k, t in enumerate(tensors)}
-        self.grad_sets: list[tuple[Any, bool]] = []  # (tensor or position among the arguments, set or cleared)
+        self.grad_sets: list[
+            tuple[Any, int, Any]
+        ] = []  # (tensor or position, number of outputs, what makes one of several)
         self.grad_guards: list[tuple[Any, bool]] = []  # (tensor or position, whether its gradient was None)
         for t, before, read_first in tracer.grads.values():
-            after = meta_of(t).grad
+            after = held_grad(meta_of(t))
             if read_first:
                 self.grad_guards.append((positions.get(id(t), t), before is None))
             if after is before:
                 continue
-            if after is not None:
-                tracer.graph.outputs.append(tracer.node_of(after))
-            self.grad_sets.append((positions.get(id(t), t), after is not None))
+            parts, make = ([], None) if after is None else grad_parts(tracer.node_of(after))
+            tracer.graph.outputs += parts
+            self.grad_sets.append((positions.get(id(t), t), len(parts), make))
 
     def _collect_writes(self, tracer: Tracer, tensors: list[Tensor], stand_ins: list[Tensor]) -> None:
         graph = tracer.graph
@@ -293,14 +309,15 @@ class Program:
 
     def _set_grads(self, tensors: Sequence[Tensor], values: list[Any]) -> None:
         grads = iter(values[self.n_out : self._n_results])
-        for t, is_set in self.grad_sets:
-            target = tensors[t] if type(t) is int else t
-            meta_of(target).grad = wrap(next(grads)) if is_set else None
+        for t, n_parts, make in self.grad_sets:
+            parts = [next(grads) for _ in range(n_parts)]
+            late = LateGrad(make, *parts) if make is not None else None
+            meta_of(tensors[t] if type(t) is int else t).grad = late or (wrap(parts[0]) if parts else None)
 
 
 def _grad_of(owner: Any, tensors: Sequence[Tensor]) -> Any:
     """The gradient of a tensor, or of the argument at a position."""
-    return meta_of(tensors[owner] if type(owner) is int else owner).grad
+    return held_grad(meta_of(tensors[owner] if type(owner) is int else owner))
 
 
 def _fresh(value: Any, arrays: list[Any]) -> np.ndarray[Any, Any]:

@@ -29,7 +29,7 @@ import numpy as np
 
 from twinflow.core import TreeDef, tree_unflatten
 from twinflow.runtime import UNUSED, address_of, aligned_empty, pool
-from twinflow.tensor import MODE, SPECIAL, Attributes, Tensor, meta_of, wrap
+from twinflow.tensor import MODE, SPECIAL, Attributes, LateGrad, Tensor, meta_of, wrap
 
 if TYPE_CHECKING:
     from twinflow.jit._compile import Program
@@ -73,13 +73,13 @@ def quick_call(program: Program, wanted: Sequence[bool], grad: bool) -> QuickCal
     native: Any = program.execute
     if program.way is not None or not hasattr(native, "place_result"):
         return None
-    owners = [owner for owner, _ in [*program.grad_sets, *program.grad_state, *program.grad_guards]]
+    owners = [owner for owner, *_ in [*program.grad_sets, *program.grad_state, *program.grad_guards]]
     if any(type(owner) is int for owner in owners) or any(io < 0 for io, _ in native.results):
         return None
     w = _Writer()
     native.prepare()
     w.names.update(
-        MISS=MISS, SPECIAL=SPECIAL, MODE=MODE, Tensor=Tensor, OBSERVERS=native.observers, refs=getrefcount,
+        MISS=MISS, SPECIAL=SPECIAL, MODE=MODE, Tensor=Tensor, LateGrad=LateGrad, OBSERVERS=native.observers, refs=getrefcount,
         weak=getweakrefcount, new=object.__new__, wrap=wrap, meta_of=meta_of, address_of=address_of,
         bound=native.bound, io=native.program.io, enter=native.program.enter, native=native, program=native.program, errors=native.errors,
         pool=pool(), acquire=program.lock.acquire, release=program.lock.release, unflatten=tree_unflatten,
@@ -91,9 +91,14 @@ def quick_call(program: Program, wanted: Sequence[bool], grad: bool) -> QuickCal
     numbers = iter(native.results)
     outputs = [_write_output(w, native, *next(numbers)) for _ in range(program.n_out)]
     gradients = []
-    for target, is_set in program.grad_sets:
-        meta = w.name("m", meta_of(target))
-        gradients.append((meta, _write_gradient(w, native, meta, *next(numbers)) if is_set else "None"))
+    for target, n_parts, make in program.grad_sets:
+        meta, value = w.name("m", meta_of(target)), "None"
+        if make is not None:
+            parts = [_write_output(w, native, *next(numbers)) for _ in range(n_parts)]
+            value = f"LateGrad({w.name('make', make)}, {', '.join(parts)})"
+        elif n_parts:
+            value = _write_gradient(w, native, meta, *next(numbers))
+        gradients.append((meta, value))
     flags = [(check, _write_flag(w, native, *number)) for check, number in zip(native.checks, numbers)]
     w.add(f"enter({native.program.frame})")
     w.add("if errors:", "    native.raise_error()")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from twinflow import optim
-from twinflow.ops import abs, maximum, minimum, sqrt, where
+from twinflow.ops import abs, maximum, minimum, sqrt
 from twinflow.optim._adam import moments, shrink
 from twinflow.optim._layerwise import orthogonal
 from twinflow.optim._optimizer import Member, Optimizer, ParamGroup, full_like_state, number, zeros_like_state
-from twinflow.tensor import MODE, Tensor
+from twinflow.tensor import Tensor
 
 
 class Adam(optim.Adam):
@@ -22,10 +22,6 @@ class Adam(optim.Adam):
         rate = lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
         for p, g, s in members:
             m, v = moments(s, g, beta1, beta2)
-            if MODE.tracer is not None:
-                # Where gradients stay 0, as behind dead units, the mean decays to subnormal numbers, with which native code
-                # computes many times more slowly; far above them it makes no difference to a step any more.
-                m = m.copy_(where(abs(m) < 1e-30, 0.0, m))
             if group["amsgrad"]:
                 v = s["max_exp_avg_sq"].copy_(maximum(s["max_exp_avg_sq"], v))
             p.sub_((m / sqrt(v).add_(group["eps"])).mul_(rate))

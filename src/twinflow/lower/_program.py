@@ -20,7 +20,7 @@ from twinflow.lower._memory import Request, in_units, plan_memory
 from twinflow.lower._reference import reference_call
 from twinflow.lower._steps import Step, build_steps
 from twinflow.runtime import address_of, aligned_empty, available_memory, get_num_threads
-from twinflow.runtime._driver import CHUNKED, COPY, GUARD, WHOLE, NativeProgram
+from twinflow.runtime._driver import CHUNKED, COPY, FOREIGN, GUARD, WHOLE, NativeProgram
 from twinflow.runtime._image import Image
 
 _LARGE_ARENA = 1 << 28  # bytes from which on it is worth asking how much memory is free
@@ -239,7 +239,7 @@ class Lowering:
                 callback, image.callbacks[f"reference{block}"] = reference_call(step, where, self.errors)
                 self._references.append((slice(block, block + len(step.reads + step.writes)), where))
                 self.keep.append(callback)
-                record(WHOLE, f"reference{block}", block, 0, step)
+                record(FOREIGN, f"reference{block}", block, 0, step)
         for io, aval, value in self.outputs:
             if isinstance(value, Node):
                 out = Node(self.graph, None, (), {}, aval)

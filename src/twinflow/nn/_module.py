@@ -16,7 +16,7 @@ from twinflow.nn._parameter import Buffer, Parameter, is_lazy, replace_data
 from twinflow.nn._state import IncompatibleKeys, load
 from twinflow.ops import Device
 from twinflow.ops._settings import check_format
-from twinflow.tensor import MODE, Attributes, Tensor, no_grad
+from twinflow.tensor import MODE, Attributes, Tensor, held_grad, no_grad
 
 _HOOK_KINDS = (
     "_forward_pre_hooks",
@@ -418,8 +418,8 @@ class Module:
                 new = change(t)
                 if new is not t:
                     replace_data(t, new)
-                if t._meta is not None and t._meta.grad is not None:
-                    t._meta.grad = change(t._meta.grad)
+                if t._meta is not None and (grad := held_grad(t._meta)) is not None:
+                    t._meta.grad = change(grad)
         return self
 
     def to(

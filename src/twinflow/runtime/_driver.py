@@ -17,14 +17,16 @@ from twinflow.runtime._buffers import address_of
 from twinflow.runtime._engine import Executable, engine
 from twinflow.runtime._pool import pool
 from twinflow.runtime._pool_ir import PARALLEL_IR
+from twinflow.runtime._subnormals import subnormals_ir
 
 RECORD = np.dtype(
     [("kind", "i8"), ("function", "u8"), ("arguments", "u8"), ("count", "i8"), ("time", "i8"), ("pad", "i8", 3)]
 )
 """One call. kind CHUNKED: function(arguments, chunk, worker) for `count` chunks; WHOLE: function(arguments, pool);
 COPY: `count` bytes from the second to the first address of the argument block; GUARD: the run ends here, with all its
-repetitions, if the byte at the first address is not 0."""
-CHUNKED, WHOLE, COPY, GUARD = 0, 1, 2, 3
+repetitions, if the byte at the first address is not 0; FOREIGN: as WHOLE, but a function that is not ours, which keeps
+subnormal numbers."""
+CHUNKED, WHOLE, COPY, GUARD, FOREIGN = 0, 1, 2, 3, 4
 PATCH = np.dtype([("source", "i8"), ("target", "u8"), ("offset", "i8"), ("pad", "i8")])
 """Before a run, io[source] + offset is stored at `target`."""
 FRAME = np.dtype(
@@ -47,7 +49,7 @@ _DRIVER_IR = (
     + """
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
-define void @tf_run(ptr %frame, i64 %n_io) nounwind {
+define internal void @walk(ptr %frame, i64 %n_io) nounwind {
 entry:
   %n_records.p = getelementptr i8, ptr %frame, i64 8
   %pool.p = getelementptr i8, ptr %frame, i64 16
@@ -101,7 +103,8 @@ body:
   %fn = load ptr, ptr %fn.p
   %args = load ptr, ptr %args.p
   %count = load i64, ptr %count.p
-  switch i64 %kind, label %next [ i64 0, label %chunked i64 1, label %whole i64 2, label %copy i64 3, label %guard ]
+  switch i64 %kind, label %next [ i64 0, label %chunked i64 1, label %whole i64 2, label %copy i64 3, label %guard
+    i64 4, label %foreign ]
 chunked:
   %one = icmp sle i64 %count, 1
   br i1 %one, label %single, label %several
@@ -122,6 +125,11 @@ copy:
   %to = load ptr, ptr %args
   %from = load ptr, ptr %from.p
   call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %count, i1 false)
+  br label %next
+foreign:
+  call void @keep_subnormals()
+  call void %fn(ptr %args, ptr %pool)
+  call void @flush_subnormals()
   br label %next
 guard:
   %flag.p = load ptr, ptr %args
@@ -153,7 +161,16 @@ exit:
   ret void
 }
 
-; The whole of a program once: how Python comes in.
+; How Python comes in: a program, run as often as its frame says.
+define void @tf_run(ptr %frame, i64 %n_io) nounwind {
+  %mode = call i64 @float_mode()
+  call void @flush_subnormals()
+  call void @walk(ptr %frame, i64 %n_io)
+  call void @set_float_mode(i64 %mode)
+  ret void
+}
+
+; The whole of a program once.
 define void @tf_enter(ptr %frame) nounwind {
   call void @tf_run(ptr %frame, i64 0)
   ret void
@@ -169,7 +186,7 @@ entry:
   %io = load ptr, ptr %io.p
   %bytes = mul i64 %n_io, 8
   call void @llvm.memcpy.p0.p0.i64(ptr %io, ptr %bases, i64 %bytes, i1 false)
-  call void @tf_run(ptr %frame, i64 %stepping)
+  call void @walk(ptr %frame, i64 %stepping)
   ret void
 }
 
@@ -243,7 +260,7 @@ exit:
 
 @functools.cache
 def _driver() -> tuple[Any, Any, Executable]:
-    code = engine().compile(_DRIVER_IR)
+    code = engine().compile(subnormals_ir(engine().processor.arch) + _DRIVER_IR)
     enter = code.function("tf_enter", ctypes.c_void_p)  # one argument: each costs a tenth of a microsecond
     return enter, code.function("tf_run", ctypes.c_void_p, ctypes.c_int64), code
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 import sys
 
+from twinflow.runtime._subnormals import subnormals_ir
+
 # Byte offsets. What different threads write lies 128 bytes apart: processors fetch cache lines of 64 in pairs.
 FIELDS = {
     "parallel": 0,  # address of tf_parallel: the field generated code reads
@@ -92,7 +94,7 @@ def pool_ir(arch: str, doze: int | None) -> str:
     sleep, wake = sleep.format(number=FIELDS["futex"]), wake.format(number=FIELDS["futex"])
     return f"""
 {declare}
-
+{subnormals_ir(arch)}
 ; sleep while the 32 bits at %word are %seen; may return early
 define internal void @sleep(ptr %pool, ptr %word, i32 %seen) noinline cold {{
   {_field("call")}
@@ -181,6 +183,7 @@ entry:
   {_fields("spin", "stop", "ticket", "sleepers")}
   %job.p = getelementptr i8, ptr %ticket.p, i64 {job_offset}
   %spin = load i64, ptr %spin.p
+  call void @flush_subnormals()
   br label %work
 work:
   %ticket = call i64 @take_chunks(ptr %pool, i64 %worker)

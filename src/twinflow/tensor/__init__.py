@@ -32,11 +32,13 @@ from twinflow.tensor._tape import edge_to as edge_to
 from twinflow.tensor._tape import record as record
 from twinflow.tensor._tape import record_binary as record_binary
 from twinflow.tensor._tape import record_unary as record_unary
+from twinflow.tensor._tensor import LateGrad as LateGrad
 from twinflow.tensor._tensor import Meta as Meta
 from twinflow.tensor._tensor import Size as Size
 from twinflow.tensor._tensor import Tensor as Tensor
 from twinflow.tensor._tensor import array_of as array_of
 from twinflow.tensor._tensor import current_grad_fn as current_grad_fn
+from twinflow.tensor._tensor import held_grad as held_grad
 from twinflow.tensor._tensor import meta_of as meta_of
 from twinflow.tensor._tensor import new_meta as new_meta
 from twinflow.tensor._tensor import payload as payload

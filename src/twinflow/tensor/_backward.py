@@ -15,7 +15,7 @@ from twinflow.graph import find_primitive
 from twinflow.tensor._apply import apply, is_plain
 from twinflow.tensor._mode import MODE, SPECIAL
 from twinflow.tensor._tape import Edge, GradNode, Spec, edge_to, saved_operands, saved_result
-from twinflow.tensor._tensor import Tensor, wrap
+from twinflow.tensor._tensor import Tensor, held_grad, wrap
 
 _ndarray = np.ndarray
 _add_reduce: Any = np.add.reduce
@@ -278,7 +278,7 @@ def accumulate_grad(leaf: Tensor, g: Tensor, create_graph: bool, shared: set[int
     m: Any = leaf._info
     if tracer is not None:
         tracer.touch_grad(leaf, reads=True)
-    old = m.grad
+    old = held_grad(m)
     data = g._data
     if data.shape != leaf._data.shape:
         raise GradientError(

@@ -7,7 +7,8 @@ graph `Node` (while tracing), or a value of a transformation such as `vmap`. Ope
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class Meta:
 
     base: Tensor | None = None  # the tensor this one is a view of; `base_of` gives it in the shape that it had then
     former: Tensor | None = None  # stands for this tensor as it was before its shape was changed in place
-    grad: Tensor | None = None
+    grad: Tensor | LateGrad | None = None  # read by `held_grad`
     grad_fn: Any = None
     hooks: dict[int, Any] | None = None
     index: int = 0  # which result of grad_fn this is
@@ -34,6 +35,24 @@ class Meta:
     seen: int  # the version at which payload and grad_fn of a view were last made
     version: list[int]  # one list shared by all views of the same memory
     view: tuple[Any, ...]  # ((primitive, params), ...) from base to here
+
+
+class LateGrad:
+    """A gradient in parts, as a compiled step leaves one that is zero almost everywhere: most steps are followed by the next
+    without anybody looking at it. Whoever asks for `.grad` gets it whole."""
+
+    __slots__ = ("make", "parts")
+
+    def __init__(self, make: Callable[..., np.ndarray[Any, Any]], *parts: np.ndarray[Any, Any]) -> None:
+        self.make, self.parts = make, parts
+
+
+def held_grad(m: Meta) -> Tensor | None:
+    """What `.grad` holds; parts are put together first."""
+    g = m.grad
+    if type(g) is LateGrad:
+        g = m.grad = wrap(g.make(*g.parts))
+    return cast("Tensor | None", g)
 
 
 class Tie:
@@ -212,7 +231,8 @@ class Tensor:
             return None
         if SPECIAL.count and MODE.tracer is not None:
             MODE.tracer.touch_grad(self, reads=True)
-        return m.grad
+        g = m.grad
+        return held_grad(m) if type(g) is LateGrad else cast("Tensor | None", g)
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:

@@ -16,7 +16,7 @@ from twinflow.core import is_symbolic
 from twinflow.core.errors import TraceError
 from twinflow.graph import Aval, Graph, Node, Primitive
 from twinflow.tensor._mode import MODE, enter_special, exit_special, next_level
-from twinflow.tensor._tensor import Tensor, base_of, meta_of, payload, refresh_view, wrap
+from twinflow.tensor._tensor import Tensor, base_of, held_grad, meta_of, payload, refresh_view, wrap
 
 
 class HostScalar:
@@ -193,7 +193,7 @@ class Tracer:
     def touch_grad(self, t: Tensor, *, reads: bool) -> None:
         """Called before `.grad` of `t` is read or set."""
         if id(t) not in self.grads and not isinstance(t._data, Node):
-            before = meta_of(t).grad
+            before = held_grad(meta_of(t))
             self.grads[id(t)] = (t, before, reads)
             self._alive.append(t)
 

@@ -21,13 +21,14 @@ from twinflow.graph.passes._products import transpose_products as transpose_prod
 from twinflow.graph.passes._scan import hoist_from_scans as hoist_from_scans
 from twinflow.graph.passes._simplify import RULES as RULES
 from twinflow.graph.passes._simplify import simplify as simplify
+from twinflow.graph.passes._sparse import look_up_rows as look_up_rows
 from twinflow.graph.passes._sparse import update_rows as update_rows
 from twinflow.graph.passes._windows import expand_windows as expand_windows
 
 Pass = Callable[[Graph], Graph]
 PASSES: list[Pass] = [
     split_complex, hoist_from_scans, fold_constants, simplify, merge_common, fold_constants, simplify, merge_common,
-    sum_centred, expand_windows, choose_layouts, fold_constants, simplify, merge_common, transpose_products, drop_dead,
+    sum_centred, look_up_rows, expand_windows, choose_layouts, fold_constants, simplify, merge_common, transpose_products, drop_dead,
 ]  # fmt: skip
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from twinflow.graph._ir import Graph, Node, Operand
+from twinflow.core import Dim, as_dtype
+from twinflow.graph._ir import Graph, Node, Operand, rebuild
 from twinflow.graph._primitive import find_primitive
 from twinflow.graph.passes._fold import splat
 from twinflow.graph.passes._simplify import rule
@@ -54,3 +55,52 @@ def update_rows(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand 
     if node.op == "sub":
         value = add("neg", value)
     return add(rows.op, w, index, value, axis=rows.params["axis"])
+
+
+_MOST = 4  # at most one row of so many is added to
+_LARGE = 1 << 14  # elements from which on reading and writing zeros is worth avoiding
+
+
+def look_up_rows(graph: Graph) -> Graph:
+    """put_add(0, index, v), where only elementwise nodes read it  →  take(rows, slot): the few rows that are not zero, and for
+    each row of the whole which one it is. An optimizer's update of an embedding then reads no gradient for the other rows."""
+    users, results = graph.users(), {r for r in graph.results if isinstance(r, Node)}
+    chosen = {
+        n
+        for n in graph.nodes
+        if n.op == "put_add"
+        and _few_rows(n)
+        and n not in results
+        and all(u.prim is not None and u.prim.elementwise for u in users[n])
+    }
+    if not chosen:
+        return graph
+    return rebuild(graph, lambda new, node, inputs: _looked_up(new, node, inputs) if node in chosen else None)
+
+
+def _few_rows(node: Node) -> bool:
+    zeros, index, value = node.inputs
+    if not isinstance(index, Node) or not isinstance(value, Node) or splat(zeros) != 0 or node.params["axis"] != 0:
+        return False
+    if any(isinstance(n, Dim) for n in (*index.aval.shape, *node.aval.shape)):
+        return False  # one more than a size that changes would be a kernel for each size
+    return (
+        node.aval.size >= _LARGE and index.aval.size * _MOST <= node.aval.shape[0] and node.aval.dtype.is_floating_point
+    )
+
+
+def _looked_up(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Node:
+    index, value = inputs[1:]
+    n_rows, *rest = node.aval.shape
+    n = node.inputs[1].aval.size
+    place = as_dtype("int64")
+
+    def add(op: str, *operands: Operand, **params: Any) -> Node:
+        return new.add(find_primitive(op), operands, params, line=node.line)
+
+    index = add("reshape", index, shape=(n,))
+    numbers = add("slice", add("iota", n=n + 1, dtype=place), starts=(1,), stops=(n + 1,), steps=(1,))
+    slot = add("scatter", add("full", shape=(n_rows,), value=0, dtype=place), index, numbers, axis=0)
+    rows = add("full", shape=(n + 1, *rest), value=0, dtype=node.aval.dtype)  # row 0 stays zero, for all the others
+    value = add("reshape", value, shape=(n, *rest))
+    return add("take", add("put_add", rows, add("take", slot, index, axis=0), value, axis=0), slot, axis=0)
