@@ -22,6 +22,7 @@ LEVEL = {
     "autodiff": 5,
     "jit": 5,
     "autograd": 6,
+    "autograph": 6,
     "backends": 6,
     "cuda": 6,
     "data": 6,

@@ -75,13 +75,100 @@ def test_concrete_functions():
 
 
 def test_options_that_mean_something_else_are_errors():
-    with pytest.raises(ArgumentError, match=r"tf\.cond and tf\.while_loop"):
-        tf.function(lambda x: x, autograph=True)
     with pytest.raises(ArgumentError, match="python_function"):
         tf.function(lambda x: x, jit_compile=False)
-    branch = tf.function(lambda x: x if x > 0 else -x)
+    branch = tf.function(lambda x: x if x > 0 else -x, autograph=False)
     with pytest.raises(TraceError, match="cond"):
         branch(tf.constant(1.0))
+
+
+def test_python_control_flow_is_part_of_the_graph():
+    @tf.function
+    def clipped(x, n):
+        for i in tf.range(n):
+            if tf.reduce_sum(x) > 10.0:
+                break
+            x = x * tf.cast(i + 2, tf.float32)
+        return x
+
+    assert clipped(tf.constant([1.0, 2.0]), tf.constant(5)).tolist() == [6.0, 12.0]
+    assert clipped(tf.constant([1.0, 2.0]), tf.constant(1)).tolist() == [2.0, 4.0]
+    assert clipped.experimental_get_tracing_count() == 1
+
+
+def test_a_function_without_text_says_so():
+    space = {"tf": tf}
+    exec("def f(x):\n    return x if x > 0 else -x", space)
+    with pytest.raises(TraceError, match=r"not rewritten, because its text cannot be found.*with `def` in a file"):
+        tf.function(space["f"])(tf.constant(1.0))
+
+
+def test_methods_of_modules_and_layers_are_rewritten():
+    class Gate(tf.keras.layers.Layer):
+        def call(self, x):
+            if tf.reduce_sum(x) > 0:
+                return x
+            return tf.zeros_like(x)
+
+    class Model(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate = Gate()
+
+        def scaled(self, x):
+            return x * 2 if tf.reduce_max(x) < 5 else x
+
+        @tf.function
+        def __call__(self, x):
+            return self.scaled(self.gate(x))
+
+    model = Model()
+    assert model(tf.constant([1.0, 2.0])).tolist() == [2.0, 4.0]
+    assert model(tf.constant([-1.0, -2.0])).tolist() == [0.0, 0.0]
+    assert model(tf.constant([1.0, 9.0])).tolist() == [1.0, 9.0]
+
+
+def test_fit_takes_a_model_that_branches_on_tensors():
+    class Net(tf.keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.dense = tf.keras.layers.Dense(1, kernel_initializer="ones")
+
+        def call(self, x):
+            y = self.dense(x)
+            return y if tf.reduce_sum(y) > 0 else -y
+
+    net = Net()
+    net.compile("sgd", "mse")
+    assert net.fit(-np.ones((4, 2)), np.zeros((4, 1)), verbose=0).history["loss"] == [4.0]
+
+
+def test_going_along_a_data_set_in_a_function_is_an_error():
+    data = tf.data.Dataset.range(3)
+
+    @tf.function
+    def total():
+        s = tf.constant(0, tf.int64)
+        for x in data:
+            s += x
+        return s
+
+    with pytest.raises(TraceError, match="loop outside the function"):
+        total()
+
+
+def test_printing_and_checking_happen_when_the_graph_runs(capsys):
+    @tf.function
+    def f(x):
+        tf.print("x =", x)
+        tf.debugging.assert_positive(x, message="a negative number")
+        return x + 1
+
+    f(tf.constant([1.5, 2.0]))
+    f(tf.constant([3.0, 4.0]))
+    assert capsys.readouterr().err == "x = [1.5 2]\nx = [3 4]\n"
+    with pytest.raises(ArgumentError, match="assert_positive: a negative number"):
+        f(tf.constant([1.0, -1.0]))
 
 
 # -- control flow --------------------------------------------------------------------------------------------------------

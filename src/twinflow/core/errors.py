@@ -25,6 +25,10 @@ class ArgumentError(TwinflowError, ValueError):
     """An argument outside what the operation accepts."""
 
 
+class CheckError(ArgumentError, AssertionError):
+    """A check of values that did not hold when it was run."""
+
+
 class IndexOutOfRange(TwinflowError, IndexError):
     """An index, axis or label outside its range."""
 

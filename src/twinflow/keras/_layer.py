@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from twinflow.autograph import prepared
 from twinflow.core import tree_leaves, tree_map
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras import constraints, initializers, regularizers
@@ -18,7 +19,7 @@ from twinflow.keras._registry import Registry, serialize, snake_case, unique_nam
 from twinflow.keras._symbolic import OPERATOR_LAYER, CallNode, KerasTensor, infer, operator_function, symbolic_leaves
 from twinflow.keras._variable import Variable, to_tensor
 from twinflow.nn import Module, Parameter
-from twinflow.tensor import Tensor, enable_grad, paused_tracing
+from twinflow.tensor import Tensor, enable_grad, is_tracing, paused_tracing
 
 LAYERS = Registry("layer")
 
@@ -366,7 +367,7 @@ class Layer(Module):
         try:
             makes_mask = type(self).compute_mask is not Layer.compute_mask
             if not makes_mask and not any_masks() and not has_mask(kwargs.get("mask")):
-                result = self.call(*args, **kwargs)
+                result = self._run_call(args, kwargs)
             else:
                 result = self._masked_call(names, args, kwargs)
         finally:
@@ -375,6 +376,10 @@ class Layer(Module):
             for y in tree_leaves(result):
                 self.add_loss(self.activity_regularizer(y) / y.shape[0])
         return result
+
+    def _run_call(self, args: Any, kwargs: dict[str, Any]) -> Any:
+        """`call`; while a step is traced, with the control flow of a user's layer rewritten for tensors."""
+        return (prepared(self.call) if is_tracing() else self.call)(*args, **kwargs)
 
     def _masked_call(self, names: tuple[str, ...], args: Any, kwargs: dict[str, Any]) -> Any:
         """`call` with the masks of its arguments filled in, and the result's mask attached to it."""
@@ -386,7 +391,7 @@ class Layer(Module):
         for name, value in [*zip(names, args), *list(kwargs.items())]:
             if f"{name}_mask" in names and kwargs.get(f"{name}_mask") is None:
                 kwargs[f"{name}_mask"] = get_masks(value)
-        result = self.call(*args, **kwargs)
+        result = self._run_call(args, kwargs)
         if not has_mask(masks) and type(self).compute_mask is Layer.compute_mask:
             return result
         if self.supports_masking or type(self).compute_mask is not Layer.compute_mask:

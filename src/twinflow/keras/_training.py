@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from twinflow.autodiff import grad as gradients
+from twinflow.autograph import prepared
 from twinflow.core import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.jit import compile as compile_function
@@ -278,11 +279,11 @@ class Trainer:
         self._test_batch(x, y, w)
 
     def _run_own(self, data: Any) -> dict[str, Any]:
-        return self.train_step(data)
+        return prepared(self.train_step)(data)
 
     def _run_own_test(self, data: Any) -> dict[str, Any]:
         with no_grad():
-            return self.test_step(data)
+            return prepared(self.test_step)(data)
 
     def _run_train_rows(self, data: Any, order: Tensor, first: Tensor, last: Tensor) -> Tensor:
         return self._loop(self._train_batch, data, order, first, last)
@@ -481,7 +482,7 @@ class Trainer:
 
     def _run_forward(self, x: Any) -> Any:
         with no_grad():
-            return self.predict_step(x)
+            return prepared(self.predict_step)(x)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as arrays."""

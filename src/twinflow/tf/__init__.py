@@ -24,6 +24,7 @@ from twinflow.keras import metrics as metrics
 from twinflow.keras import optimizers as optimizers
 from twinflow.keras._variable import to_tensor as convert_to_tensor  # noqa: F401
 from twinflow.tensor import Tensor as Tensor
+from twinflow.tf import autograph as autograph
 from twinflow.tf import compat as compat
 from twinflow.tf import data as data
 from twinflow.tf import debugging as debugging

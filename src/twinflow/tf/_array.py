@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from twinflow import ops
+from twinflow.autograph import RANGES
 from twinflow.core import DType, as_dtype
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras._variable import to_tensor
@@ -87,6 +88,9 @@ def range(start: Any, limit: Any = None, delta: Any = 1, dtype: Any = None) -> T
         parts = [0, parts[0], parts[1]]
     whole = builtins.all(isinstance(v, int) for v in parts)
     return ops.arange(*parts, dtype=as_dtype(dtype) if dtype is not None else as_dtype("int32" if whole else "float32"))
+
+
+RANGES.append(range)  # `for i in tf.range(n)` may go along a range whose bounds are not known yet
 
 
 def _number(v: Any) -> Any:

@@ -17,7 +17,7 @@ from twinflow.core import as_dtype
 from twinflow.core.errors import ArgumentError
 from twinflow.keras._variable import to_tensor
 from twinflow.ops import Device
-from twinflow.tensor import Tensor, is_tracing, refuse_tracing
+from twinflow.tensor import Tensor, is_tracing
 from twinflow.tf._array import _put
 from twinflow.tf._functions import named
 
@@ -90,10 +90,20 @@ def no_op(name: str | None = None) -> None:
     """Nothing."""
 
 
-def print(*inputs: Any, output_stream: Any = None, end: str = "\n", sep: str = " ") -> None:
-    """Write values to the standard error stream, or another. Raises: TraceError while a function is traced."""
-    refuse_tracing("tf.print", "return the values from the function and print them outside")
-    (output_stream or sys.stderr).write(sep.join(str(x) for x in inputs) + end)
+def print(
+    *inputs: Any, output_stream: Any = None, summarize: int = 3, end: str = "\n", sep: str = " ", name: Any = None
+) -> None:
+    """Write values to the standard error stream or another, each time that the graph comes by if a function is being traced.
+
+    Args:
+        summarize: how many elements are shown at both ends of each axis; -1 for all.
+        output_stream: a file, or in a traced function `sys.stderr` or `sys.stdout`.
+    """
+    stream = output_stream or sys.stderr
+    if is_tracing():
+        ops.print_values(inputs, sep=sep, end=end, file=stream, edge=summarize)
+    else:
+        stream.write(sep.join(ops.shown(x, summarize) for x in inputs) + end)
 
 
 def vectorized_map(fn: Callable[[Any], Any], elems: Any) -> Any:

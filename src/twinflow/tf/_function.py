@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from twinflow import ops
+from twinflow.autograph import convert, has_source
 from twinflow.core import DType, as_dtype, tree_flatten, tree_map, tree_unflatten
-from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
+from twinflow.core.errors import ArgumentError, DTypeError, ShapeError, TraceError
 from twinflow.graph import Graph
 from twinflow.jit import Compiled
 from twinflow.keras._variable import to_tensor
@@ -60,8 +61,9 @@ class Function:
     A size that was seen with a second value gets a name, so that further sizes compile nothing new.
     """
 
-    def __init__(self, fn: Callable[..., Any], input_signature: Any = None) -> None:
+    def __init__(self, fn: Callable[..., Any], input_signature: Any = None, autograph: bool = True) -> None:
         self.python_function = fn
+        self._autograph = autograph
         self.input_signature = None if input_signature is None else list(input_signature)
         for spec in tree_flatten(self.input_signature or [])[0]:
             if not isinstance(spec, TensorSpec):
@@ -71,13 +73,29 @@ class Function:
         @functools.wraps(fn)
         def counted(*args: Any, **kwargs: Any) -> Any:
             self._traces += 1
-            return fn(*args, **kwargs)
+            return self._traced_function(args, kwargs)
 
         self._counted = counted
         self._compiled = Compiled(counted)
         functools.update_wrapper(self, fn)
 
+    def _traced_function(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        fn = self.python_function
+        if not self._autograph:
+            return fn(*args, **kwargs)
+        if has_source(fn):
+            return convert(fn)(*args, **kwargs)
+        try:
+            return fn(*args, **kwargs)
+        except TraceError as error:
+            raise TraceError(
+                f"{error}\n  Python's control flow in this function is not rewritten, because its text cannot be found or is not unique: define it "
+                "with `def` in a file"
+            ) from error
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if RUNS_EAGERLY[0]:
+            return self.python_function(*args, **kwargs)
         if self.input_signature is not None:
             return self._compiled(*self._checked(args, kwargs))
         return self._compiled(*args, **kwargs)
@@ -91,7 +109,7 @@ class Function:
             object.__setattr__(instance, "_tf_functions", known)
         if id(self) not in known:
             bound = self.python_function.__get__(instance, owner)
-            known[id(self)] = Function(bound, self.input_signature)
+            known[id(self)] = Function(bound, self.input_signature, self._autograph)
         return known[id(self)]
 
     def _checked(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
@@ -205,7 +223,7 @@ class ConcreteFunction:
 def function(
     func: Any = None,
     input_signature: Any = None,
-    autograph: bool = False,
+    autograph: bool = True,
     jit_compile: bool | None = None,
     reduce_retracing: bool = False,
 ) -> Any:
@@ -216,7 +234,8 @@ def function(
             what does not fit is an error instead of another trace.
         jit_compile: every function is compiled to native code, so only None and True are taken.
         reduce_retracing: sizes that vary get a name whether it is given or not.
-    Raises: ArgumentError for `autograph=True`: Python's `if` and `while` on tensors are tf.cond and tf.while_loop here.
+        autograph: whether `if`, `while`, `for`, `and`, `or`, `not`, `assert` and `print` on tensors become part of the graph, in this
+            function and in those that it calls.
 
     >>> from twinflow import tf
     >>> @tf.function(input_signature=[tf.TensorSpec([None], tf.float32)])
@@ -225,18 +244,16 @@ def function(
     >>> total([1, 2, 3])
     tensor(6.)
     """
-    if autograph:
-        raise ArgumentError(
-            "tf.function: Python's control flow is not rewritten here, so autograph=True cannot be kept; use tf.cond and tf.while_loop for "
-            "branches on values, and leave autograph out"
-        )
     if jit_compile is False:
         raise ArgumentError(
             "tf.function: every function is compiled to native code; for plain evaluation call fn.python_function"
         )
     if func is None:
-        return lambda fn: Function(fn, input_signature)
-    return Function(func, input_signature)
+        return lambda fn: Function(fn, input_signature, autograph)
+    return Function(func, input_signature, autograph)
+
+
+RUNS_EAGERLY = [False]  # whether every tf.function is plain evaluation, for looking into it
 
 
 # -- control flow ------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from twinflow.core import as_dtype, tree_flatten, tree_map, tree_unflatten
 from twinflow.core.errors import ArgumentError, DataError, DTypeError, ShapeError
 from twinflow.data._idx import read_idx
 from twinflow.ops import default_generator, randint
-from twinflow.tensor import Tensor
+from twinflow.tensor import Tensor, refuse_tracing
 from twinflow.tf.data._batching import Batched, PaddedBatched, Unbatched, Windowed
 from twinflow.tf.data._combining import Cached, Concatenated, Interleaved, Part, Prefetched, Repeated, Zipped
 from twinflow.tf.data._rows import DATASET, Rows, structured
@@ -390,6 +390,10 @@ class Dataset:
     # -- use ------------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator:
+        refuse_tracing(
+            "going along a data set",
+            "its elements would be frozen into the graph: loop outside the function, and give it one batch at a time",
+        )
         return Iterator(self.start_stage(), _AHEAD if self._ahead else 1)
 
     def start_stage(self) -> Stage:
