@@ -28,3 +28,10 @@ from twinflow.keras._variable import Variable as Variable
 from twinflow.keras.initializers import Initializer as Initializer
 from twinflow.keras.optimizers import Optimizer as Optimizer
 from twinflow.keras.regularizers import Regularizer as Regularizer
+
+__version__ = "3.15.0"  # the version of Keras whose names and behaviour are followed
+
+
+def version() -> str:
+    """The version of Keras whose names and behaviour are followed."""
+    return __version__

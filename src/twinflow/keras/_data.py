@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -32,6 +34,13 @@ def triple(values: Any) -> Batch:
     """One to three values as (x, y, sample_weight), None for those that are missing."""
     x, y, w = [*values, None, None][:3]
     return x, y, w
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """x alone, (x, y) or (x, y, sample_weight), as steps of a model's own get them."""
+    if y is None and sample_weight is None:
+        return (x,) if isinstance(x, (tuple, list)) else x
+    return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
 def unpack(batch: Any) -> Batch:
@@ -105,7 +114,8 @@ class Batches:
     def epoch(self, what: str) -> Iterator[Batch]:
         """The batches of one epoch. Raises: DataError if a source ends before `steps_per_epoch`."""
         if hasattr(self.source, "__getitem__") and not hasattr(self.source, "__iter__"):
-            source: Iterator[Any] = (self.source[i] for i in range(len(self.source)))
+            getattr(self.source, "on_epoch_begin", _nothing)()
+            source: Iterator[Any] = by_number(self.source)
         elif self._is_once or self.n_steps is not None:
             if self._running is None:
                 self._running = iter(self.source)
@@ -124,12 +134,33 @@ class Batches:
             count += 1
             x, y, w = unpack(batch)
             yield as_tensors(x), as_tensors(y), as_tensors(w)
+        getattr(self.source, "on_epoch_end", _nothing)()
         if count == 0 or (self.n_steps is not None and count < self.n_steps):
             wanted = f"{self.n_steps} batches" if self.n_steps is not None else "at least one batch"
             raise DataError(
                 f"{what}: the data ended after {count} batches, but {wanted} are needed for each epoch; give fewer steps, or data that "
                 "repeats (.repeat() of a data set)"
             )
+
+
+def _nothing() -> None:
+    """For data sets that do not look at epochs."""
+
+
+def by_number(source: Any) -> Iterator[Any]:
+    """The batches of a data set that gives them by number, made ahead by threads if it has several workers."""
+    workers = getattr(source, "workers", 1)
+    if workers <= 1:
+        yield from (source[i] for i in range(len(source)))
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Any] = deque()
+        for i in range(len(source)):
+            waiting.append(pool.submit(source.__getitem__, i))
+            if len(waiting) > source.max_queue_size:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def iter_is_once(source: Any) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from twinflow.core.errors import ArgumentError
 from twinflow.keras import callbacks
-from twinflow.keras._data import Arrays, Batches
+from twinflow.keras._data import Arrays, Batches, pack_x_y_sample_weight
 from twinflow.ops import from_numpy, randperm
 from twinflow.tensor import Tensor
 
@@ -45,16 +45,8 @@ class FitLoop:
         self.history = callbacks.History()
         self.program: Any = None  # the compiled loop over rows
         self.started = False  # whether the model is built and the data was looked at
-        given = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
-        for c in given:
-            if not isinstance(c, callbacks.Callback):
-                raise ArgumentError(f"fit: a callback is an object of keras.callbacks.Callback, not {c!r}")
-        self.bar = callbacks.ProgbarLogger(verbose) if verbose else None
-        # the bar is last, so that it shows what other callbacks add to the logs
-        self.callbacks = [self.history, *given]
         # a schedule gives every step a rate of its own, which is handed over from Python
         self.at_once = 1 if model.optimizer.schedule is not None else model.__dict__["steps_per_execution"]
-        self.each_step = any(callbacks.wants_batches(c) for c in given) or model.optimizer.schedule is not None
         if isinstance(data, Arrays):
             total = data.steps()
             if steps is not None and steps > total:
@@ -65,10 +57,13 @@ class FitLoop:
             self.steps: int | None = steps or total
         else:
             self.steps = data.n_steps
-        everyone = [*self.callbacks, *([self.bar] if self.bar else [])]
-        for c in everyone:
-            c.set_model(model)
-            c.set_params({"epochs": epochs, "steps": self.steps, "verbose": verbose})
+        params = {"verbose": verbose, "epochs": epochs, "steps": self.steps}
+        self.callbacks = [self.history, *callbacks.listeners("fit", given, model, params)]
+        # the bar is apart and comes last, so that it shows what other callbacks add to the logs
+        self.bar = callbacks.ProgbarLogger(verbose) if verbose else None
+        if self.bar:
+            self.bar.set_params(params)
+        self.each_step = any(callbacks.wants_batches(c) for c in self.callbacks) or model.optimizer.schedule is not None
 
     def run(self, initial_epoch: int, validation: Any, validation_freq: int) -> Any:
         model = self.model
@@ -86,10 +81,8 @@ class FitLoop:
             self._emit("on_epoch_begin", epoch)
             logs = dict(self._epoch())
             if validation is not None and (epoch + 1) % validation_freq == 0:
-                self._emit("on_test_begin")
-                found, _ = model._evaluate(validation)
+                found, _ = model._evaluate(validation, self.callbacks)
                 logs.update({f"val_{k}": v for k, v in found.items()})
-                self._emit("on_test_end", logs)
             for c in self.callbacks[1:]:
                 c.on_epoch_end(epoch, logs)
             self.history.on_epoch_end(epoch, logs)
@@ -103,8 +96,7 @@ class FitLoop:
         return self.history
 
     def _emit(self, event: str, *args: Any) -> None:
-        for c in self.callbacks:
-            getattr(c, event)(*args)
+        callbacks.emit(self.callbacks, event, *args)
 
     def _epoch(self) -> dict[str, Any]:
         model = self.model
@@ -117,8 +109,9 @@ class FitLoop:
                 model.reset_metrics()
             self._emit("on_train_batch_begin", count)
             if model._has_own_step():
-                data = tuple(b for k, b in enumerate(batch) if k == 0 or b is not None)
-                logs = {k: plain(v) for k, v in model._program("own")(data).items()}
+                logs = dict(
+                    sorted((k, plain(v)) for k, v in model._program("own")(pack_x_y_sample_weight(*batch)).items())
+                )
             else:
                 model._program("train")(*batch)
                 self._advance(1)

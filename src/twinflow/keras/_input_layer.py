@@ -27,11 +27,19 @@ class InputLayer(Layer):
         tensor = Input(given, batch_size, dtype, name, batch_shape)
         super().__init__(name=tensor.name, batch_input_shape=tensor.shape, **kwargs)
         self.input_dtype = tensor.dtype
+        self.__dict__["_tensor"] = tensor
         self.built = True
 
     def call(self, inputs: Tensor) -> Tensor:
         """The input itself."""
         return inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic tensor that it stands for."""
+        return self.__dict__["_tensor"]
+
+    input = output
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -13,7 +14,7 @@ import numpy as np
 from twinflow.autograph import prepared
 from twinflow.core import tree_leaves, tree_map
 from twinflow.core.errors import ArgumentError, ShapeError
-from twinflow.keras import constraints, initializers, regularizers
+from twinflow.keras import activations, constraints, initializers, regularizers
 from twinflow.keras._masking import any_masks, get_masks, has_mask, set_masks
 from twinflow.keras._registry import Registry, serialize, snake_case, unique_name
 from twinflow.keras._symbolic import OPERATOR_LAYER, CallNode, KerasTensor, infer, operator_function, symbolic_leaves
@@ -25,14 +26,14 @@ LAYERS = Registry("layer")
 
 
 class _Calls(threading.local):
-    """What calls of layers hand down: whether the model is being trained, and where penalties are collected."""
+    """What calls of layers hand down: whether the model is being trained."""
 
     training = False
     depth = 0  # how many layers are being called
-    losses: list[Tensor] | None = None
 
 
 CALLS = _Calls()
+_ADDED: weakref.WeakKeyDictionary[Layer, list[Tensor]] = weakref.WeakKeyDictionary()  # what `add_loss` was given
 
 
 _WEIGHT_OPTIONS = {"initializer": initializers.get, "regularizer": regularizers.get, "constraint": constraints.get}
@@ -82,6 +83,9 @@ class Layer(Module):
 
     supports_masking = False  # whether a mask of the input passes on to the output
     _options: ClassVar[dict[str, Any]] = {}  # the weights that have options by name, and their initializers
+    _is_operation = (
+        False  # whether it is a function or an operator that became part of a model, and no layer of the user's
+    )
     _rank: int | None = None  # how many axes the input has, with the batch axis, where only one number is right
     _axes = ""  # what they are, for the error
 
@@ -108,7 +112,7 @@ class Layer(Module):
         if dtype not in (None, "float32") and getattr(dtype, "name", None) != "float32":
             raise ArgumentError(f"{kind}: layers compute in float32; dtype={dtype!r} is not supported")
         self.name = name or unique_name(snake_case(kind))
-        self.trainable = trainable
+        self.__dict__["_trainable"] = bool(trainable)
         self.built = False
         self.training = False
         if input_dim is not None:
@@ -205,6 +209,8 @@ class Layer(Module):
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "activation":
+            value = activations.get(value)  # None and names too, for users who put another one in place
         if name != "_own_weights" and "_parameters" in self.__dict__ and not name.startswith("_own"):
             order: dict[str, None] = self.__dict__.setdefault("_attribute_order", {})
             order.setdefault(name)
@@ -233,19 +239,28 @@ class Layer(Module):
             if isinstance(part, Layer):
                 yield from part._flatten_layers()
 
-    def _variables(self, frozen: bool = False) -> Iterator[tuple[Any, bool]]:
-        """(variable, whether it is trained), each once where it first stands."""
-        frozen = frozen or not self.trainable
+    @property
+    def trainable(self) -> bool:
+        """Whether the layer's weights are trained; setting it sets it for all layers inside."""
+        return bool(self.__dict__["_trainable"])
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self._flatten_layers():
+            layer.__dict__["_trainable"] = bool(value)
+
+    def _variables(self) -> Iterator[tuple[Any, bool]]:
+        """(variable, whether its layer trains it), each once where it first stands."""
         for part in self._parts():
             if isinstance(part, Layer):
-                yield from part._variables(frozen)
+                yield from part._variables()
             elif isinstance(part, Module):
-                yield from ((p, p.requires_grad and not frozen) for p in part.parameters())
+                yield from ((p, p.requires_grad and self.trainable) for p in part.parameters())
             else:
-                yield part, bool(part.requires_grad) and not frozen
+                yield part, bool(part.requires_grad) and self.trainable
 
     def _unique(self) -> list[tuple[Any, bool]]:
-        return list({id(v): (v, t) for v, t in self._variables()}.values())
+        return list({id(v): (v, t and self.trainable) for v, t in self._variables()}.values())
 
     @property
     def weights(self) -> list[Any]:
@@ -298,13 +313,20 @@ class Layer(Module):
 
     @property
     def losses(self) -> list[Tensor]:
-        """The penalties of all regularizers, computed now."""
-        return [r(v) for layer in dict.fromkeys(self._flatten_layers()) for r, v in layer._regularized]
+        """The penalties of all regularizers, computed now, and what `add_loss` was given in the latest call."""
+        layers = dict.fromkeys(self._flatten_layers())
+        added = [t for layer in layers for t in _ADDED.get(layer, ())] if _ADDED else []
+        return added + [r(v) for layer in layers for r, v in layer._regularized]
 
     def add_loss(self, loss: Any) -> None:
-        """Add to the loss of the model in whose training step this call stands."""
-        if CALLS.losses is not None:
-            CALLS.losses.extend(tree_leaves(loss))
+        """Add to the loss: it is among `losses` until the model is called again, and `fit` adds it to what it minimises."""
+        _ADDED.setdefault(self, []).extend(to_tensor(t) for t in tree_leaves(loss))
+
+    def _clear_losses(self) -> None:
+        """Forget what `add_loss` was given in the latest call."""
+        if _ADDED:
+            for layer in self._flatten_layers():
+                _ADDED.pop(layer, None)
 
     # -- calling -------------------------------------------------------------------------------------------------
 
@@ -320,7 +342,9 @@ class Layer(Module):
         node = CallNode(self, args, kwargs)
         self._ensure_built(args)
         result = infer(super().__call__, args, kwargs)
+        self._clear_losses()
         node.outputs = result
+        self._nodes.append(node)
         for t in symbolic_leaves(result):
             t.node = node
         self._output_shape = shape_of(result)
@@ -358,6 +382,8 @@ class Layer(Module):
         self._ensure_built(args)
         if self._rank is not None and args:
             self._check_rank(shape_of(args[0]))
+        if not CALLS.depth:
+            self._clear_losses()
         before, CALLS.depth = CALLS.training, CALLS.depth + 1
         given = kwargs.pop("training", None)
         CALLS.training = before if given is None else bool(given)
@@ -434,16 +460,70 @@ class Layer(Module):
             raise ArgumentError(f"{type(self).__name__} {self.name!r} has no output_shape before it is part of a model")
         return self._output_shape
 
+    @property
+    def _nodes(self) -> list[CallNode]:
+        """The calls on symbolic tensors, in order."""
+        found: list[CallNode] = self.__dict__.setdefault("_call_nodes", [])
+        return found
+
+    @property
+    def input(self) -> Any:
+        """The symbolic tensors that the layer was first called on."""
+        found = self._first_call().inputs
+        return found[0] if len(found) == 1 else found
+
+    @property
+    def output(self) -> Any:
+        """What the layer gave when it was first called on symbolic tensors."""
+        return self._first_call().outputs
+
+    def _first_call(self) -> CallNode:
+        if not self._nodes:
+            raise AttributeError
+        return self._nodes[0]
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("input", "output"):  # the properties found nothing
+            raise AttributeError(
+                f"{self._kind()} {self.name!r} has no {name} before it is called on a symbolic tensor: on keras.Input(...), or as part of a "
+                "Sequential model whose input's shape is known"
+            )
+        return super().__getattr__(name)
+
+    @property
+    def dtype(self) -> str:
+        """The type of its weights, and in which it computes."""
+        return "float32"
+
+    compute_dtype = variable_dtype = dtype
+
+    def _kind(self) -> str:
+        """What it is called in summaries and messages."""
+        return type(self).__name__
+
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+        return f"<{self._kind()} name={self.name}, built={self.built}>"
+
+
+_OPERATOR_NAMES = {
+    "sub": "subtract", "mul": "multiply", "truediv": "true_divide", "pow": "power", "floordiv": "floor_divide", "lt": "less",
+    "le": "less_equal", "gt": "greater", "ge": "greater_equal", "neg": "negative", "abs": "absolute", "getitem": "get_item",
+}  # fmt: skip
+
+
+def camel_case(name: str) -> str:
+    """`true_divide` -> `TrueDivide`."""
+    return "".join(part.capitalize() for part in name.split("_"))
 
 
 @LAYERS.add()
 class Operator(Layer):
     """One of Python's operators between symbolic tensors, such as `a + b` or `x[:, 0]`."""
 
+    _is_operation = True
+
     def __init__(self, operator: str, **kwargs: Any) -> None:
-        super().__init__(**{"name": unique_name(operator), **kwargs})
+        super().__init__(**{"name": unique_name(_OPERATOR_NAMES.get(operator, operator)), **kwargs})
         self.operator = operator
         self._function = operator_function(operator)
         self.built = True
@@ -451,6 +531,9 @@ class Operator(Layer):
     def call(self, *args: Any) -> Any:
         """Apply the operator."""
         return self._function(*args)
+
+    def _kind(self) -> str:
+        return camel_case(_OPERATOR_NAMES.get(self.operator, self.operator))
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""

@@ -14,7 +14,7 @@ from twinflow.keras._registry import Registry, snake_case
 from twinflow.keras._variable import Variable, to_tensor
 from twinflow.ops import mean, where
 from twinflow.ops import sum as total
-from twinflow.tensor import SPECIAL, Tensor, no_grad
+from twinflow.tensor import SPECIAL, Tensor, no_grad, paused_tracing
 
 REGISTRY = Registry("metric")
 
@@ -28,7 +28,8 @@ class Metric:
 
     def add_variable(self, shape: Any = (), initializer: Any = "zeros", name: str | None = None) -> Variable:
         """A number (or several) that is kept."""
-        v = Variable(initializers.get(initializer)(shape, "float32"), trainable=False, name=name)
+        with paused_tracing():  # it may be made while a step is traced, and outlives the trace
+            v = Variable(initializers.get(initializer)(shape, "float32"), trainable=False, name=name)
         self._state.append(v)
         return v
 

@@ -11,9 +11,9 @@ from twinflow.core.errors import ArgumentError, CheckpointError, ShapeError, Twi
 from twinflow.keras import _saving
 from twinflow.keras._input_layer import InputLayer
 from twinflow.keras._layer import LAYERS, Layer, shape_of
-from twinflow.keras._registry import serialize
-from twinflow.keras._summary import summary_lines
-from twinflow.keras._symbolic import CallNode, Input, KerasTensor, ordered_calls, run_calls
+from twinflow.keras._registry import serialize, unique_name
+from twinflow.keras._summary import summary_text
+from twinflow.keras._symbolic import CallNode, Input, KerasTensor, by_depth, ordered_calls, run_calls
 from twinflow.keras._training import Trainer
 from twinflow.tensor import Tensor
 
@@ -42,6 +42,8 @@ class Model(Trainer, Layer):  # type: ignore[misc] # Keras's compile is not Modu
             outputs = given.pop(0)
         if given:
             raise ArgumentError("keras.Model: Model(inputs, outputs, name=...) takes no more arguments")
+        if type(self) is Model and inputs is not None and kwargs.get("name") is None:
+            kwargs["name"] = unique_name("functional")
         Layer.__init__(self, **kwargs)
         self.__dict__["stop_training"] = False
         self.__dict__["_graph"] = None
@@ -65,7 +67,11 @@ class Model(Trainer, Layer):  # type: ignore[misc] # Keras's compile is not Modu
         d = self.__dict__
         d["_graph"] = (inputs, outputs, calls)
         d["inputs"], d["outputs"] = tree_leaves(inputs), tree_leaves(outputs)
-        for k, layer in enumerate(dict.fromkeys(c.layer for c in calls)):
+        starts = {id(t): _input_layer(t) for t in d["inputs"]}
+        d["_operations"] = [
+            starts[id(x)] if isinstance(x, KerasTensor) else x for x in by_depth(d["inputs"], d["outputs"])
+        ]
+        for k, layer in enumerate(x for x in d["_operations"] if not isinstance(x, InputLayer)):
             self._modules[f"layer_{k}"] = layer
             d.setdefault("_attribute_order", {})[f"layer_{k}"] = None
         last = [t.node.layer if t.node is not None else None for t in d["outputs"]]
@@ -84,6 +90,10 @@ class Model(Trainer, Layer):  # type: ignore[misc] # Keras's compile is not Modu
         start, outputs, _ = graph
         values = self._match(start, inputs)
         return run_calls(tree_leaves(start), values, outputs, _run_call)
+
+    def _can_be_called(self) -> bool:
+        """Whether there is a computation beside `train_step`, which may use models inside and need none."""
+        return self.__dict__["_graph"] is not None or type(self).call is not Model.call
 
     def _match(self, start: Any, given: Any) -> list[Any]:
         """The inputs' values in the order of the symbolic inputs, checked and converted."""
@@ -126,11 +136,9 @@ class Model(Trainer, Layer):  # type: ignore[misc] # Keras's compile is not Modu
 
     @property
     def layers(self) -> list[Any]:
-        """The layers of the model itself, in order."""
-        graph = self.__dict__.get("_graph")
-        if graph is not None:
-            return [*(InputLayer(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in tree_leaves(graph[0])),
-                    *dict.fromkeys(c.layer for c in graph[2])]  # fmt: skip
+        """The layers of the model itself, in order; operators and functions between them are not layers."""
+        if self.__dict__.get("_graph") is not None:
+            return [x for x in self.__dict__["_operations"] if not x._is_operation]
         return [p for p in self._parts() if isinstance(p, Layer)]
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Any:
@@ -146,6 +154,21 @@ class Model(Trainer, Layer):  # type: ignore[misc] # Keras's compile is not Modu
         raise ArgumentError(f"get_layer: there is no layer {name!r}; there are {', '.join(x.name for x in layers)}")
 
     @property
+    def input(self) -> Any:
+        """The symbolic inputs, as they were given."""
+        graph = self.__dict__.get("_graph")
+        return super().input if graph is None else graph[0]
+
+    @property
+    def output(self) -> Any:
+        """The symbolic outputs, as they were given."""
+        graph = self.__dict__.get("_graph")
+        return super().output if graph is None else graph[1]
+
+    def _kind(self) -> str:
+        return "Functional" if type(self) is Model and self.__dict__.get("_graph") is not None else super()._kind()
+
+    @property
     def input_shape(self) -> Any:
         """The shape of the input, with the batch axis."""
         graph = self.__dict__.get("_graph")
@@ -153,17 +176,27 @@ class Model(Trainer, Layer):  # type: ignore[misc] # Keras's compile is not Modu
             raise ArgumentError(f"{type(self).__name__}: a subclassed model has no input_shape")
         return shape_of(graph[0])
 
-    def summary(self, line_length: int | None = None, print_fn: Any = None) -> None:
+    def summary(
+        self,
+        line_length: int | None = None,
+        positions: Any = None,
+        print_fn: Any = None,
+        expand_nested: bool = False,
+        show_trainable: bool = False,
+        layer_range: Any = None,
+    ) -> None:
         """Print the table of layers, shapes and parameters.
 
-        Raises: ArgumentError for a model that has no weights yet.
+        Args:
+            line_length: its width; as wide as the terminal, within bounds, if not given.
+            positions: where columns end, as parts of the width.
+            print_fn: called with the whole text instead of printing it.
+            expand_nested: show the layers of models inside the model.
+            show_trainable: a column that says whether a layer is trained.
+            layer_range: the names (or patterns) of the first and the last layer to show.
         """
-        lines = summary_lines(self, line_length)
-        if print_fn is None:
-            sys.stdout.write("\n".join(lines) + "\n")
-        else:
-            for line in lines:
-                print_fn(line)
+        text = summary_text(self, line_length, positions, expand_nested, show_trainable, layer_range)
+        (sys.stdout.write if print_fn is None else print_fn)(text)
 
     # -- saving ----------------------------------------------------------------------------------------------------
 
@@ -225,6 +258,13 @@ class Model(Trainer, Layer):  # type: ignore[misc] # Keras's compile is not Modu
         _saving.load_weights(self, filepath)
 
 
+def _input_layer(t: KerasTensor) -> InputLayer:
+    """The layer that stands for an input among a model's layers."""
+    layer = InputLayer(batch_shape=t.shape, dtype=t.dtype, name=t.name)
+    layer.__dict__["_tensor"] = t
+    return layer
+
+
 def _run_call(node: CallNode, args: Any, kwargs: Any) -> Any:
     return node.layer(*args, **kwargs)
 
@@ -283,10 +323,12 @@ class Sequential(Model):
         if any(x is layer or x.name == layer.name for x in stack):
             raise ArgumentError(f"Sequential.add: there is already a layer called {layer.name!r}; give it another name")
         stack.append(layer)
-        self.__dict__["_graph"] = None
-        self.built = False
         self._modules[f"layer_{len(stack)}"] = layer
         self.__dict__.setdefault("_attribute_order", {})[f"layer_{len(stack)}"] = None
+        if self.__dict__["_graph"] is not None:
+            self._extend(self.input, self.output, [layer])
+            return
+        self.built = False
         first = stack[0]._batch_input_shape
         if first is None and isinstance(stack[0], Model) and stack[0].__dict__["_graph"] is not None:
             first = stack[0].input_shape
@@ -301,8 +343,12 @@ class Sequential(Model):
         layer = stack.pop()
         del self._modules[f"layer_{len(stack) + 1}"]
         del self.__dict__["_attribute_order"][f"layer_{len(stack) + 1}"]
-        self.__dict__["_graph"] = None
-        self.built = False
+        outputs = [c.outputs for c in self.__dict__["_graph"][2]] if self.__dict__["_graph"] is not None else []
+        if len(outputs) > 1:
+            self._extend(self.input, outputs[-2], [])
+        else:
+            self.__dict__["_graph"] = None
+            self.built = False
         return layer
 
     @property
@@ -319,11 +365,13 @@ class Sequential(Model):
         if isinstance(input_shape, list):
             input_shape = tuple(input_shape)
         fixed = stack[0]._batch_input_shape
-        start = Input(batch_shape=(None if fixed is None else fixed[0], *input_shape[1:]), dtype=own)
-        x: Any = start
-        for layer in stack:
-            if isinstance(layer, InputLayer):
-                continue
+        name = stack[0].name if isinstance(stack[0], InputLayer) else None
+        start = Input(batch_shape=(None if fixed is None else fixed[0], *input_shape[1:]), dtype=own, name=name)
+        self._extend(start, start, self.layers)
+
+    def _extend(self, start: KerasTensor, x: Any, layers: list[Any]) -> None:
+        """Make the model one of what leads from `start` to `x`, and then these layers."""
+        for layer in layers:
             try:
                 x = layer(x)
             except TwinflowError as error:
@@ -368,6 +416,46 @@ class Sequential(Model):
         return model
 
 
-def clone_model(model: Any) -> Any:
-    """A model of the same layers with weights of its own."""
-    return type(model).from_config(model.get_config())
+def clone_model(model: Any, input_tensors: Any = None, clone_function: Any = None, recursive: bool = False) -> Any:
+    """A model of the same layers with weights of its own.
+
+    Args:
+        input_tensors: symbolic tensors (or a list of them) to begin with instead of inputs like the model's.
+        clone_function: layer -> the layer that takes its place; without it, a layer of the same configuration.
+        recursive: also clone the layers of models inside by `clone_function`, which otherwise gets these models whole.
+    """
+    make = clone_function or (lambda layer: type(layer).from_config(layer.get_config()))
+
+    def copy(layer: Any) -> Any:
+        if recursive and isinstance(layer, Model) and layer.__dict__["_graph"] is not None:
+            return clone_model(layer, None, clone_function, True)
+        found = make(layer) if not layer._is_operation else type(layer).from_config(layer.get_config())
+        if not isinstance(found, Layer):
+            raise ArgumentError(f"clone_model: clone_function gave {found!r} for {layer!r}; it must give a layer")
+        return found
+
+    graph = model.__dict__.get("_graph")
+    if graph is None or type(model).call not in (Model.call, Sequential.call):
+        if clone_function is not None or input_tensors is not None:
+            raise ArgumentError(
+                f"clone_model: {type(model).__name__} {model.name!r} is no functional or Sequential model with a known input; its layers "
+                "cannot be replaced one by one"
+            )
+        return type(model).from_config(model.get_config())
+    if isinstance(model, Sequential):
+        start = input_tensors if input_tensors is not None else Input(batch_shape=graph[0].shape, dtype=graph[0].dtype)
+        return Sequential([start, *(copy(x) for x in model.layers)], name=model.name)
+    starts = tree_leaves(input_tensors) if input_tensors is not None else [
+        Input(batch_shape=t.shape, dtype=t.dtype, name=t.name) for t in tree_leaves(graph[0])
+    ]  # fmt: skip
+    layers = {id(x): copy(x) for x in dict.fromkeys(c.layer for c in graph[2])}
+    outputs = run_calls(
+        tree_leaves(graph[0]), starts, graph[1], lambda c, args, kwargs: layers[id(c.layer)](*args, **kwargs)
+    )
+    given = iter(starts)
+    return type(model)(tree_map(lambda _: next(given), graph[0]), outputs, name=model.name)
+
+
+def model_from_json(json_string: str, custom_objects: dict[str, Any] | None = None) -> Any:
+    """The model, with new weights, that `model.to_json()` described. Runs no code but that of registered classes."""
+    return LAYERS.deserialize(json.loads(json_string), custom_objects)

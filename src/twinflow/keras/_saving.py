@@ -23,7 +23,8 @@ _CONFIG, _WEIGHTS, _META = "config.json", "model.weights.safetensors", "metadata
 
 def _check_path(path: str, ending: str, overwrite: bool) -> None:
     if not path.endswith(ending):
-        raise ArgumentError(f"save: the file name must end with {ending}, but {path!r} was given")
+        hint = "; HDF5, in which Keras keeps weights, is not written" if path.endswith((".h5", ".hdf5")) else ""
+        raise ArgumentError(f"save: the file name must end with {ending}, but {path!r} was given{hint}")
     if not overwrite and os.path.exists(path):
         raise ArgumentError(f"save: {path} exists already, and overwrite is False")
 

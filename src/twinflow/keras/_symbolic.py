@@ -13,6 +13,7 @@ from typing import Any
 from twinflow.core import as_dtype, tree_flatten, tree_leaves, tree_map, tree_unflatten
 from twinflow.core.errors import ArgumentError, ShapeError, TwinflowError
 from twinflow.graph import Aval
+from twinflow.keras._masking import get_mask, set_mask
 from twinflow.keras._registry import unique_name
 from twinflow.tensor import Tensor, Tracer, no_grad, wrap
 
@@ -42,6 +43,7 @@ class KerasTensor:
         self.dtype: str = as_dtype(dtype).name
         self.name = name or unique_name("keras_tensor")
         self.node = node
+        self.masked: Shape | None = None  # the shape of its mask, if a layer before it makes one
 
     @property
     def ndim(self) -> int:
@@ -122,21 +124,28 @@ def infer(fn: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     unknown = any(None in t.shape for t in symbolic_leaves((args, kwargs)))
     second = _trace(fn, args, kwargs, 3) if unknown else first
     leaves, tree = tree_flatten(first)
-    out = [
-        KerasTensor([m if m == n else None for m, n in zip(a[0], b[0])], a[1]) if isinstance(a, _Out) else a
-        for a, b in zip(leaves, tree_leaves(second))
-    ]
+    out = [a.symbolic(b) if isinstance(a, _Out) else a for a, b in zip(leaves, tree_leaves(second))]
     return tree_unflatten(out, tree)
 
 
 class _Out:
-    """Shape and type of a traced result (a class, so that containers keep it as one leaf)."""
+    """Shape, type and mask of a traced result (a class, so that containers keep it as one leaf)."""
 
     def __init__(self, t: Tensor) -> None:
-        self.pair = (tuple(int(s) for s in t.shape), t.dtype.name)
+        mask = get_mask(t)
+        self.shape, self.dtype = tuple(int(s) for s in t.shape), t.dtype.name
+        self.masked = None if mask is None else tuple(int(s) for s in mask.shape)
 
-    def __getitem__(self, i: int) -> Any:
-        return self.pair[i]
+    def symbolic(self, other: _Out) -> KerasTensor:
+        """The symbolic tensor whose sizes are unknown where they differ from those of another trace."""
+        found = KerasTensor(_agreed(self.shape, other.shape), self.dtype)
+        if self.masked is not None and other.masked is not None:
+            found.masked = _agreed(self.masked, other.masked)
+        return found
+
+
+def _agreed(a: tuple[int, ...], b: tuple[int, ...]) -> Shape:
+    return tuple(m if m == n else None for m, n in zip(a, b))
 
 
 def _trace(fn: Callable[..., Any], args: Any, kwargs: Any, fill: int) -> Any:
@@ -145,8 +154,14 @@ def _trace(fn: Callable[..., Any], args: Any, kwargs: Any, fill: int) -> Any:
         def known(x: Any) -> Any:
             if not isinstance(x, KerasTensor):
                 return x
-            shape = tuple(fill if s is None else s for s in x.shape)
-            return wrap(tracer.graph.add_input(Aval(shape, as_dtype(x.dtype)), x.name))
+            t = start(x.shape, x.dtype, x.name)
+            if x.masked is not None:
+                set_mask(t, start(x.masked, "bool", f"{x.name}_mask"))
+            return t
+
+        def start(shape: Shape, dtype: str, name: str) -> Tensor:
+            sizes = tuple(fill if s is None else s for s in shape)
+            return wrap(tracer.graph.add_input(Aval(sizes, as_dtype(dtype)), name))
 
         try:
             result = fn(*tree_map(known, args), **tree_map(known, kwargs))
@@ -196,6 +211,37 @@ def ordered_calls(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list
             stack.append((t, True))
             stack.extend((x, False) for x in reversed(node.inputs))
     return order
+
+
+def by_depth(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> list[Any]:
+    """Layers, and inputs as symbolic tensors, the farthest from the outputs first, as Keras lists a model's layers.
+
+    What is equally far stands in the order in which a walk from the outputs back to the inputs meets it.
+    """
+    calls = ordered_calls(inputs, outputs)
+    given = {id(t) for t in inputs}
+    met: dict[Any, int] = {}
+    stack = list(reversed(outputs))
+    walked: set[int] = set()
+    while stack:
+        t = stack.pop()
+        known = id(t) in given or t.node is None
+        key = id(t) if known else id(t.node)
+        if key in walked:
+            continue
+        walked.add(key)
+        met.setdefault(t if known else t.node.layer, len(met))  # type: ignore[union-attr]
+        if not known:
+            stack.extend(reversed(t.node.inputs))  # type: ignore[union-attr]
+    depth_of: dict[int, int] = {}  # by calls and inputs
+    found: dict[Any, int] = {}  # by layers and inputs
+    for node in reversed(calls):
+        depth = found[node.layer] = max(depth_of.get(id(node), 0), found.get(node.layer, 0))
+        for t in node.inputs:
+            source = t if id(t) in given else t.node
+            depth_of[id(source)] = max(depth_of.get(id(source), 0), depth + 1)
+    found.update((t, depth_of.get(id(t), 0)) for t in inputs)
+    return sorted(found, key=lambda x: (-found[x], met.get(x, -1)))
 
 
 def Input(

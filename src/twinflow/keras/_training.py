@@ -14,11 +14,11 @@ from twinflow.autograph import prepared
 from twinflow.core import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.jit import compile as compile_function
-from twinflow.keras import activations, callbacks, losses, metrics, optimizers
-from twinflow.keras._data import Arrays, Batches, adapt, as_tensors, class_weights, triple
+from twinflow.keras import activations, losses, metrics, optimizers
+from twinflow.keras._data import Arrays, Batches, adapt, as_tensors, class_weights, pack_x_y_sample_weight, triple
 from twinflow.keras._fit_loop import FitLoop, full_and_rest, number, plain
-from twinflow.keras._layer import CALLS
 from twinflow.keras._masking import get_mask, set_mask
+from twinflow.keras.callbacks import emit, listeners, progress_line, wants_batches
 from twinflow.ops import fori_loop, from_numpy, zeros
 from twinflow.tensor import Tensor, enable_grad, no_grad
 
@@ -40,6 +40,7 @@ class Trainer:
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: Any = "auto",
+        auto_scale_loss: bool = True,
     ) -> None:
         """Say how the model is trained.
 
@@ -51,6 +52,7 @@ class Trainer:
             weighted_metrics: the same, but updated with the weights of samples and classes.
             run_eagerly: run each step in Python, without compiling; jit_compile=False means the same.
             steps_per_execution: how many steps to take between two calls of callbacks that look at steps.
+            auto_scale_loss: for Keras's programs; it says something about float16, in which layers do not compute.
         """
         d = self.__dict__
         d["optimizer"] = optimizers.get(optimizer)
@@ -174,7 +176,7 @@ class Trainer:
         """The loss of a batch with all penalties; override it for a loss of your own."""
         self._prepare_losses(y, y_pred)
         total = self._total_loss(y, y_pred, sample_weight)
-        for part in [*self.losses, *(CALLS.losses or [])]:  # type: ignore[attr-defined]
+        for part in self.losses:  # type: ignore[attr-defined]
             total = part if total is None else total + part
         if total is None:
             raise ArgumentError("fit: there is no loss; give one to compile, or call add_loss in a layer")
@@ -210,7 +212,14 @@ class Trainer:
                     m.update_state(t, seen, *([weight] if id(m) in d["_weighted"] and weight is not None else []))
 
     def _results(self) -> dict[str, float]:
-        return {m.name: m.numbers() for m in self.metrics}
+        """All numbers by name, in the order of the names, as Keras logs them."""
+        return dict(sorted((m.name, m.numbers()) for m in self.metrics))
+
+    def _in_order(self, logs: dict[str, Any]) -> Any:
+        """The loss, or [loss, metrics...], of logs."""
+        names = [n for n in self.metrics_names if n in logs]
+        values = [logs[n] for n in [*names, *(n for n in logs if n not in names)]]
+        return values[0] if len(values) == 1 else values
 
     def reset_metrics(self) -> None:
         """Begin all metrics anew."""
@@ -220,12 +229,11 @@ class Trainer:
     # -- one batch -------------------------------------------------------------------------------------------------
 
     def _forward_loss(self, x: Any, y: Any, w: Any, training: bool) -> tuple[Tensor, Any]:
-        before, CALLS.losses = CALLS.losses, []
         try:
             y_pred = self(x, training=training)  # type: ignore[operator]
             return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=w), y_pred
         finally:
-            CALLS.losses = before
+            self._clear_losses()  # type: ignore[attr-defined] # they belong to the traced step
 
     def _train_batch(self, x: Any, y: Any, w: Any) -> None:
         """One step: forward, backward, update, metrics. Everything in it can be traced."""
@@ -307,8 +315,11 @@ class Trainer:
     def _start(self, what: str, x: Any, y: Any, training: bool) -> None:
         """Build the model and everything that needs shapes, with a few examples."""
         self._need_compiled(what)
-        y_pred = self._try(x)
-        if not self._has_own_step("train_step" if training else "test_step"):
+        if self._has_own_step("train_step" if training else "test_step"):
+            if self._can_be_called():  # type: ignore[attr-defined]
+                self._try(x)
+        else:
+            y_pred = self._try(x)
             self._prepare_losses(y, y_pred)
             self._check_data(y, y_pred)
         if training:
@@ -412,70 +423,94 @@ class Trainer:
         verbose: Any = "auto",
         sample_weight: Any = None,
         steps: int | None = None,
+        callbacks: Any = None,
         return_dict: bool = False,
     ) -> Any:
         """The loss, or [loss, metrics...], over the data."""
         data = adapt("evaluate", x, y, sample_weight, batch_size, steps)
         started = time.perf_counter()
-        logs, n = self._evaluate(data)
+        params = {"verbose": verbose, "epochs": 1, "steps": data.steps() if isinstance(data, Arrays) else data.n_steps}
+        logs, n = self._evaluate(data, listeners("evaluate", callbacks, self, params))
         if _verbosity(verbose):
-            text = callbacks.progress_line(n, n, time.perf_counter() - started, logs, _verbosity(verbose) == 1)
+            text = progress_line(n, n, time.perf_counter() - started, logs, _verbosity(verbose) == 1)
             sys.stdout.write(text + "\n")
-        if return_dict:
-            return logs
-        values = list(logs.values())
-        return values[0] if len(values) == 1 else values
+        return logs if return_dict else self._in_order(logs)
 
-    def _evaluate(self, data: Arrays | Batches) -> tuple[dict[str, float], int]:
-        count = 0
-        if self._has_own_step("test_step"):
-            return self._evaluate_by_own_step(data)
-        if isinstance(data, Arrays):
-            self._start("evaluate", *data.data[:2], False)
-            self.reset_metrics()
-            order = np.arange(data.n)
-            for rows in full_and_rest(order, data.batch_size):
-                program = self._program("test_rows")
-                program(data.data, from_numpy(rows), number(0), number(len(rows)))
-                count += len(rows)
+    def _evaluate(self, data: Arrays | Batches, given: list[Any]) -> tuple[dict[str, Any], int]:
+        """(all numbers, how many batches)."""
+        emit(given, "on_test_begin")
+        if isinstance(data, Arrays) and not self._has_own_step("test_step"):
+            logs, count = self._evaluate_rows(data, given)
         else:
-            for x, y, w in data.epoch("evaluate"):
-                if not count:
-                    self._start("evaluate", x, y, False)
-                    self.reset_metrics()
-                self._program("test")(x, y, w)
-                count += 1
+            logs, count = self._evaluate_batches(data, given)
+        emit(given, "on_test_end", logs)
+        return logs, count
+
+    def _evaluate_rows(self, data: Arrays, given: list[Any]) -> tuple[dict[str, Any], int]:
+        """Native loops over rows; one loop, unless a callback looks at batches."""
+        self._start("evaluate", *data.data[:2], False)
+        self.reset_metrics()
+        watched, count = any(wants_batches(c, "test") for c in given), 0
+        for rows in full_and_rest(np.arange(data.n), data.batch_size):
+            program, order = self._program("test_rows"), from_numpy(rows)
+            size = 1 if watched else len(rows)
+            for at in range(0, len(rows), size):
+                if watched:
+                    emit(given, "on_test_batch_begin", count)
+                program(data.data, order, number(at), number(at + size))
+                if watched:
+                    emit(given, "on_test_batch_end", count, self._results())
+                count += size
         return self._results(), count
 
-    def _evaluate_by_own_step(self, data: Arrays | Batches) -> tuple[dict[str, float], int]:
-        """`test_step` on every batch; its last numbers count, as metrics keep theirs."""
-        count, logs = 0, {}
-        source = data.batches() if isinstance(data, Arrays) else data.epoch("evaluate")
-        for batch in source:
+    def _evaluate_batches(self, data: Arrays | Batches, given: list[Any]) -> tuple[dict[str, Any], int]:
+        """Batch by batch; of a `test_step` of the model's own the last numbers count, as metrics keep theirs."""
+        own, count = self._has_own_step("test_step"), 0
+        logs: dict[str, Any] = {}
+        for batch in data.batches() if isinstance(data, Arrays) else data.epoch("evaluate"):
             if not count:
                 self._start("evaluate", batch[0], batch[1], False)
                 self.reset_metrics()
-            given = tuple(b for k, b in enumerate(batch) if k == 0 or b is not None)
-            logs = {k: plain(v) for k, v in self._program("own_test")(given).items()}
+            emit(given, "on_test_batch_begin", count)
+            if own:
+                logs = dict(
+                    sorted((k, plain(v)) for k, v in self._program("own_test")(pack_x_y_sample_weight(*batch)).items())
+                )
+            else:
+                self._program("test")(*batch)
+            emit(given, "on_test_batch_end", count, logs or self._results())
             count += 1
-        return logs, count
+        return logs or self._results(), count
 
-    def predict(self, x: Any, batch_size: int | None = None, verbose: Any = "auto", steps: int | None = None) -> Any:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
         """The outputs for all examples, as arrays."""
         data = adapt("predict", x, None, None, batch_size, steps)
+        given = listeners("predict", callbacks, self, {"verbose": verbose, "epochs": 1, "steps": steps})
         programs = self.__dict__.setdefault("_predict_programs", {})
         started, tree = time.perf_counter(), None
         parts: list[list[Any]] = []
+        emit(given, "on_predict_begin")
         source: Iterator[Any] = data.batches() if isinstance(data, Arrays) else data.epoch("predict")
         for xs, _, _ in source:
             if not parts:
                 self._try(xs)
+            emit(given, "on_predict_batch_begin", len(parts))
             program = programs.setdefault("forward", compile_function(self._run_forward))
-            leaves, tree = tree_flatten(program(xs))
+            outputs = program(xs)
+            leaves, tree = tree_flatten(outputs)
             parts.append([np.asarray(t) for t in leaves])
+            emit(given, "on_predict_batch_end", len(parts) - 1, {"outputs": outputs})
+        emit(given, "on_predict_end")
         if _verbosity(verbose):
             n = len(parts)
-            sys.stdout.write(callbacks.progress_line(n, n, time.perf_counter() - started, {}) + "\n")
+            sys.stdout.write(progress_line(n, n, time.perf_counter() - started, {}) + "\n")
         if tree is None:
             raise ArgumentError("predict: there is no data")
         return tree_unflatten([np.concatenate(column) for column in zip(*parts)], tree)
@@ -504,8 +539,7 @@ class Trainer:
         self.optimizer.iterations += 1
         self.optimizer.prepare()
         logs = self._results()
-        values = list(logs.values())
-        return logs if return_dict else values[0] if len(values) == 1 else values
+        return logs if return_dict else self._in_order(logs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """The loss, or [loss, metrics...], of one batch."""
@@ -514,8 +548,7 @@ class Trainer:
         self.reset_metrics()
         self._program("test")(*data)
         logs = self._results()
-        values = list(logs.values())
-        return logs if return_dict else values[0] if len(values) == 1 else values
+        return logs if return_dict else self._in_order(logs)
 
 
 def _first_shape(graph: Any) -> Any:

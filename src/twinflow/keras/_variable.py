@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import as_dtype
-from twinflow.core.errors import ShapeError
+from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn import Parameter
 from twinflow.ops import as_tensor
 from twinflow.tensor import Tensor, no_grad
@@ -23,14 +23,28 @@ def to_tensor(value: Any, dtype: Any = None) -> Tensor:
     return value if dtype is None else value.to(dtype=as_dtype(dtype))
 
 
+INITIALIZERS: list[Any] = []  # how an initializer is found by its name, put here by the module that declares them
+
+
+def _initial(kind: str, given: Any, shape: Any, dtype: Any) -> Any:
+    """An initial value, made by an initializer if it is one or the name of one."""
+    if given is None:
+        raise ArgumentError(f"{kind}: give a value, or shape=(...) and an initializer such as 'zeros'")
+    if shape is None or not (callable(given) or isinstance(given, str)):
+        return given
+    return INITIALIZERS[0](given)(tuple(shape), dtype or "float32")
+
+
 class Variable(Parameter):
     """A tensor with a name that keeps its place while its value changes.
 
     Args:
-        initial_value: numbers, an array, a tensor, or a function without arguments that returns one of them.
+        initial_value: numbers, an array, a tensor, a function without arguments that returns one of them, or with `shape` an initializer.
         trainable: whether it gets gradients; variables of whole numbers never do.
         dtype: its type; float32 for Python's floats.
         name: how it is called.
+        shape: what an initializer fills.
+        initializer: the same as an initial value that is an initializer or its name.
 
     >>> from twinflow import keras
     >>> v = keras.Variable([1.0, 2.0], name="v")
@@ -39,16 +53,25 @@ class Variable(Parameter):
     array([2., 3.], dtype=float32)
     """
 
+    reads_plainly = True  # values computed from it are read without detach(), as in Keras and TensorFlow
     name: str
     path: str
     constraint: Any  # what an optimizer projects it on after each step, or None
 
     def __new__(
-        cls, initial_value: Any, trainable: bool = True, dtype: Any = None, name: str | None = None, **kwargs: Any
+        cls,
+        initial_value: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        name: str | None = None,
+        shape: Any = None,
+        initializer: Any = None,
+        **kwargs: Any,
     ) -> Variable:
         """Copy the initial value into memory of its own."""
         if kwargs:
             raise TypeError(f"{cls.__name__}: unexpected argument {', '.join(kwargs)}")
+        initial_value = _initial(cls.__name__, initializer if initial_value is None else initial_value, shape, dtype)
         value = to_tensor(initial_value() if callable(initial_value) else initial_value, dtype).detach().clone()
         self: Variable = super().__new__(cls, value, bool(trainable) and value.dtype.is_floating_point)  # type: ignore[assignment]
         self.name = name or "variable"
@@ -94,13 +117,14 @@ class Variable(Parameter):
             self.sub_(self._like("assign_sub", value))
         return self
 
+    @property
     def value(self) -> Tensor:
         """The variable as a tensor."""
         return self * 1
 
     def read_value(self) -> Tensor:
-        """The same as `value()`."""
-        return self.value()
+        """The same as `value`."""
+        return self.value
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """A copy as an array."""

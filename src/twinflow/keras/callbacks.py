@@ -57,14 +57,50 @@ class Callback:
     def on_test_end(self, logs: Logs | None = None) -> None:
         """After an evaluation."""
 
+    def on_test_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of an evaluation; defining it makes evaluation return to Python at every batch."""
 
-def wants_batches(callback: Callback) -> bool:
-    """Whether it looks at single steps."""
+    def on_test_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of an evaluation; defining it makes evaluation return to Python at every batch."""
+
+    def on_predict_begin(self, logs: Logs | None = None) -> None:
+        """Before a prediction."""
+
+    def on_predict_end(self, logs: Logs | None = None) -> None:
+        """After a prediction."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs | None = None) -> None:
+        """Before a batch of a prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """After a batch of a prediction; the logs hold its outputs."""
+
+
+def wants_batches(callback: Callback, kind: str = "train") -> bool:
+    """Whether it looks at single steps of training (or at batches of an evaluation, kind "test")."""
     said = getattr(callback, "wants_batches", None)
     if said is not None:
         return bool(said)
     cls = type(callback)
-    return any(getattr(cls, n) is not getattr(Callback, n) for n in ("on_train_batch_begin", "on_train_batch_end"))
+    names = (f"on_{kind}_batch_begin", f"on_{kind}_batch_end")
+    return any(getattr(cls, n) is not getattr(Callback, n) for n in names)
+
+
+def listeners(what: str, given: Any, model: Any, params: dict[str, Any]) -> list[Callback]:
+    """Callbacks that were given, ready to be called. Raises: ArgumentError for anything else."""
+    found = [] if given is None else list(given) if isinstance(given, (list, tuple)) else [given]
+    for c in found:
+        if not isinstance(c, Callback):
+            raise ArgumentError(f"{what}: a callback is an object of keras.callbacks.Callback, not {c!r}")
+        c.set_model(model)
+        c.set_params(params)
+    return found
+
+
+def emit(given: list[Callback], event: str, *args: Any) -> None:
+    """Call all of them."""
+    for c in given:
+        getattr(c, event)(*args)
 
 
 class CallbackList(Callback):
@@ -215,6 +251,8 @@ class EarlyStopping(Callback):
         if self.stopped_epoch and self.verbose:
             sys.stdout.write(f"Epoch {self.stopped_epoch + 1}: early stopping\n")
         if self.best_weights is not None:
+            if self.verbose:
+                sys.stdout.write(f"Restoring model weights from the end of the best epoch: {self.best_epoch + 1}.\n")
             self.model.set_weights(self.best_weights)
 
 
@@ -408,12 +446,12 @@ def progress_line(done: int, total: int | None, seconds: float, logs: Logs, bar:
         rate = f"{each * 1e3:.0f}ms/step"
     else:
         rate = f"{each * 1e6:.0f}us/step"
-    parts = [f"{done}/{total or 'Unknown'}"]
+    text = f"{done}/{total or 'Unknown'}"
     if bar:
         filled = 20 if not total else round(20 * done / total)
-        parts.append("━" * filled + " " * (20 - filled))
-    parts.append(f"{seconds:.0f}s {rate}")
-    text = " ".join(parts)
+        text += f" {'━' * filled}{' ' * (20 - filled)} {seconds:.0f}s {rate}"
+    else:
+        text += f" - {seconds:.0f}s - {rate}"
     for k, v in sorted(logs.items(), key=lambda kv: (kv[0].startswith("val_"), kv[0])):
         if np.ndim(v):
             text += f" - {k}: {np.array2string(np.asarray(v), precision=4)}"

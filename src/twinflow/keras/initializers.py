@@ -11,6 +11,7 @@ from twinflow.core import as_dtype, as_shape
 from twinflow.core.errors import ArgumentError
 from twinflow.keras._registry import Registry, deserializer
 from twinflow.keras._registry import serialize as serialize
+from twinflow.keras._variable import INITIALIZERS
 from twinflow.nn import init
 from twinflow.ops import Generator, as_tensor, zeros
 from twinflow.tensor import Tensor
@@ -258,3 +259,4 @@ variance_scaling, glorot_normal, glorot_uniform = VarianceScaling, GlorotNormal,
 he_normal, he_uniform, lecun_normal, lecun_uniform = HeNormal, HeUniform, LecunNormal, LecunUniform
 IdentityInitializer, OrthogonalInitializer = Identity, Orthogonal
 deserialize = deserializer(_REGISTRY)
+INITIALIZERS.append(get)

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from twinflow import optim
 from twinflow.core.errors import ArgumentError, GradientError
 from twinflow.keras import _rules as rules
@@ -20,6 +22,26 @@ from twinflow.optim._optimizer import number
 from twinflow.tensor import Tensor, after_call, no_grad, paused_tracing
 
 _REGISTRY = Registry("optimizer")
+
+
+class LearningRate(float):
+    """An optimizer's learning rate: a number that is set by `assign` as well as by `optimizer.learning_rate = ...`."""
+
+    _optimizer: Optimizer
+
+    def __new__(cls, value: float, optimizer: Optimizer) -> LearningRate:
+        """The rate of an optimizer."""
+        self = super().__new__(cls, value)
+        self._optimizer = optimizer
+        return self
+
+    def assign(self, value: Any) -> None:
+        """Set the optimizer's rate."""
+        self._optimizer.learning_rate = value
+
+    def numpy(self) -> np.floating[Any]:
+        """The rate as NumPy's float32."""
+        return np.float32(self)
 
 
 class Optimizer:
@@ -115,9 +137,9 @@ class Optimizer:
                 self._kept["steps"] = [Variable(self.iterations, trainable=False, dtype="int64")]
 
     @property
-    def learning_rate(self) -> float:
+    def learning_rate(self) -> LearningRate:
         """The step size of the next step."""
-        return float(self.schedule(self.iterations)) if self.schedule else self._rate
+        return LearningRate(float(self.schedule(self.iterations)) if self.schedule else self._rate, self)
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -131,7 +153,7 @@ class Optimizer:
     def prepare(self) -> None:
         """Hand the learning rate of the next step to the rule."""
         if self._core is not None:
-            rate = self.learning_rate
+            rate = float(self.learning_rate)
             for group in self._core.param_groups:
                 if group["lr"] != rate:
                     group["lr"] = rate
@@ -284,6 +306,11 @@ class Optimizer:
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """One update from gradients in the order of the variables."""
         self.apply_gradients(zip(grads, trainable_variables or self._variables))
+
+    @property
+    def built(self) -> bool:
+        """Whether it has seen its variables."""
+        return self._core is not None
 
     @property
     def variables(self) -> list[Any]:

@@ -114,9 +114,24 @@ def tolist(self: Tensor) -> Any:
     return (data.astype(np.float32) if data.dtype == BF16 else data).tolist()
 
 
+def _reads_plainly(t: Tensor) -> bool:
+    """Whether it was computed from variables of a face that knows no detach()."""
+    seen: set[int] = set()
+    waiting: list[Any] = [t if t.grad_fn is None else t.grad_fn]
+    while waiting:
+        at = waiting.pop()
+        if isinstance(at, Tensor):
+            if getattr(at, "reads_plainly", False):
+                return True
+        elif id(at) not in seen:
+            seen.add(id(at))
+            waiting.extend(e[0] for e in at.edges if e is not None)
+    return False
+
+
 def numpy(self: Tensor, *, force: bool = False) -> np.ndarray[Any, Any]:
     """The elements as a NumPy array that shares the memory."""
-    if self.requires_grad and not force:
+    if self.requires_grad and not force and not _reads_plainly(self):
         raise GradientError("numpy: this tensor requires gradients; use t.detach().numpy()")
     return array_of(self, "numpy()")
 

@@ -17,7 +17,6 @@ from twinflow.core._dtypes import uint8 as uint8
 from twinflow.core._dtypes import uint16 as uint16
 from twinflow.core._dtypes import uint32 as uint32
 from twinflow.core._dtypes import uint64 as uint64
-from twinflow.keras import Variable as Variable
 from twinflow.keras import initializers as initializers
 from twinflow.keras import losses as losses
 from twinflow.keras import metrics as metrics
@@ -109,6 +108,7 @@ from twinflow.tf._function import while_loop as while_loop
 from twinflow.tf._module import Module as Module
 from twinflow.tf._shapes import TensorShape as TensorShape
 from twinflow.tf._tape import GradientTape as GradientTape
+from twinflow.tf._variable import Variable as Variable
 from twinflow.tf.linalg import norm as norm
 from twinflow.tf.math import abs as abs
 from twinflow.tf.math import acos as acos

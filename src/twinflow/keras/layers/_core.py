@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras import activations
-from twinflow.keras._layer import LAYERS, Layer
+from twinflow.keras._layer import LAYERS, Layer, shape_of
 from twinflow.keras._registry import serialize
 from twinflow.nn import functional as F
 from twinflow.ops import einsum, matmul, tanh
@@ -280,16 +280,30 @@ class Lambda(Layer):
     supports_masking = True
 
     def __init__(
-        self, function: Callable[..., Any], mask: Any = None, arguments: dict[str, Any] | None = None, **kwargs: Any
+        self,
+        function: Callable[..., Any],
+        output_shape: Any = None,
+        mask: Any = None,
+        arguments: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self._stated_shape = output_shape
         if not callable(function):
             raise ArgumentError(f"Lambda: a function is needed, not {function!r}")
         self.function, self._mask, self._arguments = function, mask, dict(arguments or {})
 
     def call(self, inputs: Any) -> Any:
-        """function(inputs)."""
-        return self.function(inputs, **self._arguments)
+        """function(inputs). Raises: ShapeError if its shape is not the one that was stated."""
+        y = self.function(inputs, **self._arguments)
+        if self._stated_shape is not None and isinstance(y, Tensor):
+            stated = self._stated_shape(shape_of(inputs)) if callable(self._stated_shape) else self._stated_shape
+            found = tuple(y.shape)[len(y.shape) - len(stated) :]
+            if any(a is not None and a != b for a, b in zip(stated, found)):
+                raise ShapeError(
+                    f"Lambda {self.name!r}: output_shape={tuple(stated)}, but the function gives {tuple(y.shape)}; leave output_shape out"
+                )
+        return y
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """What `mask` says: a tensor, or a function of inputs and their mask."""

@@ -82,13 +82,25 @@ class Normalization(Layer):
     def build(self, input_shape: Any) -> None:
         """Make mean and variance."""
         axes = self._kept_axes(len(input_shape))
-        self._shape = tuple(n if a in axes else 1 for a, n in enumerate(input_shape))
         shape = tuple(input_shape[a] for a in axes)
-        self.mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
-        self.variance = self.add_weight(shape, "ones", trainable=False, name="variance")
+        self._shape = tuple(n if a in axes else 1 for a, n in enumerate(input_shape)) if axes else ()
         if self.given_mean is not None:
-            self.mean.assign(np.broadcast_to(np.asarray(self.given_mean, np.float32), shape))
-            self.variance.assign(np.broadcast_to(np.asarray(self.given_variance, np.float32), shape))
+            given = (np.broadcast_to(np.asarray(v, np.float32), shape) for v in (self.given_mean, self.given_variance))
+            self.adapt_mean, self.adapt_variance = (to_tensor(v.copy()) for v in given)
+            return
+        self.adapt_mean = self.add_weight(shape, "zeros", trainable=False, name="mean")
+        self.adapt_variance = self.add_weight(shape, "ones", trainable=False, name="variance")
+        self.count = self.add_weight((), "zeros", dtype="int64", trainable=False, name="count")
+
+    @property
+    def mean(self) -> Tensor:
+        """The means, in the shape in which they are taken from inputs."""
+        return self.adapt_mean.reshape(*self._shape)
+
+    @property
+    def variance(self) -> Tensor:
+        """The variances, in the shape in which they are used."""
+        return self.adapt_variance.reshape(*self._shape)
 
     def adapt(self, data: Any) -> None:
         """Find mean and variance of an array, or of all batches of a data set."""
@@ -97,7 +109,7 @@ class Normalization(Layer):
         count, total, squares = 0, 0.0, 0.0
         for batch in batches_of("Normalization", data):
             x = np.asarray(batch, np.float64)
-            x = x.reshape(-1, 1) if x.ndim == 1 else x
+            x = x.reshape(-1, 1) if x.ndim == 1 and self.axis else x
             if not self.built:
                 self.build((None, *x.shape[1:]))
                 self.built = True
@@ -105,8 +117,8 @@ class Normalization(Layer):
             count += int(np.prod([x.shape[a] for a in over]))
             total, squares = total + x.sum(over), squares + (x * x).sum(over)
         mean = np.asarray(total) / count
-        self.mean.assign(mean.astype(np.float32))
-        self.variance.assign((np.asarray(squares) / count - mean * mean).clip(0).astype(np.float32))
+        self.adapt_mean.assign(mean.astype(np.float32))
+        self.adapt_variance.assign((np.asarray(squares) / count - mean * mean).clip(0).astype(np.float32))
         self._adapted = True
 
     def set_weights(self, weights: Any) -> None:
@@ -116,8 +128,7 @@ class Normalization(Layer):
 
     def call(self, inputs: Tensor) -> Tensor:
         """Scale and move."""
-        shape = [n if n is not None else 1 for n in self._shape]
-        mean, deviation = self.mean.reshape(*shape), sqrt(self.variance).clamp(min=1e-7).reshape(*shape)
+        mean, deviation = self.mean, sqrt(self.variance).clamp(min=1e-7)
         x = inputs.float()
         return x * deviation + mean if self.invert else (x - mean) / deviation
 

@@ -1,5 +1,9 @@
 """Functions on tensors: `keras.ops`, with Keras's names. On symbolic tensors they become parts of a model."""
 
+from twinflow.keras.ops import image as image
+from twinflow.keras.ops import linalg as linalg
+from twinflow.keras.ops import nn as nn
+from twinflow.keras.ops import numpy as numpy
 from twinflow.keras.ops._arrays import all as all
 from twinflow.keras.ops._arrays import amax as amax
 from twinflow.keras.ops._arrays import amin as amin

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from twinflow.keras._layer import LAYERS, Layer
+from twinflow.keras._layer import LAYERS, Layer, camel_case
 from twinflow.keras._registry import unique_name
 from twinflow.keras._symbolic import symbolic_leaves
 from twinflow.keras._variable import to_tensor
@@ -20,6 +20,7 @@ OPS: dict[str, Callable[..., Any]] = {}
 class OpLayer(Layer):
     """One call of a function of `keras.ops` on symbolic tensors."""
 
+    _is_operation = True
     _keeps_masks = True  # as in Keras, functions drop masks without a word
 
     def __init__(self, function: str, **kwargs: Any) -> None:
@@ -30,6 +31,9 @@ class OpLayer(Layer):
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """The function."""
         return OPS[self.function](*args, **kwargs)
+
+    def _kind(self) -> str:
+        return camel_case(self.function)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""

@@ -1,5 +1,6 @@
 """Tools: `keras.utils`."""
 
+from twinflow.keras._data import pack_x_y_sample_weight as pack_x_y_sample_weight
 from twinflow.keras._objects import CustomObjectScope as CustomObjectScope
 from twinflow.keras._objects import clear_session as clear_session
 from twinflow.keras._objects import custom_object_scope as custom_object_scope
@@ -23,7 +24,6 @@ from twinflow.keras.utils._arrays import to_categorical as to_categorical
 from twinflow.keras.utils._data_sets import PyDataset as PyDataset
 from twinflow.keras.utils._data_sets import Sequence as Sequence
 from twinflow.keras.utils._data_sets import image_dataset_from_directory as image_dataset_from_directory
-from twinflow.keras.utils._data_sets import pack_x_y_sample_weight as pack_x_y_sample_weight
 from twinflow.keras.utils._data_sets import split_dataset as split_dataset
 from twinflow.keras.utils._data_sets import text_dataset_from_directory as text_dataset_from_directory
 from twinflow.keras.utils._data_sets import timeseries_dataset_from_array as timeseries_dataset_from_array

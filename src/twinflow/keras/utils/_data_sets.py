@@ -13,7 +13,34 @@ from twinflow.keras.utils._arrays import img_to_array, load_img
 
 
 class PyDataset:
-    """Base of data sets by batch: define `__len__` (batches) and `__getitem__(index)` -> (x, y)."""
+    """Base of data sets by batch: define `__len__` (batches) and `__getitem__(index)` -> (x, y).
+
+    Args:
+        workers: how many threads make batches ahead of the training; 1 for none.
+        use_multiprocessing: False: threads, which share the data, and NumPy lets them run side by side.
+        max_queue_size: how many batches may wait.
+    """
+
+    workers, max_queue_size = 1, 10
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10) -> None:
+        if use_multiprocessing:
+            raise ArgumentError(
+                f"{type(self).__name__}: batches are made by threads; write use_multiprocessing=False, or use twinflow.data.DataLoader with "
+                "num_workers for processes"
+            )
+        self.workers, self.max_queue_size = workers, max_queue_size
+
+    @property
+    def num_batches(self) -> int:
+        """How many batches an epoch has."""
+        return len(self)
+
+    def on_epoch_begin(self) -> None:
+        """Called before an epoch."""
+
+    def on_epoch_end(self) -> None:
+        """Called after an epoch; a place to shuffle."""
 
     def __len__(self) -> int:
         raise ArgumentError(f"{type(self).__name__}: define __len__, the number of batches")
@@ -238,13 +265,6 @@ def text_dataset_from_directory(
         "text_dataset_from_directory", directory, labels, label_mode, class_names, batch_size, shuffle, seed, validation_split, subset,
         (".txt",), read,
     )  # fmt: skip
-
-
-def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
-    """x, (x, y) or (x, y, sample_weight): what there is, as `fit` takes it from a data set."""
-    if y is None:
-        return (x,) if isinstance(x, (list, tuple)) else x
-    return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
