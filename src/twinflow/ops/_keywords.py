@@ -11,6 +11,7 @@ from typing import Any
 
 from twinflow.core.errors import ArgumentError, DTypeError, GradientError, ShapeError
 from twinflow.tensor import MODE, Tensor, assign, is_tracing, no_grad
+from twinflow.tensor._door import METHODS
 
 _OTHER_NAMES = {"axis": "dim", "keepdims": "keepdim"}
 
@@ -61,7 +62,19 @@ def with_keywords(fn: Callable[..., Any], *, out: bool, module: str) -> Callable
     op = fn.__name__
     names = fn.__code__.co_varnames[: fn.__code__.co_argcount + fn.__code__.co_kwonlyargcount]
     call: Callable[..., Any]
-    if names == ("input",):
+    if fn in METHODS:  # one Python frame is enough
+        door, _ = METHODS[fn]
+    if names == ("input",) and fn in METHODS:
+
+        def call(input: Any, *, out: Any = None) -> Any:
+            return door.call(input) if out is None else write_out(out, fn(input), op)
+
+    elif names == ("input", "other") and fn in METHODS:
+
+        def call(input: Any, other: Any, *, out: Any = None) -> Any:
+            return door.call(input, other) if out is None else write_out(out, fn(input, other), op)
+
+    elif names == ("input",):
 
         def call(input: Any, *, out: Any = None) -> Any:
             return fn(input) if out is None else write_out(out, fn(input), op)

@@ -15,6 +15,7 @@ from twinflow.ops import _binary as B
 from twinflow.ops import _unary as U
 from twinflow.ops._promote import F32, F64, as_inexact, is_number, promote, to_tensor_arg
 from twinflow.tensor import MODE, SPECIAL, Tensor, apply, is_plain, record_binary, record_unary, update, wrap
+from twinflow.tensor._door import METHODS, Door
 from twinflow.tensor._tensor import _new
 
 Fn = Callable[..., Tensor]
@@ -27,6 +28,8 @@ def _named(fn: Any, name: str, prim: Primitive) -> Any:
 
 
 _NONE: dict[str, Any] = {}
+
+COMPARISONS = ("eq", "ne", "lt", "le", "gt", "ge")
 
 # Fast paths: in plain evaluation float32 and float64 go straight to NumPy. Everything else (and every error) takes the
 # way through `promote` and `apply`, which knows all types and says what is wrong.
@@ -50,7 +53,7 @@ def unary(prim: Primitive, *, inexact: bool = True, name: str = "") -> Fn:
     """The public function of a one-operand primitive; `inexact` converts integers to the default floating type."""
     op, recorded = name or prim.name, prim.vjp is not None
 
-    def fn(input: Tensor) -> Tensor:
+    def python(input: Tensor) -> Tensor:
         if isinstance(input, Tensor):
             if not SPECIAL.count:
                 a = input._data
@@ -71,17 +74,27 @@ def unary(prim: Primitive, *, inexact: bool = True, name: str = "") -> Fn:
                 return apply(prim, input)
         return apply(prim, as_inexact(input, op) if inexact else to_tensor_arg(input, op))
 
-    return _named(fn, op, prim)
+    run, extra = _MAXIMA if prim is U.relu else (prim.run, None)
+    door = Door(_named(python, op, prim), "unary", prim, run=run, extra=extra)
+
+    def fn(input: Tensor) -> Tensor:
+        return door.call(input)
+
+    return door.serves(_named(fn, op, prim))
 
 
-def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: str = "") -> Fn:
-    """The public function of a two-operand primitive; `ufunc` computes it for float32 and float64."""
+_MAXIMA = np.maximum, (np.zeros((), F32), np.zeros((), F64))  # relu's `run`, without a function of ours
+
+
+def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: str = "", loop: str = "") -> Fn:
+    """The public function of a two-operand primitive; `ufunc` computes it for float32 and float64, and so does `loop` of
+    the native ways where nothing is broadcast."""
     op, recorded = name or prim.name, prim.vjp is not None
 
     def slow(input: Any, other: Any) -> Tensor:
         return apply(prim, *promote(op, input, other, inexact=inexact))
 
-    def fn(input: Any, other: Any) -> Tensor:
+    def python(input: Any, other: Any) -> Tensor:
         if SPECIAL.count:
             return slow(input, other)
         wanted = False
@@ -128,25 +141,33 @@ def binary(prim: Primitive, ufunc: Any = None, *, inexact: bool = False, name: s
             record_binary(prim, input, other, _NONE, t)
         return t
 
-    return _named(fn if ufunc is not None else slow, op, prim)
+    if ufunc is None:
+        return _named(slow, op, prim)
+    result = np.dtype(np.bool_) if loop in COMPARISONS else None
+    door = Door(_named(python, op, prim), "binary", prim, run=ufunc, loop=loop, result=result, n=2)
+
+    def fn(input: Any, other: Any) -> Tensor:
+        return door.call(input, other)
+
+    return door.serves(_named(fn, op, prim))
 
 
-_add = binary(B.add, np.add)
-_sub = binary(B.sub, np.subtract)
-mul = binary(B.mul, np.multiply)
-true_divide = binary(B.div, np.true_divide, inexact=True, name="div")
+_add = binary(B.add, np.add, loop="add")
+_sub = binary(B.sub, np.subtract, loop="sub")
+mul = binary(B.mul, np.multiply, loop="mul")
+true_divide = binary(B.div, np.true_divide, inexact=True, name="div", loop="div")
 maximum = binary(B.maximum, np.maximum)
 minimum = binary(B.minimum, np.minimum)
 floor_divide = binary(B.floor_divide, np.floor_divide)
 remainder = binary(B.remainder, np.remainder)
 fmod = binary(B.fmod, np.fmod)
 atan2 = binary(B.atan2, np.arctan2, inexact=True)
-eq = binary(B.eq, np.equal)
-ne = binary(B.ne, np.not_equal)
-lt = binary(B.lt, np.less)
-le = binary(B.le, np.less_equal)
-gt = binary(B.gt, np.greater)
-ge = binary(B.ge, np.greater_equal)
+eq = binary(B.eq, np.equal, loop="eq")
+ne = binary(B.ne, np.not_equal, loop="ne")
+lt = binary(B.lt, np.less, loop="lt")
+le = binary(B.le, np.less_equal, loop="le")
+gt = binary(B.gt, np.greater, loop="gt")
+ge = binary(B.ge, np.greater_equal, loop="ge")
 bitwise_and = binary(B.bitwise_and)
 bitwise_or = binary(B.bitwise_or)
 bitwise_xor = binary(B.bitwise_xor)
@@ -194,6 +215,10 @@ def sub(input: Any, other: Any, *, alpha: Any = 1) -> Tensor:
         if isinstance(x, Tensor) and x._data.dtype.kind == "b":
             raise DTypeError("sub: bool tensors have no difference; use ^ (exclusive or), or ~ for not")
     return _sub(input, other if alpha == 1 else mul(other, alpha))
+
+
+for _door_of, _also in ((_add, add), (_sub, sub)):  # what is special about these comes with `alpha` or with bools
+    METHODS[_door_of][0].serves(_also)
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:

@@ -34,6 +34,7 @@ from twinflow.tensor import (
     sum_to,
     wrap,
 )
+from twinflow.tensor._door import METHODS
 from twinflow.tensor._inplace import old_value
 
 
@@ -46,6 +47,8 @@ def _reflected(fn: Any) -> Any:
     def method(self: Tensor, other: Any) -> Any:
         return fn(other, self) if is_number(other) or isinstance(other, np.ndarray) else NotImplemented
 
+    if fn in METHODS:
+        METHODS[fn][0].serves(method, reflected=True)
     return method
 
 
@@ -60,11 +63,13 @@ def _operator(fn: Any) -> Any:
             return fn(self, other)
         return NotImplemented
 
+    if fn in METHODS:
+        METHODS[fn][0].serves(method)
     return method
 
 
 _OPERATORS: dict[str, Any] = {
-    "add": M.add, "sub": M.sub, "mul": M.mul, "truediv": M.true_divide, "floordiv": M.floor_divide, "mod": M.remainder, "pow": M.pow,
+    "add": M._add, "sub": M.sub, "mul": M.mul, "truediv": M.true_divide, "floordiv": M.floor_divide, "mod": M.remainder, "pow": M.pow,
     "and": M.bitwise_and, "or": M.bitwise_or, "xor": M.bitwise_xor, "lshift": M.bitwise_left_shift, "rshift": M.bitwise_right_shift,
     "matmul": _products.matmul,
 }  # fmt: skip

@@ -10,15 +10,10 @@ from twinflow.ops._contract import product
 from twinflow.ops._promote import promote, to_tensor_arg
 from twinflow.ops._shape import reshape
 from twinflow.tensor import Tensor, apply
+from twinflow.tensor._door import Door
 
 
-def matmul(input: Tensor, other: Tensor) -> Tensor:
-    """The product of two vectors, a matrix and a vector, two matrices, or batches of them.
-
-    [..., M, K] @ [..., K, N] → [..., M, N]; an operand with one axis is a row on the left and a column on the right.
-
-    Raises: ShapeError if the inner extents differ or an operand has no axis.
-    """
+def _matmul(input: Tensor, other: Tensor) -> Tensor:
     if isinstance(input, Tensor) and isinstance(other, Tensor):
         x, y = input._data, other._data
         if x.ndim == 2 == y.ndim and x.dtype is y.dtype:
@@ -44,6 +39,22 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     if na == 1:
         s = (*s[:-2], s[-1]) if nb != 1 else s[:-1]
     return apply(reshape, y, shape=tuple(s))
+
+
+_door = Door(_matmul, "matmul", matmul_, n=2)
+
+
+def matmul(input: Tensor, other: Tensor) -> Tensor:
+    """The product of two vectors, a matrix and a vector, two matrices, or batches of them.
+
+    [..., M, K] @ [..., K, N] → [..., M, N]; an operand with one axis is a row on the left and a column on the right.
+
+    Raises: ShapeError if the inner extents differ or an operand has no axis.
+    """
+    return _door.call(input, other)
+
+
+_door.serves(matmul)
 
 
 def _of_rank(op: str, rank: int, **operands: Any) -> None:

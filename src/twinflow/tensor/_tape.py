@@ -60,17 +60,19 @@ class GradNode:
     once the backward pass has freed it.
     """
 
+    __slots__ = ("__dict__", "args", "edges", "out", "params", "prim", "seq", "versions")
+
     args: Sequence[Any] | None
     edges: Sequence[Edge]
     hooks: list[Callable[..., Any]] | None = None  # on the gradients this node sends out
     line: tuple[str, int, str] | None = None
     n_out: int = 1
-    out: Sequence[tuple[Any, list[int] | None, int]] | None = None
+    out: Sequence[tuple[Any, list[int] | None, int]] | None
     params: dict[str, Any]
     prehooks: dict[int, list[Any]] | None = None  # on the gradients that reach its outputs
     prim: Primitive
     seq: int
-    versions: Sequence[int] | None = None  # one per operand, -1 where nothing is kept
+    versions: Sequence[int] | None  # one per operand, -1 where nothing is kept
 
     def add_prehook(self, index: int, hook: Callable[[Tensor], Tensor]) -> None:
         """Let `hook` see (and replace) the gradient that reaches output `index`."""
@@ -188,6 +190,7 @@ def record_unary(prim: Primitive, a: Tensor, params: dict[str, Any], result: Ten
     """`record` for one operand, which requires gradients, and one result, in plain evaluation."""
     m = a._info
     node = GradNode()
+    node.out = node.versions = None
     node.seq = next(_sequence)
     node.prim = prim
     node.params = params
@@ -205,8 +208,7 @@ def record_unary(prim: Primitive, a: Tensor, params: dict[str, Any], result: Ten
     data = result._data
     if data.dtype is not _F32 and data.dtype.kind not in "fcV":
         return
-    m = result._info = Meta()
-    m.version = [0]
+    m = result._info = new_meta()
     m.requires_grad = True
     m.grad_fn = node
     if keeps_out:
@@ -239,6 +241,7 @@ def record_binary(prim: Primitive, a: Any, b: Any, params: dict[str, Any], resul
             else:
                 to_b = edge_to(b)
     node = GradNode()
+    node.out = node.versions = None
     node.seq = next(_sequence)
     node.prim = prim
     node.params = params
@@ -261,8 +264,7 @@ def record_binary(prim: Primitive, a: Any, b: Any, params: dict[str, Any], resul
     data = result._data
     if data.dtype is not _F32 and data.dtype.kind not in "fcV":
         return
-    m = result._info = Meta()
-    m.version = [0]
+    m = result._info = new_meta()
     m.requires_grad = True
     m.grad_fn = node
     if keeps_out:
@@ -271,6 +273,7 @@ def record_binary(prim: Primitive, a: Any, b: Any, params: dict[str, Any], resul
 
 def _node(prim: Primitive, params: dict[str, Any], edges: Any) -> GradNode:
     node = GradNode()
+    node.out = node.versions = None
     node.seq = next(_sequence)
     node.prim = prim
     node.params = params
@@ -300,8 +303,7 @@ def _mark(node: GradNode, result: Tensor, keeps_out: bool) -> None:
     data = result._data
     d = data.dtype
     if d is _F32 or d.kind in "fcV":
-        m = result._info = Meta()
-        m.version = [0]
+        m = result._info = new_meta()
         m.requires_grad = True
         m.grad_fn = node
         if keeps_out:

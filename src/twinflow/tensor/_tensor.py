@@ -20,17 +20,20 @@ from twinflow.tensor._mode import MODE, SPECIAL
 
 class Meta:
     """What a tensor knows beyond its elements. Made by `new_meta`. One is made for every recorded operation, so what most of
-    them never set stands in the class, and costs nothing. `view`, `seen` and `former` are set where `base` is.
+    them never set stands in the class, and costs nothing; the rest has slots, which native code fills (`_door`). `view`,
+    `seen` and `former` are set where `base` is.
     """
 
-    base: Tensor | None = None  # the tensor this one is a view of; `base_of` gives it in the shape that it had then
+    __slots__ = ("__dict__", "base", "grad_fn", "index", "inference", "requires_grad", "version")
+
+    base: Tensor | None  # the tensor this one is a view of; `base_of` gives it in the shape that it had then
     former: Tensor | None = None  # stands for this tensor as it was before its shape was changed in place
     grad: Tensor | LateGrad | None = None  # read by `held_grad`
-    grad_fn: Any = None
+    grad_fn: Any
     hooks: dict[int, Any] | None = None
-    index: int = 0  # which result of grad_fn this is
-    inference: bool = False
-    requires_grad: bool = False
+    index: int  # which result of grad_fn this is
+    inference: bool
+    requires_grad: bool
     retains: Any = None  # the hook that keeps the gradient of a tensor that is no leaf
     seen: int  # the version at which payload and grad_fn of a view were last made
     version: list[int]  # one list shared by all views of the same memory
@@ -92,6 +95,9 @@ class ViewMeta(Meta):
 def new_meta(version: list[int] | None = None, kind: type[Meta] = Meta) -> Meta:
     """A Meta of a tensor that nothing is known of; `version` is given for one that shares memory."""
     m = kind()
+    m.base = m.grad_fn = None
+    m.index = 0
+    m.inference = m.requires_grad = False
     m.version = [0] if version is None else version
     return m
 
