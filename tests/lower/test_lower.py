@@ -272,3 +272,25 @@ def test_values_computed_together_are_stored_into_their_concatenation(shape, axi
     np.testing.assert_allclose(joined.numpy(), np.concatenate([np.exp(v), np.sin(v) * v, v + 1], axis), rtol=1e-12)
     np.testing.assert_allclose(total.numpy(), (np.sin(v) * v - np.exp(v)).sum(), rtol=1e-12)
     np.testing.assert_allclose(b.numpy(), np.sin(v) * v, rtol=1e-12)
+
+
+def test_a_product_that_meets_values_in_another_order_is_turned_around_once():
+    """Read where it lies, each of its elements would be gathered by itself."""
+
+    def f(x, w, mask):
+        y = (x @ w).reshape(6, 40, 30).permute(0, 2, 1)
+        return tf.where(mask, y, 0.0), (y * mask).sum((0, 1))
+
+    mask = normal(6, 30, 40, seed=2) > 0
+    native = check(f, normal(6, 20), normal(20, 1200, seed=1), mask, rtol=1e-4)
+    assert [s.name for s in native.steps].count("transpose") == 1
+
+
+def test_a_permute_that_is_only_read_stays_free():
+    native = check(lambda x, w: tf.relu((x @ w).T), normal(40, 20), normal(20, 60, seed=1), rtol=1e-4)
+    assert "transpose" not in [s.name for s in native.steps]
+
+
+@pytest.mark.parametrize("axes", [(0, 2, 1), (1, 0, 2), (2, 1, 0), (1, 2, 0), (2, 0, 1)])
+def test_permutes_of_stored_values(axes):
+    check(lambda x: tf.exp(x).cumsum(0).permute(*axes).contiguous().cumsum(2), normal(14, 15, 16), rtol=1e-4)

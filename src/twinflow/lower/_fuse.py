@@ -19,10 +19,12 @@ from twinflow.lower._conv import CONVOLUTIONS, SLIDING
 from twinflow.lower._index import split_needed
 from twinflow.lower._recompute import find_recomputed
 from twinflow.lower._strided import walkable
+from twinflow.lower._transpose import transpose_spec
 from twinflow.lower._values import REDUCTIONS, STRUCTURAL, is_heavy, is_inlinable, reduced_axes
 
 FREE = STRUCTURAL - {"random_bits", "take", "gather", "slice_update"}
 _ONE_ROW = 1 << 14
+_TURNED = 1 << 10  # elements from which on a transpose is worth a kernel
 _MOST_LATE = 1 << 12  # elements of a state that are copied at a step's end without regret
 _EPILOGUE_STREAMS = (
     3  # arrays of the result's size that an epilogue may read and write: a tile is only some columns wide
@@ -124,6 +126,7 @@ class Fuser:
 
     def plan(self) -> Plan:
         self._find_required()
+        self._find_transposes()
         self._make_units()
         self._merge_vertically()
         self._merge_siblings()
@@ -163,6 +166,29 @@ class Fuser:
                 self._require(node.inputs[0])
             elif node.op == "reshape" and split_needed(node.inputs[0].aval.shape, node.aval.shape):
                 self._require(below_reshapes(node.inputs[0]))
+
+    def _find_transposes(self) -> None:
+        """Permutes that turn a stored value around have a kernel of their own, if they need memory, or meet other values
+        as large: whichever way a loop ran, it would gather one or the other element by element."""
+        for node in self.nodes:
+            if node.op != "permute" or node.aval.size < _TURNED or node in self.opaque:
+                continue
+            source = below_reshapes(node.inputs[0])
+            if source.op in FREE and source not in self.must:
+                continue
+            if (node in self.must or self._meets_others(node)) and transpose_spec(node, source) is not None:
+                self.must.discard(node)
+                self.opaque.add(node)
+                self._require(source)
+
+    def _meets_others(self, node: Node) -> bool:
+        for u in self.users[node]:
+            if u.op == "reshape" and len(self.users[u]) == 1:
+                (u,) = self.users[u]
+            others = [x for x in u.inputs if isinstance(x, Node) and below_reshapes(x) is not node]
+            if u.prim is not None and u.prim.elementwise and any(x.aval.size == node.aval.size for x in others):
+                return True
+        return False
 
     def _is_free(self, node: Node) -> bool:
         return node.op in FREE and node not in self.must and node not in self.opaque

@@ -16,6 +16,7 @@ from twinflow.lower._fuse import Group, Plan, below_reshapes
 from twinflow.lower._kernels import KernelBuffers, LoopCall, fused_launch, loop_call, matmul_call, product_launch
 from twinflow.lower._launch import Launch, Scratch, loop_launch
 from twinflow.lower._named import named_launches
+from twinflow.lower._transpose import transpose_launch
 from twinflow.lower._values import REDUCTIONS
 
 
@@ -166,6 +167,9 @@ def _node_step(graph: Graph, node: Node, plan: Plan, lower: Callable[[Graph], An
     if node.op in CONVOLUTIONS and node.aval.size:
         a, b = (below_reshapes(x) for x in node.inputs)
         return Step([a, b], [node], [conv_launch(node, a, b)], [node], "conv")
+    if node.op == "permute":
+        source = below_reshapes(node.inputs[0])
+        return Step([source], [node], [transpose_launch(node, source)], [node], "transpose")
     reads = [x for x in node.inputs if isinstance(x, Node)]
     outs = [node] if isinstance(node.aval, Aval) else _picks(graph, node)
     if node.op in CONTROL:

@@ -14,7 +14,16 @@ from collections.abc import Callable
 import numpy as np
 from conftest import engine_of, machine_of_name
 
-from twinflow.compiler.contraction import ConvSpec, Kernel, MatmulSpec, Module, emit_conv, emit_matmul
+from twinflow.compiler.contraction import (
+    ConvSpec,
+    Kernel,
+    MatmulSpec,
+    Module,
+    TransposeSpec,
+    emit_conv,
+    emit_matmul,
+    emit_transpose,
+)
 
 PAGE = mmap.PAGESIZE
 SHAPES = [  # m, n, k
@@ -110,6 +119,19 @@ def convolution(machine: str, kind: str, image: tuple[int, ...], filters_first: 
             raise ValueError("elements of the result were never written")
 
 
+def transpose(machine: str, batch: int, rows: int, cols: int) -> None:
+    say(f"transpose {batch} {rows} {cols}")
+    rng = np.random.default_rng(rows)
+    module = Module()
+    spec = TransposeSpec(batch, rows, cols, rows * cols, cols)
+    run = runner(machine, module, emit_transpose(module, machine_of_name(machine), spec, name="f"))
+    for at_end in (False, True):
+        x, other = (guarded(rng, (batch, rows, cols), at_end, np.float32) for _ in range(2))
+        y = guarded(rng, (batch, cols, rows), at_end, np.float32)
+        run([x[0], other[0], y[0]], at_end)
+        np.testing.assert_array_equal(y[1], x[1].transpose(0, 2, 1))
+
+
 def main(machine: str) -> None:
     """Every case; orders of the operands in turn."""
     for number, shape in enumerate(SHAPES):
@@ -120,6 +142,8 @@ def main(machine: str) -> None:
         for kind in ("forward", "data", "weight"):
             for filters_first in (False, True):
                 convolution(machine, kind, image, filters_first)
+    for matrices in ((3, 5, 7), (1, 17, 33), (2, 3, 900), (1, 300, 70)):
+        transpose(machine, *matrices)
     say("done")
 
 

@@ -25,3 +25,5 @@ from twinflow.compiler.contraction._text import Module as Module
 from twinflow.compiler.contraction._tile import OPERANDS as OPERANDS
 from twinflow.compiler.contraction._tile import At as At
 from twinflow.compiler.contraction._tile import Epilogue as Epilogue
+from twinflow.compiler.contraction._transpose import TransposeSpec as TransposeSpec
+from twinflow.compiler.contraction._transpose import emit_transpose as emit_transpose
