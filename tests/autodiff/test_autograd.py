@@ -292,3 +292,12 @@ def test_dual_tensors():
     np.testing.assert_allclose(tangent.numpy(), 2 * np.cos(x.numpy()))
     with pytest.raises(GradientError, match="no dual level"):
         fwd.make_dual(x, x)
+
+
+def test_grad_of_a_batch_of_vectors_is_the_jacobian():
+    x, unused = tf.tensor([1.0, 2.0, 3.0], requires_grad=True), tf.ones(2, requires_grad=True)
+    rows, nothing = tf.autograd.grad(x**2, (x, unused), tf.eye(3), is_grads_batched=True, allow_unused=True)
+    assert rows.tolist() == [[2.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 6.0]]
+    assert nothing is None
+    with pytest.raises(ArgumentError, match="only_inputs=False"):
+        tf.autograd.grad(x.sum(), x, only_inputs=False)

@@ -127,3 +127,46 @@ def test_independent_and_transformed():
 def test_wrong_calls_are_refused(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_mixtures():
+    weights = D.Categorical(tf.tensor([[0.25, 0.75], [0.5, 0.5]]))
+    mix = D.MixtureSameFamily(
+        weights, D.Normal(tf.tensor([[-1.0, 1.0], [0.0, 2.0]]), tf.tensor([[1.0, 0.5], [2.0, 1.0]]))
+    )
+    close(mix.mean, [0.5, 1.0])
+    close(mix.variance, [1.1875, 3.5])  # w (σ² + μ²) - mean²
+    close(mix.log_prob(tf.tensor([0.3, -0.7])), [-1.3189, -2.3124], atol=1e-4)  # PyTorch 2.13
+    close(mix.cdf(tf.tensor([0.3, -0.7])), [0.2864, 0.1833], atol=1e-4)
+    tf.manual_seed(0)
+    close(mix.sample((20000,)).mean(0), [0.5, 1.0], atol=0.05)
+    vectors = D.MixtureSameFamily(D.Categorical(tf.ones(3)), D.Independent(D.Normal(tf.zeros(3, 2), 1.0), 1))
+    assert (vectors.event_shape, vectors.sample((5,)).shape) == ((2,), (5, 2))
+    close(vectors.log_prob(tf.zeros(4, 2)), [-1.8379] * 4, atol=1e-4)
+
+
+def test_a_cached_transform_gives_back_the_very_value():
+    tanh = D.transforms.TanhTransform(cache_size=1)
+    x = tf.tensor([20.0], requires_grad=True)
+    y = tanh(x)
+    assert y.item() == 1.0
+    assert tanh.inv(y) is x
+    assert tf.isinf(D.transforms.TanhTransform().inv(y)).all()
+    squashed = D.TransformedDistribution(D.Normal(tf.full((3,), 15.0), 1.0), [D.transforms.TanhTransform(cache_size=1)])
+    assert squashed.log_prob(squashed.sample()).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("transform", "y", "slope"),
+    [(D.transforms.PowerTransform(2.0), 4.0, 1.3863), (D.transforms.SoftplusTransform(), 2.1269, -0.1269)],
+)
+def test_transforms_of_positive_values(transform, y, slope):
+    x = tf.tensor(2.0)
+    close(transform(x), y, atol=1e-4)
+    close(transform.inv(transform(x)), 2.0, rtol=1e-5)
+    close(transform.log_abs_det_jacobian(x, transform(x)), slope, atol=1e-4)
+
+
+def test_distributions_print_their_parameters():
+    assert repr(D.Normal(0.0, 1.0)) == "Normal(loc: 0.0, scale: 1.0)"
+    assert repr(D.Normal(tf.zeros(2), 1.0)) == "Normal(loc: twinflow.Size([2]), scale: twinflow.Size([2]))"

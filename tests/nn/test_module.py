@@ -345,8 +345,8 @@ def test_copying_and_pickling_keep_parameters() -> None:
 
 
 def test_repr() -> None:
-    net = nn.Sequential(*(nn.Linear(2, 2) for _ in range(3)), nn.ReLU())
-    assert repr(net) == ("Sequential(\n  (0-2): 3 x Linear(in_features=2, out_features=2, bias=True)\n  (3): ReLU()\n)")
+    net = nn.ModuleList([*(nn.Linear(2, 2) for _ in range(3)), nn.ReLU()])
+    assert repr(net) == ("ModuleList(\n  (0-2): 3 x Linear(in_features=2, out_features=2, bias=True)\n  (3): ReLU()\n)")
     assert repr(nn.Parameter(twinflow.zeros(1))).startswith("Parameter containing:\ntensor(")
 
 

@@ -1,5 +1,7 @@
 """x[...] for reading and writing against NumPy, on random shapes and indices; views, versions and gradients of writes."""
 
+import collections
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -179,3 +181,41 @@ def test_writing_where_elements_share_a_place_is_an_error():
         tf.zeros(3).expand(2, 3).add_(1)
     with pytest.raises(ShapeError, match="reshape"):
         tf.zeros(2, 3).T.view(6)
+
+
+def _assign_under_masks(x, pairs, rows, columns):
+    x[pairs] = 0.0
+    x[rows] = tf.arange(4.0)
+    x[:, columns] = -1.0
+    x[..., columns] = tf.tensor([[1.0], [2.0], [3.0]])
+    x[1, columns] = 7.0
+    x[x > 4] = -x.sum()
+    part = x[1:]
+    part[part < 0] = 3.0
+    return x
+
+
+def test_a_mask_can_be_assigned_under_while_a_function_is_traced():
+    rng = np.random.default_rng(0)
+    masks = [tf.tensor(rng.random(shape) > 0.5) for shape in ((3, 4), 3, 4)]
+    x = tf.tensor(rng.standard_normal((3, 4)))
+    want = _assign_under_masks(x.clone(), *masks)
+    np.testing.assert_allclose(tf.compile(_assign_under_masks)(x.clone(), *masks).numpy(), want.numpy())
+
+
+def test_the_gradient_of_what_a_mask_overwrote_is_zero():
+    def gradient(w):
+        y = w * 2.0
+        y[y > 0] = 1.5
+        return tf.autograd.grad((y * y).sum(), w)[0]
+
+    w = tf.tensor([-1.0, 2.0, -3.0], requires_grad=True)
+    assert gradient(w).tolist() == tf.compile(gradient)(w).tolist() == [-8.0, 0.0, -24.0]
+
+
+def test_ranges_and_other_sequences_are_indices_and_data():
+    x = tf.arange(12.0).reshape(3, 4)
+    assert x[range(3), [0, 1, 2]].tolist() == [0.0, 5.0, 10.0]
+    assert x[:, (1, 3)].tolist() == [[1.0, 3.0], [5.0, 7.0], [9.0, 11.0]]
+    assert tf.tensor(collections.deque([1.0, 2.0])).tolist() == [1.0, 2.0]
+    assert tf.tensor([range(2), (3, 4)]).tolist() == [[0, 1], [3, 4]]

@@ -36,7 +36,7 @@ def test_types_that_cannot_be_seen_are_named() -> None:
 def test_the_form_follows_from_what_is_shown() -> None:
     x = twinflow.ones(2000) / 2
     x[1000] = 1e-9
-    assert str(x) == "tensor([0.5000, 0.5000, 0.5000, ..., 0.5000, 0.5000, 0.5000])"
+    assert str(x) == "tensor([0.5000, 0.5000, 0.5000,  ..., 0.5000, 0.5000, 0.5000])"
 
 
 def test_print_options() -> None:
@@ -50,3 +50,19 @@ def test_print_options() -> None:
             twinflow.set_printoptions(profile="long")
     finally:
         twinflow.set_printoptions(profile="default")
+
+
+def test_complex_numbers_show_each_part_in_its_own_form() -> None:
+    assert str(twinflow.tensor([1 + 2j, 3.5 - 1j])) == "tensor([1.0000+2.j, 3.5000-1.j])"
+
+
+def test_long_lines_are_broken_after_whole_columns() -> None:
+    lines = str(twinflow.arange(30.0)).splitlines()
+    assert lines[0] == "tensor([ 0.,  1.,  2.,  3.,  4.,  5.,  6.,  7.,  8.,  9., 10., 11., 12., 13.,"
+    assert lines[1].startswith("        14., 15.,")
+
+
+def test_a_number_in_a_text_is_just_the_number() -> None:
+    x = twinflow.tensor(1.5, requires_grad=True)
+    assert f"loss: {x} {x:.2f}" == "loss: 1.5 1.50"
+    assert f"{twinflow.ones(2)}" == "tensor([1., 1.])"

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import twinflow as tf
+from twinflow.core import tree_map
 from twinflow.core.errors import DTypeError, GradientError, ShapeError
 
 
@@ -131,3 +132,61 @@ def test_a_traced_step_writes_the_same_as_an_eager_one():
     x, w = tf.tensor([1.0, 2.0]), tf.tensor([3.0, 5.0])
     assert step(x, w).tolist() == tf.compile(step)(x, w).tolist() == [4.0, 11.0]
     assert x.tolist() == [1.0, 2.0]
+
+
+def _writes_data(x, w):
+    w.data.add_(1.0)
+    y = x * w
+    y.data.mul_(2.0)
+    y[0].detach().add_(5.0)
+    return y
+
+
+def _writes_a_view_of_what_was_detached(x, w):
+    h = x * w
+    d = h.detach()
+    v = d[1:]
+    v += 3.0
+    d[0] = 9.0
+    return h, d, v
+
+
+def _writes_under_what_was_detached(x, w):
+    d = (x * 1.0).detach()
+    kept = w.data
+    with tf.no_grad():
+        w.mul_(3.0)
+    return d + kept, w * 1.0
+
+
+@pytest.mark.parametrize("f", [_writes_data, _writes_a_view_of_what_was_detached, _writes_under_what_was_detached])
+def test_what_was_detached_shares_memory_in_traced_functions_too(f):
+    seen = []
+    for run in (f, tf.compile(f)):
+        x, w = tf.tensor([4.0, 5.0, 6.0]), tf.tensor([1.0, 2.0, 3.0], requires_grad=True)
+        results = [run(x, w), run(x, w)]
+        seen.append((tree_map(lambda t: t.tolist(), results), x.tolist(), w.tolist()))
+    assert seen[0] == seen[1]
+
+
+def test_a_compiled_step_by_hand_on_data_moves_the_parameter():
+    w = tf.tensor([1.0, 2.0], requires_grad=True)
+
+    @tf.compile
+    def step(x):
+        w.grad = None
+        (w * x).sum().backward()
+        w.data.add_(w.grad, alpha=-0.5)
+
+    step(tf.tensor([2.0, 4.0]))
+    step(tf.tensor([2.0, 4.0]))
+    assert w.tolist() == [-1.0, -2.0]
+
+
+def test_detach_drops_the_tangent_of_forward_mode():
+    y, tangent = tf.func.jvp(lambda x: x.detach() * x, (tf.tensor(3.0),), (tf.tensor(1.0),))
+    assert (y.item(), tangent.item()) == (9.0, 3.0)
+
+
+def test_vmap_sees_a_write_to_data():
+    assert tf.func.vmap(lambda v: (v.data.add_(1.0), v * 2.0)[1])(tf.zeros(3)).tolist() == [2.0, 2.0, 2.0]

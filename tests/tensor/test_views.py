@@ -231,3 +231,40 @@ def test_a_retained_gradient_is_that_of_the_value_after_a_write():
     h.mul_(2.0)
     (h * 3).sum().backward()
     np.testing.assert_array_equal(h.grad.numpy(), np.full((2, 3), 3))
+
+
+def test_several_views_of_a_view_that_was_written_in_place():
+    x = tf.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], requires_grad=True)
+    w = (x * 2.0)[:, :2]
+    w /= w.sum(-1, keepdim=True)
+    (w[0] * w[1]).sum().backward()
+    numerical = np.zeros((2, 2))
+    eps = 1e-6
+
+    def value(rows):
+        a = np.array(rows)[:, :2] * 2.0
+        a = a / a.sum(-1, keepdims=True)
+        return (a[0] * a[1]).sum()
+
+    for i in range(2):
+        for j in range(2):
+            step = np.zeros((2, 3))
+            step[i, j] = eps
+            at = np.array(x.tolist())
+            numerical[i, j] = (value(at + step) - value(at - step)) / (2 * eps)
+    np.testing.assert_allclose(x.grad[:, :2].numpy(), numerical, atol=1e-5)
+
+
+@pytest.mark.parametrize("first", [lambda x: tf.topk(x, 2)[0], lambda x: tf.sort(x)[0][:, :2]])
+def test_sorted_values_may_be_written_in_place(first):
+    def gradient(in_place):
+        x = tf.tensor([[1.0, 3.0, 2.0], [6.0, 5.0, 4.0]], requires_grad=True)
+        w = first(x)
+        if in_place:
+            w /= w.sum(-1, keepdim=True)
+        else:
+            w = w / w.sum(-1, keepdim=True)
+        (w * tf.tensor([1.0, -2.0])).sum().backward()
+        return x.grad.tolist()
+
+    assert gradient(True) == gradient(False)

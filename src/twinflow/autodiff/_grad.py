@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from twinflow.core.errors import GradientError
+from twinflow.autodiff._vmap import vmap
+from twinflow.core.errors import ArgumentError, GradientError
 from twinflow.ops import ones_like
 from twinflow.tensor import Tensor, run_backward
 
@@ -16,7 +17,9 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
-    allow_unused: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of `outputs` with respect to `inputs`, without touching `.grad`.
@@ -24,7 +27,9 @@ def grad(
     Args:
         grad_outputs: the vector of the vector-Jacobian product; ones for outputs with one element.
         create_graph: record the computation, so that the gradients can be differentiated again.
+        only_inputs: True; `backward` is what accumulates into other leaves.
         allow_unused: give None for an input that no output depends on, instead of an error.
+        is_grads_batched: the vectors have a further first axis, and so have the results: one product for each place.
         materialize_grads: give zeros for it.
 
     >>> import twinflow
@@ -35,9 +40,17 @@ def grad(
     """
     outs = [outputs] if isinstance(outputs, Tensor) else list(outputs)
     ins = [inputs] if isinstance(inputs, Tensor) else list(inputs)
-    vectors = _vectors("grad", outs, grad_outputs)
-    retain = create_graph if retain_graph is None else retain_graph
-    found = run_backward(outs, vectors, inputs=ins, retain_graph=retain, create_graph=create_graph, accumulate=False)
+    if not only_inputs:
+        raise ArgumentError("grad: only_inputs=False is not supported; backward() fills the .grad of all leaves")
+    found: list[Any]
+    if is_grads_batched:
+        found = _batched(outs, ins, grad_outputs, create_graph)
+    else:
+        vectors = _vectors("grad", outs, grad_outputs)
+        retain = create_graph if retain_graph is None else retain_graph
+        found = run_backward(
+            outs, vectors, inputs=ins, retain_graph=retain, create_graph=create_graph, accumulate=False
+        )
     for k, g in enumerate(found):
         if g is None:
             if materialize_grads:
@@ -45,6 +58,25 @@ def grad(
             elif not allow_unused:
                 raise GradientError(f"grad: no output depends on input {k}; pass allow_unused=True to get None for it")
     return tuple(found)
+
+
+def _batched(outs: list[Tensor], ins: list[Tensor], vectors: Any, create_graph: bool) -> list[Any]:
+    """The products for all vectors along a first axis."""
+    found: list[Any] = [None] * len(ins)
+    used: list[int] = []
+
+    def one(*vs: Tensor) -> tuple[Tensor, ...]:
+        gs = run_backward(
+            outs, _vectors("grad", outs, vs), inputs=ins, retain_graph=True, create_graph=create_graph, accumulate=False
+        )
+        used[:] = [k for k, g in enumerate(gs) if g is not None]
+        return tuple(gs[k] for k in used)
+
+    given = [vectors] if isinstance(vectors, Tensor) else list(vectors)
+    products = vmap(one)(*given)
+    for k, g in zip(used, products):
+        found[k] = g
+    return found
 
 
 def backward(

@@ -1,7 +1,7 @@
 """Probability distributions, with PyTorch's names: samples, densities, entropies and divergences."""
 
-from twinflow.distributions import _transforms as transforms  # noqa: F401
 from twinflow.distributions import kl as kl
+from twinflow.distributions import transforms as transforms
 from twinflow.distributions._continuous import Beta as Beta
 from twinflow.distributions._continuous import Cauchy as Cauchy
 from twinflow.distributions._continuous import Chi2 as Chi2
@@ -26,6 +26,7 @@ from twinflow.distributions._discrete import Poisson as Poisson
 from twinflow.distributions._discrete import RelaxedOneHotCategorical as RelaxedOneHotCategorical
 from twinflow.distributions._distribution import Distribution as Distribution
 from twinflow.distributions._distribution import Independent as Independent
+from twinflow.distributions._mixture import MixtureSameFamily as MixtureSameFamily
 from twinflow.distributions._transformed import TransformedDistribution as TransformedDistribution
 from twinflow.distributions.kl import kl_divergence as kl_divergence
 from twinflow.distributions.kl import register_kl as register_kl

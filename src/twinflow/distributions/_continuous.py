@@ -567,4 +567,4 @@ class MultivariateNormal(Distribution):
         return log(self.scale_tril.diagonal(dim1=-2, dim2=-1)).sum(-1)
 
     def __repr__(self) -> str:
-        return f"MultivariateNormal(loc: {tuple(self.loc.shape)}, scale_tril: {tuple(self.scale_tril.shape)})"
+        return f"MultivariateNormal(loc: {self.loc.shape}, scale_tril: {self.scale_tril.shape})"

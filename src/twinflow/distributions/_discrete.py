@@ -71,7 +71,7 @@ class _Binary(Distribution):
 
     def __repr__(self) -> str:
         kind = "probs" if self.given_probs is not None else "logits"
-        return f"{type(self).__name__}({kind}: {tuple(self.batch_shape)})"
+        return f"{type(self).__name__}({kind}: {self.batch_shape})"
 
 
 class Bernoulli(_Binary):
@@ -261,7 +261,7 @@ class Categorical(Distribution):
         return values.expand((k, *batch)) if expand else values
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(probs: {tuple(self.probs.shape)})"
+        return f"{type(self).__name__}(probs: {self.probs.shape})"
 
 
 class OneHotCategorical(Categorical):

@@ -76,7 +76,7 @@ class Distribution:
     def sample(self, sample_shape: Any = ()) -> Tensor:
         """Values of shape sample_shape + batch_shape + event_shape, without gradients."""
         with no_grad():
-            return self._draw(self._extended(sample_shape)).detach()
+            return self._draw(self._extended(sample_shape))
 
     def rsample(self, sample_shape: Any = ()) -> Tensor:
         """The same as a function of the parameters and of independent noise: gradients flow to the parameters."""
@@ -129,9 +129,9 @@ class Distribution:
 
     def __repr__(self) -> str:
         parts = ", ".join(
-            f"{name}: {tuple(getattr(self, name).shape)}"
+            f"{name}: {p if p.numel() == 1 else p.shape}"
             for name in self.constraints
-            if getattr(self, name, None) is not None
+            if (p := getattr(self, name, None)) is not None
         )
         return f"{type(self).__name__}({parts})"
 

@@ -22,6 +22,7 @@ from twinflow.jit._late import grad_parts
 from twinflow.jit._quick import MISS, QuickCall, quick_call
 from twinflow.ops import from_numpy
 from twinflow.tensor import (
+    ABSENT,
     MODE,
     SPECIAL,
     LateGrad,
@@ -98,6 +99,7 @@ class Program:
             self.way = way_back(tracer, [x for x in out_leaves if isinstance(x, Tensor)], tensors)
             self._collect_grads(tracer, tensors)
             self._n_results = len(graph.outputs)
+            self._collect_attributes(tracer)
             if self.way is not None:
                 self._keep_residuals(self.way, tracer, tensors, stand_ins)
             self._collect_writes(tracer, tensors, stand_ins)
@@ -109,7 +111,9 @@ class Program:
         self.n_args = len(tensors)
         # a gradient that was there before is whichever tensor `.grad` holds when the program is called
         before: dict[int, Any] = {id(b): positions.get(id(t), t) for t, b, _ in tracer.grads.values() if b is not None}
-        self.state = [(t, order[node]) for t, node in tracer.captured if id(t) not in before]
+        rebound = {id(was): (where, name) for where, name, was in tracer.attributes.values() if was is not ABSENT}
+        self.state = [(t, order[node]) for t, node in tracer.captured if id(t) not in before and id(t) not in rebound]
+        self.attribute_state = [(*rebound[id(t)], order[node]) for t, node in tracer.captured if id(t) in rebound]
         self.grad_state = [(before[id(t)], order[node]) for t, node in tracer.captured if id(t) in before]
         self.scalars = [(s.read, np.zeros((), s.node.dtype)) for s in tracer.scalars]
         self._arrays: list[Any] = [None] * len(graph.inputs)
@@ -222,6 +226,23 @@ class Program:
             tracer.graph.outputs += parts
             self.grad_sets.append((positions.get(id(t), t), len(parts), make))
 
+    def _collect_attributes(self, tracer: Tracer) -> None:
+        """Attributes of modules that the function rebinds become outputs, bound anew by each call: (where, name, output or
+        the value that is no tensor). What the next call reads there is what this one left."""
+        self.attribute_sets: list[tuple[dict[str, Any], str, int | None, Any]] = []
+        for where, name, was in tracer.attributes.values():
+            value = where.get(name)
+            if value is was:
+                continue
+            is_tensor = isinstance(value, Tensor)
+            self.attribute_sets.append((where, name, len(tracer.graph.outputs) if is_tensor else None, value))
+            if is_tensor:
+                tracer.graph.outputs.append(tracer.node_of(value))
+        for where, name, was in tracer.attributes.values():
+            tracer.guards.append(
+                (functools.partial(_kind_of_attribute, where, name), _attribute_kind(was), f"attribute {name!r}")
+            )
+
     def _collect_writes(self, tracer: Tracer, tensors: list[Tensor], stand_ins: list[Tensor]) -> None:
         graph = tracer.graph
         for k, (t, s) in enumerate(zip(tensors, stand_ins)):
@@ -254,6 +275,8 @@ class Program:
                     arrays[i] = self._checked_state(t, i)
             for owner, i in self.grad_state:
                 arrays[i] = self._checked_state(_grad_of(owner, tensors), i)
+            for where, name, i in self.attribute_state:
+                arrays[i] = self._checked_state(where[name], i)
             for read, buffer in self.scalars:
                 buffer[()] = read()
             before = [] if self.way is None else self._before(tensors, arrays)
@@ -266,9 +289,11 @@ class Program:
                 meta_of(_grad_of(owner, tensors)).version[0] += 1
             if self.grad_sets:
                 self._set_grads(tensors, values)
+            for where, name, output, value in self.attribute_sets:
+                where[name] = value if output is None else wrap(values[output])
             for k in range(self.n_args):
                 arrays[k] = None  # nothing is kept alive between calls
-            for _, i in self.grad_state:
+            for *_, i in [*self.grad_state, *self.attribute_state]:
                 arrays[i] = None
         for effect in self.after_call:
             effect()
@@ -313,6 +338,17 @@ class Program:
             parts = [next(grads) for _ in range(n_parts)]
             late = LateGrad(make, *parts) if make is not None else None
             meta_of(tensors[t] if type(t) is int else t).grad = late or (wrap(parts[0]) if parts else None)
+
+
+def _kind_of_attribute(where: dict[str, Any], name: str) -> Any:
+    return _attribute_kind(where.get(name, ABSENT))
+
+
+def _attribute_kind(value: Any) -> Any:
+    """What a trace depends on of an attribute that it rebinds: tensors may be exchanged."""
+    if isinstance(value, Tensor):
+        return tuple(value.shape), value.dtype
+    return "absent" if value is ABSENT else value
 
 
 def _grad_of(owner: Any, tensors: Sequence[Tensor]) -> Any:

@@ -63,7 +63,7 @@ class _Writer:
 
 def quick_call(program: Program, wanted: Sequence[bool], grad: bool) -> QuickCall | None:
     """The function, or None for a program that only the general way can call: on the interpreter, or differentiable, or
-    one that leaves gradients in its arguments.
+    one that leaves gradients in its arguments or rebinds attributes.
 
     Args:
         program: one that has been called.
@@ -71,7 +71,7 @@ def quick_call(program: Program, wanted: Sequence[bool], grad: bool) -> QuickCal
         grad: the grad mode it was traced in.
     """
     native: Any = program.execute
-    if program.way is not None or not hasattr(native, "place_result"):
+    if program.way is not None or program.attribute_sets or not hasattr(native, "place_result"):
         return None
     owners = [owner for owner, *_ in [*program.grad_sets, *program.grad_state, *program.grad_guards]]
     if any(type(owner) is int for owner in owners) or any(io < 0 for io, _ in native.results):

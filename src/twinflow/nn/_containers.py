@@ -126,6 +126,8 @@ class Sequential(_Row):
 class ModuleList(_Row):
     """A list of modules, all of which are registered."""
 
+    _joins_equal = True
+
     def __init__(self, modules: Iterable[Module] | None = None) -> None:
         super().__init__()
         self.extend(modules or ())

@@ -69,6 +69,7 @@ class Module:
     twinflow.Size([2, 3])
     """
 
+    _joins_equal = False  # whether runs of equal children are printed as one
     training: bool
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
@@ -201,8 +202,12 @@ class Module:
                 raise ArgumentError(
                     f"{type(self).__name__}.{name} is a buffer and cannot become a {type(value).__name__}; assign a tensor"
                 )
+            if MODE.tracer is not None:
+                MODE.tracer.touch_attribute(self._buffers, name)
             self._buffers[name] = value
         else:
+            if MODE.tracer is not None and (isinstance(value, Tensor) or isinstance(d.get(name), Tensor)):
+                MODE.tracer.touch_attribute(d, name)
             object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
@@ -615,7 +620,7 @@ class Module:
 
 
 def _lines(root: Module) -> list[str]:
-    """The printed form: one line for each module; runs of equal modules are joined as `(0-5): 6 x ...`."""
+    """The printed form: one line for each module; a list joins runs of equal modules as `(0-5): 6 x ...`."""
     children = [(name, _lines(m) if m is not None else ["None"]) for name, m in root._modules.items()]
     extra = root.extra_repr()
     head = type(root).__name__ + "("
@@ -627,7 +632,7 @@ def _lines(root: Module) -> list[str]:
     i = 0
     while i < len(children):
         j = i
-        while j + 1 < len(children) and children[j + 1][1] == children[i][1]:
+        while root._joins_equal and j + 1 < len(children) and children[j + 1][1] == children[i][1]:
             j += 1
         name, body = children[i]
         label = f"({name}): " if i == j else f"({name}-{children[j][0]}): {j - i + 1} x "

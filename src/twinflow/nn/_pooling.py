@@ -32,6 +32,10 @@ class _MaxPool(FunctionLayer):
             ceil_mode=ceil_mode,
         )
 
+    def extra_repr(self) -> str:
+        """The window."""
+        return super().extra_repr() + ("" if self.ceil_mode else ", ceil_mode=False")
+
 
 class MaxPool1d(_MaxPool):
     """The largest element of each window of [N, C, L]."""

@@ -214,6 +214,7 @@ class TransformerEncoder(Module):
         encoder_layer: the layer to copy; the copies begin with equal weights.
         num_layers: how many.
         norm: a normalisation of the result, or None.
+        enable_nested_tensor, mask_check: accepted as PyTorch's; they choose between ways to compute the same.
 
     >>> import twinflow
     >>> encoder = TransformerEncoder(TransformerEncoderLayer(8, 2, 16), num_layers=2)
@@ -221,7 +222,14 @@ class TransformerEncoder(Module):
     twinflow.Size([5, 3, 8])
     """
 
-    def __init__(self, encoder_layer: Module, num_layers: int, norm: Module | None = None) -> None:
+    def __init__(
+        self,
+        encoder_layer: Module,
+        num_layers: int,
+        norm: Module | None = None,
+        enable_nested_tensor: bool = True,
+        mask_check: bool = True,
+    ) -> None:
         super().__init__()
         self.layers = copies(encoder_layer, num_layers, "TransformerEncoder")
         self.num_layers = num_layers

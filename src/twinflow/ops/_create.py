@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -92,18 +93,23 @@ def _array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
         raise DTypeError(f"tensor: a value does not fit into {target.name}") from None
 
 
+def _is_row(data: Any) -> bool:
+    """Whether `data` is a sequence of things; a text is not."""
+    return isinstance(data, (list, tuple)) or (isinstance(data, Sequence) and not isinstance(data, (str, bytes)))
+
+
 def _plain(data: Any) -> Any:
     """Nested sequences with tensors replaced by their arrays."""
     if isinstance(data, Tensor):
         return array_of(data, "tensor")
-    return [_plain(d) for d in data] if isinstance(data, (list, tuple)) else data
+    return [_plain(d) for d in data] if _is_row(data) else data
 
 
 def _widest(data: Any) -> DType | None:
     """The type of the highest category among the leaves, or None if there are none."""
     if isinstance(data, Tensor):
         return data.dtype
-    if isinstance(data, (list, tuple)):
+    if _is_row(data):
         best: DType | None = None
         for d in data:
             w = _widest(d)

@@ -80,7 +80,7 @@ def plan_index(x: Tensor, index: Any) -> Plan:
         if e is None:
             plan.shape.append(1)
             continue
-        if isinstance(e, (list, np.ndarray)):
+        if isinstance(e, (list, tuple, range, np.ndarray)):
             e = tensor(e)
         if isinstance(e, Tensor) and e._data.dtype.kind == "b":
             axis = _mask(plan, x, e, axis)
@@ -269,6 +269,8 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
                 return
     if not isinstance(value, Tensor):
         value = tensor(value, dtype=x.dtype)
+    if SPECIAL.count and _set_where(x, index, value):
+        return
     plan = plan_index(x, index)
     view = basic_part(x, plan)
     if view is not x and view._meta is not None and view._meta.base is None:
@@ -306,6 +308,36 @@ def setitem(x: Tensor, index: Any, value: Any) -> None:
     new = put(merged, flat, value, lead)
     new = apply(reshape, new, shape=s)
     assign(view, apply(permute, new, axes=tuple(int(i) for i in np.argsort(order))), "setitem")
+
+
+def _set_where(x: Tensor, index: Any, value: Tensor) -> bool:
+    """x[mask] = value as a choice between `value` and what is there, if it is the same for all elements that a mask selects:
+    then nobody needs to know how many there are. False, and nothing done, for every other assignment.
+    """
+    entries = _entries(index, len(x._data.shape))
+    masks = [i for i, e in enumerate(entries) if isinstance(e, Tensor) and e.ndim and e._data.dtype.kind == "b"]
+    if len(masks) != 1 or any(
+        isinstance(e, (Tensor, np.ndarray, list, tuple, range, bool)) for e in entries[: masks[0]]
+    ):
+        return False
+    at = masks[0]
+    mask, after = entries[at], entries[at + 1 :]
+    if any(not isinstance(e, slice) for e in after):
+        return False
+    view = getitem(x, (*entries[:at], *[slice(None)] * mask.ndim, *after))
+    rest, k = len(after), mask.ndim
+    lead = len(view._data.shape) - rest - k
+    if tuple(view._data.shape[lead : lead + k]) != tuple(mask._data.shape):
+        return False
+    shape = tuple(value._data.shape)
+    if len(shape) > rest:
+        if shape[len(shape) - rest - 1] != 1:
+            return False
+        shape = (*shape[: len(shape) - rest - 1], *(1,) * k, *shape[len(shape) - rest :])
+        value = apply(reshape, value, shape=shape)
+    mask = apply(reshape, mask, shape=(*mask._data.shape, *(1,) * rest))
+    assign(view, call("where", mask, value.to(dtype=x.dtype), view), "setitem")
+    return True
 
 
 def put(x: Tensor, index: Tensor, value: Tensor, axis: int) -> Tensor:

@@ -27,6 +27,7 @@ from twinflow.tensor import (
     array_of,
     assign,
     backward,
+    base_of,
     current_grad_fn,
     is_tracing,
     meta_of,
@@ -35,7 +36,7 @@ from twinflow.tensor import (
     wrap,
 )
 from twinflow.tensor._door import METHODS
-from twinflow.tensor._inplace import old_value
+from twinflow.tensor._inplace import old_value, share
 
 
 def _set(**methods: Any) -> None:
@@ -178,10 +179,18 @@ def _to_array(self: Tensor, dtype: Any = None, copy: Any = None) -> np.ndarray[A
     return np.array(data, dtype) if copy else data if dtype is None else data.astype(dtype, copy=False)
 
 
+def _format(self: Tensor, spec: str) -> str:
+    """In an f-string a tensor without axes is its number."""
+    if spec and self._data.size == 1:
+        return format(item(self), spec)
+    plain = type(self) is Tensor and self._data.ndim == 0 and type(self._data) is np.ndarray and not is_tracing()
+    return format(item(self)) if plain else repr(self)
+
+
 _set(
     item=item, tolist=tolist, numpy=numpy, __bool__=_truth, __len__=_length, __iter__=_iterate, __contains__=_contains, __index__=_index_value,
     __float__=lambda self: float(item(self)), __int__=lambda self: int(item(self)), __complex__=lambda self: complex(item(self)),
-    __array__=_to_array, __array_priority__=1000, __repr__=tensor_repr, __format__=lambda self, spec: format(item(self), spec) if spec and self._data.size == 1 else repr(self),
+    __array__=_to_array, __array_priority__=1000, __repr__=tensor_repr, __format__=_format,
     __getitem__=_index.getitem, __setitem__=_index.setitem,
 )  # fmt: skip
 
@@ -191,15 +200,27 @@ _set(
 
 def detach(self: Tensor) -> Tensor:
     """The same memory, outside of differentiation."""
-    t = wrap(self._data)
-    if is_tracing() and MODE.tracer.level > getattr(self._data, "level", 0):
-        t._data = MODE.tracer.node_of(self)
-        if MODE.tracer.body:
-            t = apply(stop_gradient, t)
     m = meta_of(self)  # made if there is none: both must count the writes of either
+    tracer = MODE.tracer
+    plain = type(self._data) is np.ndarray and tracer is None
+    if not plain and m.base is not None:
+        return _look_again(detach(base_of(m)), m.view)
+    traced = tracer is not None and tracer.level > getattr(self._data, "level", 0)
+    t = wrap(tracer.node_of(self) if traced else self._data)
+    if not plain and (not traced or tracer.body):
+        t = apply(stop_gradient, t)  # for what differentiates without a tape
     meta = t._meta = new_meta(m.version)
     meta.inference = m.inference
+    if not plain:
+        share(self, t)
     return t
+
+
+def _look_again(base: Tensor, view: tuple[Any, ...]) -> Tensor:
+    """The view of `base` to which these steps lead."""
+    for prim, params in view:
+        base = apply(prim, base, **params)
+    return base
 
 
 def clone(self: Tensor, *, memory_format: Any = None) -> Tensor:

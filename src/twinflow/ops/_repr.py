@@ -44,31 +44,67 @@ def set_printoptions(
     _OPTIONS.update({k: v for k, v in given.items() if v is not None}, sci_mode=sci_mode)
 
 
-def _elements(data: np.ndarray[Any, Any]) -> str:
+Column = tuple[int, Callable[[Any], str]]  # how wide the elements are, and how each is written
+
+
+def _float_column(shown: np.ndarray[Any, Any]) -> Column:
     p = _OPTIONS["precision"]
+    finite = shown[np.isfinite(shown)].astype(np.float64)
+    nonzero = np.abs(finite[finite != 0])
+    whole = bool(np.all(nonzero == np.ceil(nonzero)))
+    science = bool(nonzero.size) and bool(
+        nonzero.max() > 1e8 or nonzero.max() / nonzero.min() > 1000 or (not whole and nonzero.min() < 1e-4)
+    )
+    science = science if _OPTIONS["sci_mode"] is None else _OPTIONS["sci_mode"]
+
+    def one(v: Any) -> str:
+        if science:
+            return f"{v:.{p}e}"
+        return (f"{v:.0f}." if np.isfinite(v) else str(v)) if whole else f"{v:.{p}f}"
+
+    return max((len(one(v)) for v in finite[finite != 0]), default=1), one
+
+
+def _complex_column(shown: np.ndarray[Any, Any]) -> Column:
+    (real_width, real), (imag_width, imag) = _float_column(shown.real), _float_column(shown.imag)
+
+    def one(v: Any) -> str:
+        right = imag(v.imag)
+        return real(v.real).rjust(real_width) + ("" if right[0] == "-" else "+") + right + "j"
+
+    return real_width + imag_width + 1, one
+
+
+def _elements(data: np.ndarray[Any, Any]) -> str:
     plain = data.astype(np.float32) if data.dtype == BF16 or data.dtype == np.float16 else data
+    shown = _corner(plain)
     if plain.dtype.kind == "f":
-        shown = _corner(plain)
-        finite = shown[np.isfinite(shown)].astype(np.float64)
-        nonzero = np.abs(finite[finite != 0])
-        whole = bool(finite.size) and bool(np.all(finite == np.round(finite)))
-        science = bool(nonzero.size) and bool(
-            nonzero.max() > 1e8 or nonzero.min() < 1e-4 or nonzero.max() / nonzero.min() > 1000
-        )
-        science = science if _OPTIONS["sci_mode"] is None else _OPTIONS["sci_mode"]
-        one: Callable[[Any], str] = (
-            (lambda v: f"{v:.0f}." if np.isfinite(v) else str(v))
-            if whole and not science
-            else (lambda v: f"{v:.{p}e}" if science else f"{v:.{p}f}")
-        )
-        width = max((len(one(v)) for v in finite), default=0)
-        formatter: Any = {"float_kind": lambda v: one(v).rjust(width)}
+        width, one = _float_column(shown.reshape(-1))
+    elif plain.dtype.kind == "c":
+        width, one = _complex_column(shown.reshape(-1))
     else:
-        formatter = None
-    return np.array2string(
-        plain, separator=", ", prefix="tensor(", formatter=formatter, precision=p, threshold=_OPTIONS["threshold"], edgeitems=_OPTIONS["edgeitems"],
-        max_line_width=_OPTIONS["linewidth"],
-    )  # fmt: skip
+        width, one = max(len(str(v)) for v in shown.reshape(-1)), str
+    return _rows(plain, width, one, len("tensor("), data.size > _OPTIONS["threshold"])
+
+
+def _rows(data: np.ndarray[Any, Any], width: int, one: Callable[[Any], str], indent: int, summarise: bool) -> str:
+    """Nested brackets, the innermost filled line by line."""
+    if data.ndim == 0:
+        return one(data[()]).rjust(width)
+    edge = _OPTIONS["edgeitems"]
+    cut = summarise and data.shape[0] > 2 * edge
+    kept = [*data[:edge], *data[-edge:]] if cut else list(data)
+    if data.ndim > 1:
+        inner = [_rows(d, width, one, indent + 1, summarise) for d in kept]
+        if cut:
+            inner.insert(edge, "...")
+        return "[" + ("," + "\n" * (data.ndim - 1) + " " * (indent + 1)).join(inner) + "]"
+    cells = [one(v).rjust(width) for v in kept]
+    if cut:
+        cells.insert(edge, " ...")
+    n = max(1, (_OPTIONS["linewidth"] - indent) // (width + 2))
+    lines = [", ".join(cells[i : i + n]) for i in range(0, len(cells), n)]
+    return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
 
 
 def _corner(data: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -92,8 +128,11 @@ def tensor_repr(self: Tensor) -> str:
     parts = [_elements(data) if data.size else "[]"]
     if data.size == 0 and data.shape != (0,):
         parts.append(f"size={tuple(data.shape)}")
-    usual = ("int64", "bool") if data.size else ()  # without elements nothing else says the type
-    if self.dtype is not get_default_dtype() and self.dtype.name not in usual:
+    default = get_default_dtype()
+    usual = (
+        ("int64", "bool", default.to_complex().name) if data.size else ()
+    )  # without elements nothing else says the type
+    if self.dtype is not default and self.dtype.name not in usual:
         parts.append(f"dtype={self.dtype!r}")
     fn = current_grad_fn(self)
     if fn is not None:

@@ -37,12 +37,14 @@ from twinflow.tensor._tensor import Meta as Meta
 from twinflow.tensor._tensor import Size as Size
 from twinflow.tensor._tensor import Tensor as Tensor
 from twinflow.tensor._tensor import array_of as array_of
+from twinflow.tensor._tensor import base_of as base_of
 from twinflow.tensor._tensor import current_grad_fn as current_grad_fn
 from twinflow.tensor._tensor import held_grad as held_grad
 from twinflow.tensor._tensor import meta_of as meta_of
 from twinflow.tensor._tensor import new_meta as new_meta
 from twinflow.tensor._tensor import payload as payload
 from twinflow.tensor._tensor import wrap as wrap
+from twinflow.tensor._tracer import ABSENT as ABSENT
 from twinflow.tensor._tracer import PICK as PICK
 from twinflow.tensor._tracer import STOP_GRADIENT as STOP_GRADIENT
 from twinflow.tensor._tracer import Attributes as Attributes

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 
 import numpy as np
 
 from twinflow.core import broadcast_shapes
 from twinflow.core.errors import DTypeError, GradientError, ShapeError, TraceError
-from twinflow.graph import find_primitive
+from twinflow.graph import Node, find_primitive
 from twinflow.tensor._apply import apply
 from twinflow.tensor._mode import MODE
 from twinflow.tensor._tape import next_sequence
@@ -138,7 +139,29 @@ def _store(t: Tensor, value: Tensor) -> None:
 
 
 def _replace(t: Tensor, value: Tensor) -> None:
-    """Let `t` stand for `value`, outside plain memory."""
+    """Let `t` stand for `value`, outside plain memory, and with it whatever shares its memory by `detach`."""
+    _replace_one(t, value)
+    for ref in (t._meta and t._meta.aliases) or ():
+        other = ref()
+        if other is not None and other is not t and _is_current(other):
+            _replace_one(other, value)
+
+
+def _is_current(t: Tensor) -> bool:
+    """Whether `t` belongs to something that is still traced: an alias may have been kept from an earlier trace."""
+    return not isinstance(t._data, Node) or (MODE.tracer is not None and MODE.tracer.runs(t._data.graph))
+
+
+def share(t: Tensor, alias: Tensor) -> None:
+    """Let a write to one be a write to the other, as it is by itself in plain memory."""
+    m = meta_of(t)
+    group = m.aliases or [weakref.ref(t)]
+    group[:] = [r for r in group if r() is not None]
+    group.append(weakref.ref(alias))
+    m.aliases = meta_of(alias).aliases = group
+
+
+def _replace_one(t: Tensor, value: Tensor) -> None:
     level, new_level = getattr(t._data, "level", 0), getattr(value._data, "level", 0)
     tracer = MODE.tracer
     if tracer is not None and tracer.level > max(level, new_level):

@@ -191,7 +191,6 @@ def record_unary(prim: Primitive, a: Tensor, params: dict[str, Any], result: Ten
     m = a._info
     node = GradNode()
     node.out = node.versions = None
-    node.seq = next(_sequence)
     node.prim = prim
     node.params = params
     if type(m) is Meta and m.base is None:
@@ -199,6 +198,7 @@ def record_unary(prim: Primitive, a: Tensor, params: dict[str, Any], result: Ten
         node.edges = (((a, -1) if fn is None else (fn, m.index)),)
     else:
         node.edges = (edge_to(a),)
+    node.seq = next(_sequence)  # after the edges: nodes that a view has made for itself only now must come before
     flags, keeps_out = prim.kept.get(3) or prim.keep_for(1, 1)
     if flags[0]:
         node.versions = (_version_to_keep(prim, a),)
@@ -336,13 +336,29 @@ def saved_result(node: GradNode) -> Any:
             ys.append(data.unpack())
             continue
         if cell is not None and cell[0] != version:
-            raise _overwritten(node, "its result")
+            if node.prim.n_out == 1:
+                raise _overwritten(node, "its result")
+            ys.append(_Overwritten(node))
+            continue
         y = wrap(data)
         if cell is not None and MODE.grad:
             m = y._meta = new_meta(cell)
             m.requires_grad, m.grad_fn, m.index = True, node, i
         ys.append(y)
     return ys[0] if node.prim.n_out == 1 else tuple(ys)
+
+
+class _Overwritten:
+    """Stands for one of several results that was overwritten: an error as soon as a rule looks at it. Sorting, for example,
+    needs only the indices."""
+
+    __slots__ = ("node",)
+
+    def __init__(self, node: GradNode) -> None:
+        self.node = node
+
+    def __getattr__(self, name: str) -> Any:
+        raise _overwritten(self.node, "one of its results")
 
 
 def _overwritten(node: GradNode, what: str) -> GradientError:

@@ -53,6 +53,7 @@ class Tracer:
         self.captured: list[tuple[Tensor, Node]] = []  # tensors touched without being received
         self.values: dict[int, Node] = {}  # id of a concrete tensor -> its current value here
         self.written: dict[int, Tensor] = {}  # concrete tensors written in place
+        self.attributes: dict[tuple[int, str], tuple[dict[str, Any], str, Any]] = {}  # rebound: (where, name, before)
         self.grads: dict[int, tuple[Tensor, Tensor | None, bool]] = {}  # touched .grad: (tensor, before, read first)
         self.scalars: list[HostScalar] = []
         self.after_call: list[Callable[[], None]] = []  # Python effects that each call repeats, e.g. schedule steps
@@ -79,6 +80,11 @@ class Tracer:
         exit_special()
         for t, before, _ in self.grads.values():
             meta_of(t).grad = before
+        for where, name, was in self.attributes.values():
+            if was is ABSENT:
+                where.pop(name, None)
+            else:
+                where[name] = was
         for m, requires_grad, grad_fn, index in self._tape_before:
             m.requires_grad, m.grad_fn, m.index = requires_grad, grad_fn, index
 
@@ -102,7 +108,7 @@ class Tracer:
         node = self.values.get(id(value))
         if node is None:
             meta = value._meta
-            if meta is not None and meta.base is not None and isinstance(p, Node) and not self._runs(p.graph):
+            if meta is not None and meta.base is not None and isinstance(p, Node) and not self.runs(p.graph):
                 refresh_view(value)  # what it held was derived from its base in a body that has ended
                 return self.node_of(value)
             self._check_alive(p)
@@ -117,7 +123,7 @@ class Tracer:
     def _check_alive(self, p: Any) -> None:
         """Raise if a payload belongs to a trace or transformation that has ended, or that runs inside this one."""
         if isinstance(p, Node):
-            if not self._runs(p.graph):
+            if not self.runs(p.graph):
                 raise TraceError(
                     "a tensor that was made while a function was traced has no value outside it; return it from the function "
                     "instead of keeping it in a variable or attribute"
@@ -128,7 +134,7 @@ class Tracer:
                 "instead of keeping it in a variable or attribute"
             )
 
-    def _runs(self, graph: Graph) -> bool:
+    def runs(self, graph: Graph) -> bool:
         """Whether `graph` is being traced, by this tracer or one around it."""
         tracer: Tracer | None = self
         while tracer is not None and tracer.graph is not graph:
@@ -197,6 +203,12 @@ class Tracer:
             self.grads[id(t)] = (t, before, reads)
             self._alive.append(t)
 
+    def touch_attribute(self, where: dict[str, Any], name: str) -> None:
+        """Called before `where[name]`, an attribute of some object, is set to or from a tensor."""
+        key = id(where), name
+        if key not in self.attributes:
+            self.attributes[key] = where, name, where.get(name, ABSENT)
+
     def scalar(self, read: Callable[[], float], dtype: Any, name: str) -> Tensor:
         """A 0-dimensional input that is read from Python before each call."""
         node = self.graph.add_input(Aval((), dtype), name)
@@ -207,6 +219,9 @@ class Tracer:
         """Say that the trace holds only while `read()` gives what it gives now."""
         self.guards.append((read, read(), what))
 
+
+ABSENT = object()
+"""What stands for the value of an attribute that was not there."""
 
 PICK: list[Primitive] = []  # the primitive `pick`, put here by the row that declares it
 STOP_GRADIENT: list[Primitive] = []  # and `stop_gradient`

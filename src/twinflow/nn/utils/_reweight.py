@@ -49,7 +49,7 @@ class _Hook:
         raise NotImplementedError(f"{type(self).__name__} must define weight(self, module)")
 
     def __call__(self, module: Module, args: Any) -> None:
-        module.__dict__[self.name] = self.weight(module)
+        setattr(module, self.name, self.weight(module))
 
 
 def _take_parameter(op: str, module: Module, name: str) -> Parameter:

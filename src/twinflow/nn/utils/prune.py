@@ -49,7 +49,7 @@ class BasePruningMethod:
 
     def __call__(self, module: Module, inputs: Any) -> None:
         """Set the pruned tensor before each forward."""
-        module.__dict__[self._tensor_name] = self.apply_mask(module)
+        setattr(module, self._tensor_name, self.apply_mask(module))
 
     def compute_mask(self, t: Tensor, default_mask: Tensor) -> Tensor:
         """The mask: `default_mask` with more zeros. `t` has the importance of each element."""
