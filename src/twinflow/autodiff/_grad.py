@@ -66,7 +66,7 @@ def _batched(outs: list[Tensor], ins: list[Tensor], vectors: Any, create_graph: 
     used: list[int] = []
 
     def one(*vs: Tensor) -> tuple[Tensor, ...]:
-        gs = run_backward(
+        gs: list[Any] = run_backward(
             outs, _vectors("grad", outs, vs), inputs=ins, retain_graph=True, create_graph=create_graph, accumulate=False
         )
         used[:] = [k for k, g in enumerate(gs) if g is not None]

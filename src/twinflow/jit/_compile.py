@@ -293,7 +293,9 @@ class Program:
                 where[name] = value if output is None else wrap(values[output])
             for k in range(self.n_args):
                 arrays[k] = None  # nothing is kept alive between calls
-            for *_, i in [*self.grad_state, *self.attribute_state]:
+            for _, i in self.grad_state:
+                arrays[i] = None
+            for _, _, i in self.attribute_state:
                 arrays[i] = None
         for effect in self.after_call:
             effect()

@@ -330,7 +330,7 @@ def saved_operands(node: GradNode) -> Any:
 
 def saved_result(node: GradNode) -> Any:
     """The result (or tuple of them) for rules that need it; with its place on the tape if these are recorded."""
-    ys = []
+    ys: list[Any] = []
     for i, (data, cell, version) in enumerate(node.out or ()):
         if type(data) is Packed:
             ys.append(data.unpack())
