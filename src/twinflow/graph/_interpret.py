@@ -44,9 +44,11 @@ def run_node(node: Node, operands: Sequence[Any]) -> Any:
         raise TwinflowError(f"interpret: {node!r} is an input without a value")
     try:
         value = silently(node.prim.ref, *operands, **node.params)
+    except TwinflowError as error:  # the same, at the line of the node instead of the line that runs the graph
+        message = str(error).split("\n  at ")[0]
+        raise type(error)(message, line=format_location(node.line)) from error
     except Exception as error:
-        where = format_location(node.line)
-        raise TwinflowError(f"{node.op}: {error}", line=where) from error
+        raise TwinflowError(f"{node.op}: {error}", line=format_location(node.line)) from error
     if isinstance(node.aval, Aval):
         return np.asarray(value, node.aval.dtype.np)
     return tuple(np.asarray(v, a.dtype.np) for v, a in zip(value, node.aval))

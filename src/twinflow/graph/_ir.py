@@ -168,9 +168,11 @@ class Graph:
 
 
 def live_nodes(graph: Graph, roots: Iterable[Operand] | None = None) -> list[Node]:
-    """The nodes that `roots` (default: all results) need, in order."""
+    """The nodes that `roots` (default: all results, and the conditions that must hold) need, in order."""
     wanted: set[Node] = set()
-    stack = [r for r in (graph.results if roots is None else roots) if isinstance(r, Node)]
+    if roots is None:
+        roots = [*graph.results, *(n for n in graph.nodes if n.op == "ensure")]
+    stack = [r for r in roots if isinstance(r, Node)]
     while stack:
         node = stack.pop()
         if node not in wanted:

@@ -1,5 +1,5 @@
 """Checks while a compiled step runs: of indices (it never touches memory outside a tensor, and says so when an index would
-have) and of integer exponents."""
+have), of integer exponents, and of the conditions that the user wants to hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinflow.core import format_location
-from twinflow.core.errors import DTypeError, IndexOutOfRange, TwinflowError
+from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange, TwinflowError
 from twinflow.graph import Graph, Node, find_primitive, rebuild
 
 CHECKED = ("take", "gather", "put_add", "scatter", "scatter_add", "scatter_fold")
@@ -15,16 +15,16 @@ CHECKED = ("take", "gather", "put_add", "scatter", "scatter_add", "scatter_fold"
 
 @dataclass
 class Check:
-    """An output of the graph that is true if `op` met an index outside its axis, or pow a negative integer exponent.
+    """An output of the graph that is true if `op` met an index outside its axis, pow a negative integer exponent, or `ensure` a
+    condition that does not hold.
 
-    The program stops at the first one that is true, before it writes any state that does not itself feed the check.
+    The program stops at the first one that is true, before it writes any state.
     """
 
     op: str
     extent: int
     line: tuple[str, int, str] | None
-    labels_of: str = ""  # the loss whose class labels the indices are
-    clean: bool = True  # whether no state is written on the way to the flags
+    about: str = ""  # the loss whose class labels the indices are; what to say of a condition
     node: int = -1  # the number of the checked node in the graph as it was traced
 
     def error(self) -> TwinflowError:
@@ -34,14 +34,15 @@ class Check:
                 "pow: integers to negative integer powers are not whole; convert to a floating type",
                 line=format_location(self.line),
             )
+        if self.op == "ensure":
+            return ArgumentError(self.about, line=format_location(self.line))
         what = f"{self.op}: an index is outside [0, {self.extent - 1}]"
-        if self.labels_of:
-            what = f"{self.labels_of}: a label is outside [0, {self.extent - 1}], because the input has {self.extent} classes"
-        left = "nothing was updated" if self.clean else "state that the indices depend on may have been updated"
-        return IndexOutOfRange(f"{what}. The step was stopped; {left}", line=format_location(self.line))
+        if self.about:
+            what = f"{self.about}: a label is outside [0, {self.extent - 1}], because the input has {self.extent} classes"
+        return IndexOutOfRange(f"{what}. The step was stopped; nothing was updated", line=format_location(self.line))
 
 
-def add_index_checks(graph: Graph) -> tuple[Graph, list[Check]]:
+def add_checks(graph: Graph) -> tuple[Graph, list[Check]]:
     """The graph with one more output for each checked operation, and what each means."""
     checks: list[Check] = []
     flags: list[Node] = []
@@ -53,22 +54,27 @@ def add_index_checks(graph: Graph) -> tuple[Graph, list[Check]]:
         flags.append(new.add(find_primitive("amax"), (outside,), {"axes": axes, "keepdim": False}, line=node.line))
         checks.append(Check(node.op, extent, node.line, labels.get(node.inputs[1], ""), node=node.id))
 
-    def replace(new: Graph, node: Node, inputs: tuple[Any, ...]) -> None:
+    def replace(new: Graph, node: Node, inputs: tuple[Any, ...]) -> Any:
         if node.op == "pow" and isinstance(inputs[1], Node) and inputs[1].aval.dtype.name.startswith("int"):
             if inputs[1].aval.size:
                 flag(new, node, new.add(find_primitive("lt"), (inputs[1], 0), {}, line=node.line), 0)
-            return
+            return None
+        if node.op == "ensure":
+            flags.append(new.add(find_primitive("ne"), (inputs[0], True), {}, line=node.line))
+            checks.append(Check("ensure", 0, node.line, node.params["message"], node=node.id))
+            return inputs[0]
         if node.op not in CHECKED or node.inputs[0].aval.ndim == 0:
-            return
+            return None
         index, n = inputs[1], node.inputs[0].aval.shape[node.params["axis"]]
         if index.aval.size == 0 or (index, n) in seen or _is_small(index, n):
-            return
+            return None
         seen.add((index, n))
 
         def add(op: str, *operands: Any, **params: Any) -> Node:
             return new.add(find_primitive(op), operands, params, line=node.line)
 
         flag(new, node, add("bitwise_or", add("lt", index, 0), add("ge", index, n)), n)
+        return None
 
     made = rebuild(graph, replace)
     made.outputs += flags

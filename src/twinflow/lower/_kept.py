@@ -51,7 +51,7 @@ def keep(key: str, native: NativeGraph) -> None:
     if any(number < 0 for number, _ in native.results):
         return
     results = [(number, tuple(map(int, aval.shape)), aval.dtype.name) for number, aval in native.results]
-    checks = [(c.op, int(c.extent), c.labels_of, c.clean, c.node) for c in native.checks]
+    checks = [(c.op, int(c.extent), c.about, c.node) for c in native.checks]
     packed = native.image.pack((results, sorted(native.written), checks))
     if packed is not None:
         engine().cache.put(key, packed)
@@ -72,7 +72,7 @@ def find(key: str, graph: Graph) -> Kept | None:
         code,
         [(number, Aval(shape, as_dtype(dtype))) for number, shape, dtype in results],
         set(written),
-        [Check(op, extent, _line(nodes, node), labels, clean, node) for op, extent, labels, clean, node in checks],
+        [Check(op, extent, _line(nodes, node), about, node) for op, extent, about, node in checks],
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from twinflow.core import log, log_enabled
 from twinflow.graph import Aval, Graph, Node
 from twinflow.graph.passes import optimize
-from twinflow.lower._checks import Check, add_index_checks
+from twinflow.lower._checks import Check, add_checks
 from twinflow.lower._kept import Kept, find, keep, program_key
 from twinflow.lower._loaded import LoadedCode
 from twinflow.lower._reference import array_at
@@ -285,7 +285,7 @@ def compile_graph(graph: Graph) -> NativeGraph:
     """A graph as a native program: index checks, passes, kernels."""
 
     def lowered() -> tuple[Graph, Sequence[Check]]:
-        checked, checks = add_index_checks(graph)
+        checked, checks = add_checks(graph)
         return optimize(checked), checks
 
     key = program_key(graph)

@@ -99,12 +99,10 @@ class Lowering:
                 and value not in self.places
                 and last.get(target, -1) <= made[value]
                 and self.steps[made[value]].may_overwrite(target, value)
+                and made[value] >= self.n_before_guards  # a step that is stopped has written nothing
             )
             if direct:
                 self.places[value] = self.places[target]
-                if made[value] < self.n_before_guards:
-                    for check in self.checks:
-                        check.clean = False
             else:
                 self.copies.append((target, value))
         self.outputs: list[tuple[int, Aval, Any]] = []  # (io number, aval, the node if it must be copied from)
@@ -198,10 +196,13 @@ class Lowering:
             image.record(kind, function, block, count)
             self.record_steps.append(step)
 
+        def guards() -> None:
+            for flag in self.flags:
+                record(GUARD, "", self._block(image, [(flag, 0)]), 0, None)
+
         for i, step in enumerate(self.steps):
             if i == self.n_before_guards:
-                for flag in self.flags:
-                    record(GUARD, "", self._block(image, [(flag, 0)]), 0, None)
+                guards()
             for launch, symbol in zip(step.launches, step.symbols):
                 if launch.copies is not None and self._is_same_memory(*launch.copies):
                     continue
@@ -240,6 +241,8 @@ class Lowering:
                 self._references.append((slice(block, block + len(step.reads + step.writes)), where))
                 self.keep.append(callback)
                 record(FOREIGN, f"reference{block}", block, 0, step)
+        if self.n_before_guards == len(self.steps):  # the flags need every step, but what is copied into state comes after them
+            guards()
         for io, aval, value in self.outputs:
             if isinstance(value, Node):
                 out = Node(self.graph, None, (), {}, aval)

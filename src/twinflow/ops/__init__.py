@@ -185,6 +185,7 @@ from twinflow.ops._elementary import subtract as subtract
 from twinflow.ops._elementary import view_as_complex as view_as_complex
 from twinflow.ops._elementary import view_as_real as view_as_real
 from twinflow.ops._elementary import xlogy as xlogy
+from twinflow.ops._ensure import ensure as ensure
 from twinflow.ops._generator import Generator as Generator
 from twinflow.ops._generator import bernoulli as bernoulli
 from twinflow.ops._generator import default_generator as default_generator
