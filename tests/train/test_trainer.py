@@ -266,7 +266,7 @@ def test_nan_names_the_operation_and_line_and_spares_the_parameters(compile):
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(
         GradientError,
-        match=r"(?s)the loss is nan in epoch 1, batch 0.*first operation to give NaN is log\(.*# the mistake",
+        match=r"(?s)the loss is not finite in epoch 1, batch 0.*first operation to give NaN is log\(.*# the mistake",
     ):
         quiet(compile=compile).fit(model, data.DataLoader(rows(), 8), loss=nn.CrossEntropyLoss(), optimizer=optimizer)
     assert model.layer.weight.tolist() == before
@@ -302,6 +302,41 @@ def test_nan_in_the_data(compile):
             model, data.DataLoader(data.TensorDataset(x, y), 24), loss=nn.CrossEntropyLoss(), optimizer=optimizer
         )
     assert model.weight.tolist() == before
+
+
+class Alternating(TrainModule):
+    """Two updates a batch, by hand; the loss becomes NaN when the input is large."""
+
+    automatic_optimization = False
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 1), nn.Linear(3, 1)
+
+    def configure_optimizers(self):
+        return [optim.SGD(self.a.parameters(), lr=0.1), optim.SGD(self.b.parameters(), lr=0.1)]
+
+    def training_step(self, batch, batch_idx):
+        for layer, optimizer in zip((self.a, self.b), self.trainer.optimizers):
+            optimizer.zero_grad()
+            loss = (layer(batch) - self.a(batch).detach()).square().mean() + (100.0 - batch).sqrt().mean()
+            loss.backward()
+            optimizer.step()
+        return loss
+
+
+def test_compiled_updates_by_hand_are_not_made_from_nan():
+    tf.manual_seed(0)
+    model = Alternating()
+    good, bad = tf.ones(4, 3), tf.full((4, 3), 101.0)
+    once, twice = quiet(compile=True), quiet(compile=True)
+    once.fit(model, [good])
+    after_good = [p.tolist() for p in model.parameters()]
+    with pytest.raises(GradientError, match=r"(?s)the loss is not finite in epoch 1, batch 0.*give NaN is sqrt"):
+        twice.fit(model, [bad])
+    assert [p.tolist() for p in model.parameters()] == after_good
+    with pytest.raises(GradientError, match="has already updated the parameters"):
+        quiet(compile=False).fit(model, [bad])
 
 
 def test_early_stopping_and_best_checkpoint(tmp_path):

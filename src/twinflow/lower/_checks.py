@@ -38,7 +38,9 @@ class Check:
             return ArgumentError(self.about, line=format_location(self.line))
         what = f"{self.op}: an index is outside [0, {self.extent - 1}]"
         if self.about:
-            what = f"{self.about}: a label is outside [0, {self.extent - 1}], because the input has {self.extent} classes"
+            what = (
+                f"{self.about}: a label is outside [0, {self.extent - 1}], because the input has {self.extent} classes"
+            )
         return IndexOutOfRange(f"{what}. The step was stopped; nothing was updated", line=format_location(self.line))
 
 

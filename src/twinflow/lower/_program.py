@@ -241,7 +241,7 @@ class Lowering:
                 self._references.append((slice(block, block + len(step.reads + step.writes)), where))
                 self.keep.append(callback)
                 record(FOREIGN, f"reference{block}", block, 0, step)
-        if self.n_before_guards == len(self.steps):  # the flags need every step, but what is copied into state comes after them
+        if self.n_before_guards == len(self.steps):  # what is copied into state comes after them
             guards()
         for io, aval, value in self.outputs:
             if isinstance(value, Node):

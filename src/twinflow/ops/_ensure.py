@@ -16,7 +16,12 @@ from twinflow.tensor import Tensor, apply, current_tracer, is_tracing
 
 
 def _out(condition: Any, *, message: str) -> Aval:
-    want(condition.shape == () and condition.dtype is as_dtype("bool"), "the condition is one bool", "ensure", c=condition)
+    want(
+        condition.shape == () and condition.dtype is as_dtype("bool"),
+        "the condition is one bool",
+        "ensure",
+        c=condition,
+    )
     return Aval((), condition.dtype)
 
 
