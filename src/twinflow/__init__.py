@@ -110,6 +110,7 @@ from twinflow.ops import *  # noqa: F403 - the functions of `ops` are the top le
 from twinflow.ops import Device as Device
 from twinflow.ops._keywords import add_keywords as _add_keywords
 from twinflow.runtime import get_num_threads as get_num_threads
+from twinflow.runtime import set_flush_denormal as set_flush_denormal
 from twinflow.runtime import set_num_threads as set_num_threads
 from twinflow.special import gammainc as gammainc
 from twinflow.special import gammaincc as gammaincc

@@ -26,6 +26,49 @@ def test_a_profile_lists_the_kernels_with_their_lines(tmp_path):
     assert all(e["dur"] >= 0 for e in events)
 
 
+def test_a_profile_sees_into_loops():
+    rnn = tf.nn.LSTM(8, 16)
+
+    @tf.compile
+    def step(x):
+        rnn.zero_grad()
+        loss = rnn(x)[0].square().sum()
+        loss.backward()
+        return loss
+
+    x = tf.randn(12, 4, 8)
+    step(x)
+    with tf.profile() as p:
+        step(x)
+        step(x)
+    assert {2, 24} <= {k.calls for k in p.kernels}  # once a step, and once a step of the loop
+    loop = next(k for k in p.kernels if k.name.startswith("scan"))
+    assert loop.calls == 2 and 0 <= loop.total_ns < sum(k.total_ns for k in p.kernels if k.calls == 24)
+
+
+def test_a_profile_of_branches_counts_what_ran():
+    f = tf.compile(lambda x: tf.cond(x.sum() > 0, lambda: (x @ x).exp(), lambda: x * 3.0))
+    yes, no = tf.ones(16, 16), -tf.ones(16, 16)
+    f(yes)
+    with tf.profile() as p:
+        f(yes)
+        f(yes)
+        f(no)
+    assert {k.ops: k.calls for k in p.kernels if "exp" in k.ops or k.ops == "mul"} == {"matmul, exp": 2, "mul": 1} or {
+        k.ops: k.calls for k in p.kernels if "exp" in k.ops or k.ops == "mul"
+    } == {"exp": 2, "mul": 1}
+
+
+def test_a_profile_counts_from_its_beginning_and_may_be_repeated():
+    f = tf.compile(lambda x: x * 2.0 + 1.0)
+    x = tf.ones(1000)
+    for runs in (3, 1):
+        with tf.profile() as p:
+            for _ in range(runs):
+                f(x)
+        assert [k.calls for k in p.kernels] == [runs]
+
+
 def test_nothing_is_observed_outside_the_block():
     f = tf.compile(lambda x: x + 1.0)
     with tf.profile() as p:

@@ -1,42 +1,64 @@
-"""Subnormal numbers count as zero inside compiled programs, on every thread, and nowhere else."""
+"""Subnormal numbers in compiled code: zero unless told otherwise, in every thread alike, and nowhere else."""
 
 import numpy as np
 import pytest
 
 import twinflow as tf
-from twinflow.runtime import engine
-from twinflow.runtime._subnormals import subnormals_ir
+from twinflow.runtime import set_flush_denormal
+from twinflow.runtime._subnormals import mode_ir
 
-SMALL = np.float32(1e-40)
-
-flushes = pytest.mark.skipif(
-    engine().processor.arch not in ("x86_64", "aarch64", "arm64"), reason="this processor keeps subnormal numbers"
-)
+TINY = 1e-40  # of float32 values, those below 1.2e-38 are subnormal
 
 
-@flushes
-@pytest.mark.parametrize("n", [8, 1 << 20])  # one chunk, and many for all threads
-def test_kernels_flush_subnormal_numbers_and_leave_python_as_it_was(n):
-    x = tf.full((n,), float(SMALL))
-    y = tf.full((n,), 1e-30)
-    run = tf.compile(lambda x, y: (x * 1e10, y * 1e-10))
-    for _ in range(3):
-        from_subnormal, to_subnormal = run(x, y)
-        assert not from_subnormal.numpy().any() and not to_subnormal.numpy().any()
-    assert np.float32(1e-30) * np.float32(1e-10) == SMALL
+@pytest.fixture
+def can_flush():
+    if not set_flush_denormal(True):
+        pytest.skip("this processor's mode cannot be set")
+    yield
+    set_flush_denormal(True)
 
 
-@flushes
-def test_references_inside_compiled_steps_keep_subnormal_numbers():
-    def step(x):
-        return tf.linalg.det(x), x * 1e-10  # the determinant runs on NumPy
+def test_compiled_code_treats_them_as_zero(can_flush):
+    small, large = np.full(3, TINY, np.float32), np.full(1_000_000, TINY, np.float32)  # the second by all threads
+    double = tf.compile(lambda x: x * 2)
+    for x in (small, large):
+        assert not double(tf.from_numpy(x)).numpy().any()
+    assert tf.compile(lambda x: x * x)(tf.tensor([1e-25])).item() == 0  # results too
 
-    det, product = tf.compile(step)(tf.full((1, 1), 1e-310, dtype=tf.float64))
+
+def test_they_are_kept_when_asked_for(can_flush):
+    double = tf.compile(lambda x: x * 2)
+    large = tf.from_numpy(np.full(1_000_000, TINY, np.float32))
+    double(large)
+    set_flush_denormal(False)
+    assert (double(large).numpy() == np.float32(TINY) * 2).all()
+    set_flush_denormal(True)
+    assert not double(large).numpy().any()
+
+
+def test_the_mode_ends_with_the_program(can_flush):
+    tf.compile(lambda x: x * 2)(tf.ones(1_000_000))
+    assert np.float32(TINY) * np.float32(0.5) > 0
+    assert (tf.tensor([TINY]) * 0.5).item() > 0  # NumPy computes small operations
+
+
+def test_a_loop_has_it_too(can_flush):
+    @tf.compile
+    def decay(x):
+        return tf.fori_loop(0, 5, lambda i, x: x * 0.1, x)
+
+    assert decay(tf.tensor([1e-36])).item() == 0
+    set_flush_denormal(False)
+    assert decay(tf.tensor([1e-36])).item() > 0
+
+
+def test_references_inside_programs_keep_them(can_flush):
+    step = tf.compile(lambda x: (tf.linalg.det(x), x * 1e-10))  # the determinant runs on NumPy
+    det, product = step(tf.full((1, 1), 1e-310, dtype=tf.float64))
     assert det.item() == 1e-310 and product.item() == 0
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64", "riscv64"])
-def test_every_architecture_has_the_four_functions(arch):
-    text = subnormals_ir(arch)
-    for name in ("float_mode", "set_float_mode", "flush_subnormals", "keep_subnormals"):
-        assert f"@{name}(" in text
+def test_every_architecture_has_the_functions(arch):
+    for name in ("get_mode", "set_mode", "flushing", "keeping"):
+        assert f"@{name}(" in mode_ir(arch)

@@ -175,7 +175,7 @@ def if_exp(test: Any, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
 def assert_stmt(test: Any, message: Callable[[], Any]) -> None:
     """`assert test, message`; on a tensor it is checked when the graph runs."""
     if unknown(test):
-        ops.check_value(test, str(message() or "assertion failed"))
+        ops.ensure(test, str(message() or "assertion failed"))
     elif not test:
         raise AssertionError(*[m for m in [message()] if m is not None])
 

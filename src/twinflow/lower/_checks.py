@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinflow.core import format_location
-from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange, TwinflowError
+from twinflow.core.errors import CheckError, DTypeError, IndexOutOfRange, TwinflowError
 from twinflow.graph import Graph, Node, find_primitive, rebuild
 
 CHECKED = ("take", "gather", "put_add", "scatter", "scatter_add", "scatter_fold")
@@ -35,7 +35,7 @@ class Check:
                 line=format_location(self.line),
             )
         if self.op == "ensure":
-            return ArgumentError(self.about, line=format_location(self.line))
+            return CheckError(self.about, line=format_location(self.line))
         what = f"{self.op}: an index is outside [0, {self.extent - 1}]"
         if self.about:
             what = (

@@ -17,6 +17,7 @@ from twinflow.lower._checks import Check, add_checks
 from twinflow.lower._kept import Kept, find, keep, program_key
 from twinflow.lower._loaded import LoadedCode
 from twinflow.lower._reference import array_at
+from twinflow.lower._timing import PROGRAMS
 from twinflow.runtime import UNUSED, address_of, aligned_empty, get_num_threads, pool
 from twinflow.runtime._driver import GUARD, NativeProgram, control_address
 from twinflow.runtime._image import Image
@@ -84,9 +85,13 @@ class NativeGraph:
     def __getattr__(self, name: str) -> Any:
         if name not in _LOWERED:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        self.look_inside()
+        return getattr(self.lowering, name)
+
+    def look_inside(self) -> None:
+        """Lower a program that came from the disk, so that its steps can be read."""
         if self.lowering is None:
             self._build()
-        return getattr(self.lowering, name)
 
     def _build(self) -> None:
         # imported here because programs that were compiled before should not pay for the compiler
@@ -292,8 +297,11 @@ def compile_graph(graph: Graph) -> NativeGraph:
     kept = find(key, graph) if key is not None else None
     if kept is not None:
         log("compile", f"{graph.name}: from the cache, arena {kept.image.arena_nbytes} bytes")
-        return NativeGraph.of_kept(kept, lowered)
+        native = NativeGraph.of_kept(kept, lowered)
+        PROGRAMS.add(native)
+        return native
     native = NativeGraph(*lowered())
+    PROGRAMS.add(native)
     if key is not None:
         keep(key, native)
     if log_enabled("compile"):

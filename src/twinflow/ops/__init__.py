@@ -115,7 +115,6 @@ from twinflow.ops._distributions import binomial as binomial
 from twinflow.ops._distributions import multinomial as multinomial
 from twinflow.ops._distributions import poisson as poisson
 from twinflow.ops._distributions import randint_like as randint_like
-from twinflow.ops._effects import check_value as check_value
 from twinflow.ops._effects import print_values as print_values
 from twinflow.ops._effects import shown as shown
 from twinflow.ops._elementary import absolute as absolute

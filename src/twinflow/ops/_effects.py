@@ -1,4 +1,4 @@
-"""Effects of a graph that are not results: printing values, and checking them.
+"""Effects of a graph that are not results: printing values, and checking them where a guard cannot stand (see `ensure`).
 
 Both rows take a counter and return it increased. The counter is a tensor that the functions below write in place, as a
 generator's state is: so an effect is never dropped as unused, effects keep their order, and loops and branches carry them.
@@ -15,7 +15,7 @@ from twinflow.core.errors import ArgumentError, CheckError, GradientError
 from twinflow.graph import Aval, Primitive, Sample
 from twinflow.ops._create import tensor
 from twinflow.ops._declare import want
-from twinflow.tensor import Tensor, apply, assign, no_grad, wrap
+from twinflow.tensor import Tensor, apply, assign, no_grad
 
 _COUNTER = tensor(0)
 
@@ -89,7 +89,8 @@ check_p = Primitive(
 )
 
 
-def _run(row: Primitive, *values: Tensor, **params: Any) -> None:
+def run_effect(row: Primitive, *values: Tensor, **params: Any) -> None:
+    """Have an effect: now, or each time that the graph comes by."""
     with no_grad():
         assign(_COUNTER, apply(row, _COUNTER, *[v.detach() for v in values], **params), row.name)
 
@@ -126,14 +127,4 @@ def print_values(values: Any, *, sep: str = " ", end: str = "\n", file: Any = No
             parts[-1] += str(v)
     parts[-1] += end
     stream = "stdout" if file in (None, sys.stdout) else "stderr"
-    _run(print_p, *tensors, parts=tuple(parts), stream=stream, edge=edge)
-
-
-def check_value(ok: Tensor, message: str) -> None:
-    """Raise CheckError with the message unless a value holds: when the graph runs, if a function is being traced.
-
-    >>> import twinflow
-    >>> from twinflow.ops import check_value
-    >>> check_value(twinflow.tensor(True), "it holds")
-    """
-    _run(check_p, ok if isinstance(ok, Tensor) else wrap(np.array(bool(ok))), message=message)
+    run_effect(print_p, *tensors, parts=tuple(parts), stream=stream, edge=edge)

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import as_dtype
-from twinflow.core.errors import ArgumentError, TraceError
+from twinflow.core.errors import CheckError
 from twinflow.graph import Aval, Primitive, Sample
 from twinflow.graph.lowering import Elementwise
 from twinflow.ops._declare import call, want
+from twinflow.ops._effects import check_p, run_effect
 from twinflow.ops._math import as_bool
 from twinflow.tensor import Tensor, apply, current_tracer, is_tracing
 
@@ -27,7 +28,7 @@ def _out(condition: Any, *, message: str) -> Aval:
 
 def _ref(condition: Any, *, message: str) -> Any:
     if not condition:
-        raise ArgumentError(message)
+        raise CheckError(message)
     return np.bool_(condition)
 
 
@@ -58,8 +59,8 @@ def ensure(condition: Any, message: str) -> None:
     Args:
         condition: a bool tensor of any shape, or a bool.
         message: what the error says.
-    Raises: ArgumentError with `message` if an element is false; TraceError inside the body of `scan`, `cond` or
-        `while_loop` of a traced function, which the program has no way to leave.
+    Raises: CheckError with `message` if an element is false. Where the condition stands inside a loop or branch of a traced
+        function, the step ends with the error too, but may have updated some state before it came there.
 
     >>> import twinflow
     >>> @twinflow.compile
@@ -71,11 +72,11 @@ def ensure(condition: Any, message: str) -> None:
     """
     if not isinstance(condition, Tensor):
         if not condition:
-            raise ArgumentError(message)
+            raise CheckError(message)
         return
-    if is_tracing() and current_tracer().body:
-        raise TraceError(
-            "ensure: the body of a loop or branch cannot end the step; return the condition from the body and ensure it there"
-        )
     holds = as_bool(condition, "ensure")
-    apply(ensure_p, holds if holds._data.shape == () else holds.all(), message=message)
+    holds = holds if holds._data.shape == () else holds.all()
+    if is_tracing() and current_tracer().body:  # a guard cannot leave a body; an effect in it raises when it comes by
+        run_effect(check_p, holds, message=message)
+    else:
+        apply(ensure_p, holds, message=message)

@@ -320,7 +320,9 @@ def isfinite(input: Tensor) -> Tensor:
     t = to_tensor_arg(input, "isfinite")
     if t._data.dtype.kind not in "fcV":
         return eq(t, t)
-    return bitwise_not(bitwise_or(isnan(t), isinf(t)))
+    if t._data.dtype.kind == "c":
+        return bitwise_not(bitwise_or(isnan(t), isinf(t)))
+    return lt(abs(t), float("inf"))  # which no comparison with NaN is
 
 
 def as_bool(x: Any, op: str) -> Tensor:

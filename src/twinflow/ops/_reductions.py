@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from twinflow.core import as_dtype, normalize_axes, normalize_axis, numel, quiet, silently
+from twinflow.core import as_dtype, normalize_axes, normalize_axis, numel, quiet, reduced_shape, silently
 from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange
 from twinflow.ops import _reduce as R
 from twinflow.ops._declare import call
-from twinflow.ops._math import as_bool, bitwise_not, maximum, minimum, number_array, sqrt, true_divide
+from twinflow.ops._math import as_bool, maximum, minimum, number_array, sqrt, true_divide
 from twinflow.ops._promote import F32, F64, convert, is_inexact, to_tensor_arg
 from twinflow.ops._shape import reshape
 from twinflow.ops._softmax import log_softmax_of, softmax_of
@@ -234,15 +234,21 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Tensor 
 
 def any(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether an element differs from zero."""
-    x = as_bool(input, "any")
-    axes = normalize_axes(dim, x.ndim, "any")
-    n = apply(R.sum_, convert(x, as_dtype("int64")), axes=axes, keepdim=keepdim)
-    return call("gt", n, 0)
+    return _quantified("any", R.amax, as_bool(input, "any"), dim, keepdim)
 
 
 def all(input: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     """Whether every element differs from zero."""
-    return bitwise_not(any(bitwise_not(as_bool(input, "all")), dim, keepdim))
+    return _quantified("all", R.amin, as_bool(input, "all"), dim, keepdim)
+
+
+def _quantified(name: str, extreme: Any, x: Tensor, dim: Any, keepdim: bool) -> Tensor:
+    """The largest or smallest truth value; of no elements, false is the largest and true the smallest."""
+    shape = tuple(x._data.shape)
+    axes = normalize_axes(dim, x.ndim, name)
+    if 0 in [shape[a] for a in axes]:
+        return call("full", shape=reduced_shape(shape, axes, keepdim), value=extreme is R.amin, dtype=as_dtype("bool"))
+    return apply(extreme, x, axes=axes, keepdim=keepdim)
 
 
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:

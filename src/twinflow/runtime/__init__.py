@@ -22,6 +22,7 @@ from twinflow.runtime._engine import engine as engine
 from twinflow.runtime._pool import Pool as Pool
 from twinflow.runtime._pool import get_num_threads as get_num_threads
 from twinflow.runtime._pool import pool as pool
+from twinflow.runtime._pool import set_flush_denormal as set_flush_denormal
 from twinflow.runtime._pool import set_num_threads as set_num_threads
 from twinflow.runtime._pool_ir import PARALLEL_IR as PARALLEL_IR
 from twinflow.runtime._probe import MachineLimits as MachineLimits

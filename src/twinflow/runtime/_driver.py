@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,25 @@ import numpy as np
 from twinflow.runtime._buffers import address_of
 from twinflow.runtime._engine import Executable, engine
 from twinflow.runtime._pool import pool
-from twinflow.runtime._pool_ir import PARALLEL_IR
-from twinflow.runtime._subnormals import subnormals_ir
+from twinflow.runtime._pool_ir import FIELDS, PARALLEL_IR
+from twinflow.runtime._subnormals import mode_ir
+from twinflow.runtime._timing import timing_ir
 
 RECORD = np.dtype(
-    [("kind", "i8"), ("function", "u8"), ("arguments", "u8"), ("count", "i8"), ("time", "i8"), ("pad", "i8", 3)]
+    [
+        ("kind", "i8"),
+        ("function", "u8"),
+        ("arguments", "u8"),
+        ("count", "i8"),
+        ("time", "i8"),
+        ("calls", "i8"),
+        ("pad", "i8", 2),
+    ]
 )
 """One call. kind CHUNKED: function(arguments, chunk, worker) for `count` chunks; WHOLE: function(arguments, pool);
 COPY: `count` bytes from the second to the first address of the argument block; GUARD: the run ends here, with all its
 repetitions, if the byte at the first address is not 0; FOREIGN: as WHOLE, but a function that is not ours, which keeps
-subnormal numbers."""
+subnormal numbers. While a `Timer` runs, each notes its ticks and calls."""
 CHUNKED, WHOLE, COPY, GUARD, FOREIGN = 0, 1, 2, 3, 4
 PATCH = np.dtype([("source", "i8"), ("target", "u8"), ("offset", "i8"), ("pad", "i8")])
 """Before a run, io[source] + offset is stored at `target`."""
@@ -44,12 +54,10 @@ FRAME = np.dtype(
 """What the driver receives: one pointer to this. `repeat` runs the program that many times; after each, io_step[i] is
 added to io[i] (rows of a data set, or 0)."""
 
-_DRIVER_IR = (
-    PARALLEL_IR
-    + """
+_DRIVER_IR = """
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
-define internal void @walk(ptr %frame, i64 %n_io) nounwind {
+define internal void @run(ptr %frame, i64 %n_io) nounwind {
 entry:
   %n_records.p = getelementptr i8, ptr %frame, i64 8
   %pool.p = getelementptr i8, ptr %frame, i64 16
@@ -66,6 +74,9 @@ entry:
   %io = load ptr, ptr %io.p
   %repeat = load i64, ptr %repeat.p
   %steps = load ptr, ptr %step.p
+  %events.p = getelementptr i8, ptr %pool, i64 EVENTS
+  %events = load ptr, ptr %events.p
+  %timed = icmp ne ptr %events, null
   br label %again
 again:
   %round = phi i64 [0, %entry], [%round.next, %stepped]
@@ -90,7 +101,7 @@ patch.body:
   %p.next = add i64 %p, 1
   br label %patch
 record:
-  %r = phi i64 [0, %patch], [%r.next, %next]
+  %r = phi i64 [0, %patch], [%r.next, %counted]
   %r.more = icmp slt i64 %r, %n_records
   br i1 %r.more, label %body, label %stepping
 body:
@@ -103,6 +114,12 @@ body:
   %fn = load ptr, ptr %fn.p
   %args = load ptr, ptr %args.p
   %count = load i64, ptr %count.p
+  br i1 %timed, label %clock, label %dispatch
+clock:
+  %now = call i64 @ticks()
+  br label %dispatch
+dispatch:
+  %start = phi i64 [0, %body], [%now, %clock]
   switch i64 %kind, label %next [ i64 0, label %chunked i64 1, label %whole i64 2, label %copy i64 3, label %guard
     i64 4, label %foreign ]
 chunked:
@@ -127,9 +144,11 @@ copy:
   call void @llvm.memcpy.p0.p0.i64(ptr %to, ptr %from, i64 %count, i1 false)
   br label %next
 foreign:
-  call void @keep_subnormals()
+  %own = call i64 @get_mode()
+  %theirs = call i64 @keeping(i64 %own)
+  call void @set_mode(i64 %theirs)
   call void %fn(ptr %args, ptr %pool)
-  call void @flush_subnormals()
+  call void @set_mode(i64 %own)
   br label %next
 guard:
   %flag.p = load ptr, ptr %args
@@ -137,6 +156,11 @@ guard:
   %stop = icmp ne i8 %flag, 0
   br i1 %stop, label %exit, label %next
 next:
+  br i1 %timed, label %clocked, label %counted
+clocked:
+  call void @note(ptr %events, ptr %at, i64 %start)
+  br label %counted
+counted:
   %r.next = add i64 %r, 1
   br label %record
 stepping:
@@ -161,18 +185,29 @@ exit:
   ret void
 }
 
-; How Python comes in: a program, run as often as its frame says.
-define void @tf_run(ptr %frame, i64 %n_io) nounwind {
-  %mode = call i64 @float_mode()
-  call void @flush_subnormals()
-  call void @walk(ptr %frame, i64 %n_io)
-  call void @set_float_mode(i64 %mode)
+; A program in the floating-point mode that the pool asks for: how Python comes in. Nested programs are in it already.
+define void @tf_repeat(ptr %frame, i64 %n_io) nounwind {
+entry:
+  %pool.p = getelementptr i8, ptr %frame, i64 16
+  %pool = load ptr, ptr %pool.p
+  %flush.p = getelementptr i8, ptr %pool, i64 FLUSH
+  %flush = load i64, ptr %flush.p
+  %flushes = icmp ne i64 %flush, 0
+  br i1 %flushes, label %flushed, label %plain
+flushed:
+  %mode = call i64 @get_mode()
+  %new = call i64 @flushing(i64 %mode)
+  call void @set_mode(i64 %new)
+  call void @run(ptr %frame, i64 %n_io)
+  call void @set_mode(i64 %mode)
+  ret void
+plain:
+  call void @run(ptr %frame, i64 %n_io)
   ret void
 }
 
-; The whole of a program once.
 define void @tf_enter(ptr %frame) nounwind {
-  call void @tf_run(ptr %frame, i64 0)
+  call void @tf_repeat(ptr %frame, i64 0)
   ret void
 }
 
@@ -186,7 +221,7 @@ entry:
   %io = load ptr, ptr %io.p
   %bytes = mul i64 %n_io, 8
   call void @llvm.memcpy.p0.p0.i64(ptr %io, ptr %bases, i64 %bytes, i1 false)
-  call void @walk(ptr %frame, i64 %stepping)
+  call void @run(ptr %frame, i64 %stepping)
   ret void
 }
 
@@ -255,14 +290,15 @@ exit:
   ret void
 }
 """
-)
 
 
 @functools.cache
 def _driver() -> tuple[Any, Any, Executable]:
-    code = engine().compile(subnormals_ir(engine().processor.arch) + _DRIVER_IR)
+    arch = engine().processor.arch
+    text = _DRIVER_IR.replace("FLUSH", str(FIELDS["flush"])).replace("EVENTS", str(FIELDS["events"]))
+    code = engine().compile(PARALLEL_IR + mode_ir(arch) + timing_ir(arch) + text)
     enter = code.function("tf_enter", ctypes.c_void_p)  # one argument: each costs a tenth of a microsecond
-    return enter, code.function("tf_run", ctypes.c_void_p, ctypes.c_int64), code
+    return enter, code.function("tf_repeat", ctypes.c_void_p, ctypes.c_int64), code
 
 
 def control_address(name: str) -> int:
@@ -277,15 +313,21 @@ class NativeProgram:
         records, patches: arrays of RECORD and PATCH. The memory they point to must outlive this object: `keep`.
         n_io: how many addresses change from call to call; `io[i]` is set by the caller before `run`.
         keep: what must stay alive (executables, argument blocks, arenas).
+        parts: the nested programs.
 
     Attributes:
         enter, frame: `enter(frame)` is `run()` for a caller who has read `pool().address` himself.
     """
 
     def __init__(
-        self, records: np.ndarray[Any, Any], patches: np.ndarray[Any, Any], n_io: int, keep: list[Any]
+        self,
+        records: np.ndarray[Any, Any],
+        patches: np.ndarray[Any, Any],
+        n_io: int,
+        keep: list[Any],
+        parts: Sequence[NativeProgram] = (),
     ) -> None:
-        self.records = records
+        self.records, self.parts = records, parts
         self.patches = patches
         self._io = np.zeros(max(n_io, 1), np.uint64)
         self.io = memoryview(self._io)  # type: ignore[arg-type] # an array is a buffer; quicker to write to one by one

@@ -105,8 +105,8 @@ class Image:
         records = np.zeros(len(self._records), RECORD)
         for k, (kind, function, block, count) in enumerate(self._records):
             where = self.callbacks.get(function) or (address(function) if function else 0)
-            records[k] = (kind, where, base + 8 * block, count, 0, 0)
-        return NativeProgram(records, patches, self.n_io, [words, arena, self.own, parts, keep]), words
+            records[k] = (kind, where, base + 8 * block, count, 0, 0, 0)
+        return NativeProgram(records, patches, self.n_io, [words, arena, self.own, keep], parts), words
 
     # -- as bytes ----------------------------------------------------------------------------------------------
 

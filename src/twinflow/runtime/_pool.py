@@ -26,6 +26,7 @@ from twinflow.core.errors import ArgumentError
 from twinflow.runtime._buffers import address_of, aligned_zeros
 from twinflow.runtime._engine import Executable, engine
 from twinflow.runtime._pool_ir import FIELDS, POOL_NBYTES, pool_ir
+from twinflow.runtime._subnormals import can_flush
 
 # Watching for this long catches the next kernel of a step; longer would rob other processes of the core.
 SPIN_S = 30e-6
@@ -55,6 +56,7 @@ class Pool:
         self._address = -(-address_of(self._block) // 128) * 128
         self._workers: list[threading.Thread] = []
         self.started = False
+        self.flush_subnormals(True)
         self._closed = False
         self._lock = threading.Lock()
         self._code: Executable | None = None
@@ -85,6 +87,14 @@ class Pool:
         self._native().function("tf_parallel", *[ctypes.c_void_p] * 3, ctypes.c_int64)(
             address, function, context, nchunks
         )
+
+    def flush_subnormals(self, mode: bool) -> None:
+        """Whether programs treat subnormal numbers as zero, from the next run on."""
+        self._set("flush", mode)
+
+    def note_times(self, events: int) -> None:
+        """Where programs note the times of their records (see `Timer`), from the next run on; 0: they do not."""
+        self._set("events", events)
 
     def close(self) -> None:
         """Stop the workers for good."""
@@ -183,6 +193,21 @@ def get_num_threads() -> int:
     True
     """
     return pool().threads
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """Whether compiled code treats subnormal numbers (in float32 those below 1.2e-38) as zero. It does unless told otherwise.
+
+    Arithmetic on them takes a processor around a hundred times as long, and they arise wherever something decays: moments
+    of optimizers, the tails of softmax. Small operations in plain evaluation, which NumPy computes, keep them.
+
+    Returns: whether this processor can do without them; if not, nothing has changed.
+
+    >>> set_flush_denormal(True) in (True, False)
+    True
+    """
+    pool().flush_subnormals(bool(mode))
+    return can_flush(platform.machine().lower())
 
 
 def default_num_threads() -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sys
 
-from twinflow.runtime._subnormals import subnormals_ir
+from twinflow.runtime._subnormals import mode_ir
 
 # Byte offsets. What different threads write lies 128 bytes apart: processors fetch cache lines of 64 in pairs.
 FIELDS = {
@@ -26,9 +26,12 @@ FIELDS = {
     "workers": 32,  # threads besides the caller
     "stop": 40,  # 1 tells workers to return
     "yield": 48,  # address of the C library's `sched_yield`, or what there is in its place
+    "flush": 56,  # 1 if programs treat subnormal numbers as zero
+    "events": 64,  # where programs note times, or 0
     "function": 128,
     "context": 136,
     "chunks": 144,
+    "mode": 152,  # of the caller's floating-point unit, in which its chunks are computed
     "ticket": 256,
     "done": 384,
     "sleepers": 512,
@@ -94,7 +97,7 @@ def pool_ir(arch: str, doze: int | None) -> str:
     sleep, wake = sleep.format(number=FIELDS["futex"]), wake.format(number=FIELDS["futex"])
     return f"""
 {declare}
-{subnormals_ir(arch)}
+{mode_ir(arch)}
 ; sleep while the 32 bits at %word are %seen; may return early
 define internal void @sleep(ptr %pool, ptr %word, i32 %seen) noinline cold {{
   {_field("call")}
@@ -139,7 +142,7 @@ out:
 ; Take chunks until there are none, and run them. Returns the last ticket seen.
 define internal i64 @take_chunks(ptr %pool, i64 %worker) {{
 entry:
-  {_fields("function", "context", "chunks", "ticket", "done", "waiting")}
+  {_fields("function", "context", "chunks", "mode", "ticket", "done", "waiting")}
   br label %look
 look:
   %seen = load atomic i64, ptr %ticket.p acquire, align 8
@@ -154,6 +157,7 @@ take:
   %function = load atomic ptr, ptr %function.p monotonic, align 8
   %context = load atomic ptr, ptr %context.p monotonic, align 8
   %chunks = load atomic i64, ptr %chunks.p monotonic, align 8
+  %mode = load atomic i64, ptr %mode.p monotonic, align 8
   %fewer = sub i64 %ticket, 1
   %exchange = cmpxchg ptr %ticket.p, i64 %ticket, i64 %fewer acq_rel acquire, align 8
   %found = extractvalue {{i64, i1}} %exchange, 0
@@ -161,6 +165,7 @@ take:
   br i1 %taken, label %run, label %try
 run:
   %chunk = sub i64 %chunks, %left
+  call void @set_mode(i64 %mode)
   call void %function(ptr %context, i64 %chunk, i64 %worker)
   %before = atomicrmw add ptr %done.p, i64 1 seq_cst, align 8
   %after = add i64 %before, 1
@@ -183,7 +188,6 @@ entry:
   {_fields("spin", "stop", "ticket", "sleepers")}
   %job.p = getelementptr i8, ptr %ticket.p, i64 {job_offset}
   %spin = load i64, ptr %spin.p
-  call void @flush_subnormals()
   br label %work
 work:
   %ticket = call i64 @take_chunks(ptr %pool, i64 %worker)
@@ -247,7 +251,7 @@ out:
 
 define void @tf_parallel(ptr %pool, ptr %fn, ptr %ctx, i64 %nchunks) {{
 entry:
-  {_fields("spin", "workers", "function", "context", "chunks", "ticket", "done", "sleepers", "busy", "waiting")}
+  {_fields("spin", "workers", "function", "context", "chunks", "mode", "ticket", "done", "sleepers", "busy", "waiting")}
   %job.p = getelementptr i8, ptr %ticket.p, i64 {job_offset}
   %workers = load atomic i64, ptr %workers.p acquire, align 8
   %alone = icmp eq i64 %workers, 0
@@ -269,6 +273,8 @@ publish:
   store atomic ptr %ctx, ptr %context.p monotonic, align 8
   store atomic i64 %nchunks, ptr %chunks.p monotonic, align 8
   store atomic i64 0, ptr %done.p monotonic, align 8
+  %mode = call i64 @get_mode()
+  store atomic i64 %mode, ptr %mode.p monotonic, align 8
   %old = load atomic i64, ptr %ticket.p monotonic, align 8
   %number = lshr i64 %old, 32
   %number1 = add i64 %number, 1

@@ -16,7 +16,7 @@ from twinflow.tensor import Tensor, is_tracing
 
 def _holds(op: str, condition: Tensor, message: str | None, what: Callable[[], str]) -> None:
     if is_tracing():
-        ops.check_value(ops.all(condition), f"tf.debugging.{op}: {message or 'the condition does not hold'}")
+        ops.ensure(condition, f"tf.debugging.{op}: {message or 'the condition does not hold'}")
     elif not bool(ops.all(condition)):
         raise CheckError(f"tf.debugging.{op}: {message or what()}")
 

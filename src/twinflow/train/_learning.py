@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from twinflow.core.errors import ArgumentError, GradientError
+from twinflow.core.errors import ArgumentError, CheckError, GradientError
 from twinflow.nn.utils import clip_grad_norm_
 from twinflow.ops import default_generator, ensure, scalar_tensor, stack
 from twinflow.optim.lr_scheduler import ReduceLROnPlateau
@@ -39,7 +39,7 @@ class Learner:
                 self._whole(batch)
                 return
             self._learn(batch)
-        except ArgumentError as error:
+        except CheckError as error:
             what = next((w for w in (_LOSS, _GRADIENT) if str(error).startswith(w)), None)
             if what is None:
                 raise
