@@ -13,7 +13,7 @@ from twinflow.graph.lowering import Elementwise
 from twinflow.ops._declare import call, want
 from twinflow.ops._effects import check_p, run_effect
 from twinflow.ops._math import as_bool
-from twinflow.tensor import Tensor, apply, current_tracer, is_tracing
+from twinflow.tensor import Tensor, apply, current_tracer
 
 
 def _out(condition: Any, *, message: str) -> Aval:
@@ -76,7 +76,8 @@ def ensure(condition: Any, message: str) -> None:
         return
     holds = as_bool(condition, "ensure")
     holds = holds if holds._data.shape == () else holds.all()
-    if is_tracing() and current_tracer().body:  # a guard cannot leave a body; an effect in it raises when it comes by
+    tracer = current_tracer()
+    if tracer is not None and tracer.body:  # a guard cannot leave a body; an effect in it raises when it comes by
         run_effect(check_p, holds, message=message)
     else:
         apply(ensure_p, holds, message=message)
