@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from . import limits, plots, startup, tables
+from . import kernels, limits, plots, startup, tables
 from .frameworks import FRAMEWORKS
 from .harness import ROOT, Team, Times, compare, find_peers_python, team
 from .operations import OPERATIONS
-from .workloads import WORKLOADS
+from .workloads import ONLY_TRAINED, WORKLOADS
 
 Row = tuple[str, Mapping[str, Times], float | None]
-SECTIONS = ("train", "inference", "operations", "startup", "neighbour")
+SECTIONS = ("train", "inference", "operations", "startup", "neighbour", "kernels")
 BEGIN = '<!-- benchmark tables: begin (written by `make bench ARGS="--readme"`) -->'
 END = "<!-- benchmark tables: end -->"
 
@@ -45,11 +45,7 @@ def train_rows(members: Team, machine: limits.Limits, wanted: Callable[[str], bo
 def inference_rows(members: Team, machine: limits.Limits, wanted: Callable[[str], bool], rounds: int) -> list[Row]:
     rows: list[Row] = []
     for w in filter(lambda w: wanted(w.name), WORKLOADS.values()):
-        if w.name in (
-            "linear-many",
-            "mlp-sgd",
-            "factorisation-adam",
-        ):  # only how they train sets these apart from their neighbours
+        if w.name in ONLY_TRAINED:
             continue
         arrays = w.arrays()
         for batch in (1, 64):
@@ -148,6 +144,8 @@ def main() -> int:
                     say(f"drawn: {plots.draw(title, rows, present, options.plots / f'{section}.svg')}")
         if "neighbour" in sections:
             out += ["### With a busy neighbour", startup.neighbour_table(members, wanted, options.rounds, progress)]
+    if "kernels" in sections:
+        out += ["### Kernels", *kernels.kernel_tables(machine, wanted, options.rounds, say)]
     if "startup" in sections:
         out += ["### Start and memory", startup.startup_table(present, wanted, options.threads, options.peers, say)]
     command = " ".join(["python -m benchmarks", *sections, "--rounds", str(options.rounds)])

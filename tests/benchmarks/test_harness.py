@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from benchmarks import tables
 from benchmarks.harness import ROOT, Times, compare, disagreement, environment, team
+from benchmarks.kernels import kernel_tables
+from benchmarks.limits import WORKING_SETS, Limits
 from benchmarks.operations import EVERY_OPERATION
 from benchmarks.workloads import WORKLOADS
 
@@ -130,3 +132,12 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def test_kernel_tables_account_for_the_whole_time() -> None:
+    machine = Limits(1, "a processor", 1e11, (1e10,) * len(WORKING_SETS))
+    (trained, inferred) = kernel_tables(machine, lambda name: name == "softmax", 2, lambda text: None)
+    assert trained.startswith("#### softmax regression 784-10") and "inference at batch 1" in inferred
+    rows = [row.split("|") for row in trained.splitlines() if row.startswith("| ")][1:]
+    assert any("matmul" in row[1] for row in rows)
+    assert abs(sum(int(row[4].strip(" %")) for row in rows) - 100) <= len(rows)  # shares, each rounded

@@ -59,6 +59,16 @@ def test_a_profile_of_branches_counts_what_ran():
     } == {"exp": 2, "mul": 1}
 
 
+def test_a_profile_counts_the_rows_of_a_table_that_are_touched():
+    table, index = tf.zeros(10_000, 16), tf.tensor([3, 5, 7])
+    f = tf.compile(lambda t, i: t[i] * 2.0)
+    f(table, index)
+    with tf.profile() as p:
+        f(table, index)
+    assert sum(k.nbytes for k in p.kernels) < 2000
+    assert sum(k.flops for k in p.kernels) < 500
+
+
 def test_a_profile_counts_from_its_beginning_and_may_be_repeated():
     f = tf.compile(lambda x: x * 2.0 + 1.0)
     x = tf.ones(1000)

@@ -13,6 +13,9 @@ from twinflow.graph import Node
 _TRIVIAL = frozenset(
     ["reshape", "permute", "expand", "slice", "pad", "concat", "copy", "cast", "full", "iota", "constant"]
 )
+_PARTIAL = frozenset(
+    ["take", "gather", "put_add", "scatter", "scatter_add"]
+)  # they touch a part of their first operand
 
 
 @dataclass
@@ -25,7 +28,7 @@ class KernelTime:
         line: the user's line of the last of them.
         calls, total_ns: how often it ran, and for how long in all.
         flops: floating-point operations a call (a multiply-add counts 2; every elementwise function counts 1).
-        nbytes: bytes read and written a call, each operand and result once.
+        nbytes: bytes read and written a call, each operand and result once; of tables, the rows that are touched.
     """
 
     name: str
@@ -56,11 +59,29 @@ def _node_flops(node: Node) -> int:
         x, w = node.inputs[0].aval, node.inputs[1].aval
         y, filters = {"conv_last": (node.aval, w), "conv_input_last": (x, w)}.get(node.op, (w, node.aval))
         return 2 * int(y.size) * int(filters.size) // int(y.shape[-1])
+    if node.op in _PARTIAL:
+        return int(_part(node).aval.size)
     return max(int(node.aval.size), *[int(x.aval.size) for x in node.inputs if isinstance(x, Node)], 0)
 
 
 def _nbytes(node: Node) -> int:
     return int(node.aval.size) * int(node.aval.dtype.itemsize) if type(node.aval) is not tuple else 0
+
+
+def _part(node: Node) -> Node:
+    """What passes between memory and an operation that touches a part of its first operand: the result, or the updates."""
+    return node if node.op in ("take", "gather") else node.inputs[2]  # type: ignore[return-value] # a tensor by its row
+
+
+def _read_nbytes(step: Any, node: Node) -> int:
+    users = [n for n in step.nodes if node in n.inputs]
+    if users and all(n.op in _PARTIAL and n.inputs[0] is node for n in users):
+        return min(sum(_nbytes(_part(n)) for n in users), _nbytes(node))
+    return _nbytes(node)
+
+
+def _written_nbytes(node: Node) -> int:
+    return _nbytes(_part(node)) if node.op in ("put_add", "scatter", "scatter_add") else _nbytes(node)
 
 
 class profile:
@@ -144,6 +165,7 @@ def _describe(step: Any) -> KernelTime:
     shown = ", ".join(ops[:6]) + (f", ... {len(ops)} in all" if len(ops) > 6 else "")
     name = ("reference " if step.interpreted else "") + step.name + symbol
     line = format_location(step.nodes[-1].line)
-    return KernelTime(
-        name, shown, line, sum(_node_flops(n) for n in step.nodes), sum(_nbytes(n) for n in {*step.reads, *step.writes})
+    nbytes = sum(_read_nbytes(step, n) for n in set(step.reads) - set(step.writes)) + sum(
+        map(_written_nbytes, set(step.writes))
     )
+    return KernelTime(name, shown, line, sum(map(_node_flops, step.nodes)), nbytes)
