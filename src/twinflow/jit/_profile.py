@@ -70,7 +70,7 @@ def _nbytes(node: Node) -> int:
 
 def _part(node: Node) -> Node:
     """What passes between memory and an operation that touches a part of its first operand: the result, or the updates."""
-    return node if node.op in ("take", "gather") else node.inputs[2]  # type: ignore[return-value] # a tensor by its row
+    return node if node.op in ("take", "gather") else node.inputs[2]
 
 
 def _read_nbytes(step: Any, node: Node) -> int:
