@@ -34,8 +34,7 @@ from twinflow.nn._recurrent_packed import PackedSequence
 from twinflow.nn.functional._dropout import dropout
 from twinflow.nn.functional._linear import linear
 from twinflow.ops import cat, scan, stack, where, zeros
-from twinflow.ops._composite import Composite
-from twinflow.ops._softmax import only_computes
+from twinflow.ops._composite import Composite, only_computes
 from twinflow.tensor import Tensor
 
 

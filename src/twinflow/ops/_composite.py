@@ -1,61 +1,87 @@
-"""Composed functions that run compiled in plain evaluation, forward and backward, on operands large enough."""
+"""Composed functions that are one operation in plain evaluation: forward, backward, and one entry on the tape."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twinflow.graph import Aval
-from twinflow.ops._native import Fused, Native
-from twinflow.ops._softmax import only_computes
-from twinflow.tensor import MODE, Tensor, apply, enable_grad, run_backward, wrap
+from twinflow.graph import Aval, Primitive
+from twinflow.ops._declare import F32, F64
+from twinflow.ops._native import Native
+from twinflow.tensor import MODE, SPECIAL, Tensor, apply, enable_grad, run_backward, wrap
 
 
-class Composite:
-    """A function of tensors, composed of operations; on large operands it is one operation, with one entry on the tape.
+def only_computes(*operands: Tensor) -> bool:
+    """Whether these are of one type, float32 or float64, and nothing traces or transforms operations: then a function may
+    be one operation."""
+    if SPECIAL.count:
+        return False
+    d = operands[0]._data.dtype
+    if d is not F32 and d is not F64:
+        return False
+    for x in operands:
+        if x._data.dtype is not d:
+            return False
+    return True
 
-    Its derivative is the tape's derivative of the composition, compiled as well: it computes again what it needs from the
-    operands, which costs less than NumPy takes to keep it.
+
+class Composite(Primitive):
+    """A function of tensors, composed of operations. Where nothing but computing goes on it is one operation; traces and
+    transformations see those that it is composed of.
 
     Args:
         name: of the operation and its programs.
-        compose: (*operands, **params) -> tensor, without state.
-        least: from how many elements of the first operand on it is one operation.
+        compose: (*operands, **params) -> tensor or tuple of tensors, without state.
+        pays: from which size on a compiled program pays, see `Native`.
+        reference: the same of NumPy arrays, for what is smaller; without it that is composed.
+        out: its shape rule; by default the result is like the first operand.
+        vjp, back: the derivative in operations and on arrays, see `Primitive`. By default that of the composition, which the
+            tape finds; on arrays it is compiled and computes again what it needs from the operands, which costs less than
+            NumPy takes to keep it.
         batched: how many operands, from the first, have the batch as their first axis; if any has, so has the result.
     """
 
-    def __init__(self, name: str, compose: Callable[..., Tensor], least: int, *, batched: int = 1) -> None:
-        self.compose = compose
-        self.least = least
-        self.batched = batched
-        self._native_back = Native(
-            f"{name}_backward", self._plain_back, self._compose_back, 0, batched=batched + (batched > 0)
-        )
-        self._row = Fused(
-            name,
-            out=lambda x, *_operands, **_params: Aval(x.shape, x.dtype),
-            run=Native(name, self._plain, compose, 0, batched=batched),
-            vjp=self._rule,
-            back=self._back,
-        )
+    __slots__ = ("_back_program", "batched", "compose", "least")
 
-    def __call__(self, *operands: Tensor, **params: Any) -> Tensor:
+    def __init__(
+        self,
+        name: str,
+        compose: Callable[..., Any],
+        pays: int | Callable[..., bool],
+        *,
+        reference: Callable[..., Any] | None = None,
+        out: Callable[..., Any] = lambda x, *_operands, **_params: Aval(x.shape, x.dtype),
+        vjp: Any = None,
+        back: Any = None,
+        batched: int = 1,
+        n_out: int = 1,
+    ) -> None:
+        self.name = name
+        self.compose = compose
+        self.least = pays if reference is None and isinstance(pays, int) else 1
+        self.batched = batched
+        self.out = out
+        self.ref = self.run = Native(name, reference, compose, 0 if reference is None else pays, batched=batched)
+        self.vjp = vjp or self._rule
+        self.back = back or self._back
+        self._back_program = Native(
+            f"{name}_backward", None, self._compose_back, 0, batched=batched + (batched > 0)
+        )  # asked for without `back` only
+        self.n_out = n_out
+        self.view = None
+        self.elementwise = False
+        self.kept = {}
+
+    def __call__(self, *operands: Tensor, **params: Any) -> Any:
         """The function's value."""
         one = operands[0]._data.size >= self.least and only_computes(*operands)
-        result: Tensor = apply(self._row, *operands, **params) if one else self.compose(*operands, **params)
-        return result
-
-    def _plain(self, *arrays: Any, **params: Any) -> Any:
-        return self.compose(*map(wrap, arrays), **params)._data
+        return apply(self, *operands, **params) if one else self.compose(*operands, **params)
 
     def _back(self, wanted: Sequence[bool], g: Any, _y: Any, *arrays: Any, **params: Any) -> Any:
         n = self.batched
-        found = self._native_back(*arrays[:n], g, *arrays[n:], wanted=tuple(wanted), **params)
+        found = self._back_program(*arrays[:n], g, *arrays[n:], wanted=tuple(wanted), **params)
         it = iter(found)
         return [next(it) if w else None for w in wanted]
-
-    def _plain_back(self, *arrays: Any, **params: Any) -> Any:
-        return tuple([t._data for t in self._compose_back(*map(wrap, arrays), **params)])
 
     def _compose_back(self, *operands: Tensor, wanted: Sequence[bool], **params: Any) -> tuple[Tensor, ...]:
         """The gradients of the operands that are wanted; the gradient of the result stands behind the batched ones."""

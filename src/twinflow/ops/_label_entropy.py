@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from twinflow.graph import Aval
+from twinflow.ops._composite import Composite, only_computes
 from twinflow.ops._declare import call
-from twinflow.ops._native import Fused, Native
+from twinflow.ops._native import Native
 from twinflow.ops._reductions import mean
 from twinflow.ops._reductions import sum as sum_
-from twinflow.ops._softmax import only_computes, row_sums
+from twinflow.ops._softmax import row_sums
 from twinflow.tensor import Tensor, apply
 
-_LARGE = 1 << 13  # elements from which on one compiled pass beats NumPy's several
+_LARGE = 1 << 9  # elements from which on one compiled pass beats NumPy's several
 _REDUCE = {"mean": mean, "sum": sum_, "none": lambda x: x}
 _add_reduce: Any = np.add.reduce
 _max_reduce: Any = np.maximum.reduce
@@ -101,10 +102,13 @@ def _back(_wanted: Any, g: Any, y: Any, _x: Any, t: Any, *, reduction: str) -> A
     return d, None
 
 
-_row = Fused(
+_row = Composite(
     "cross_entropy",
+    _compose,
+    _LARGE,
+    reference=_np_compose,
     out=lambda x, t, *, reduction: (Aval(t.shape if reduction == "none" else (), x.dtype), x),
-    run=Native("cross_entropy", _np_compose, _compose, _LARGE, batched=2),
+    batched=2,
     vjp=_vjp,
     back=_back,
     n_out=2,

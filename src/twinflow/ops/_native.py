@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import FROM_NUMPY, Dim
-from twinflow.graph import Aval, Node, Primitive
+from twinflow.graph import Aval, Node
 from twinflow.tensor import Tracer, wrap
 
 _KEPT_NBYTES = 1 << 28  # arenas and spare results of programs that wait for their next call
@@ -59,7 +59,7 @@ class Native:
 
     Args:
         name: of the program, in logs and profiles.
-        reference: (*arrays, **params) -> array or tuple of arrays.
+        reference: (*arrays, **params) -> array or tuple of arrays; None where it always pays.
         compose: the same in twinflow operations on tensors, without state.
         pays: from how many elements of the first operand on it pays, or (*arrays, **params) -> whether it does.
         batched: how many operands, from the first, have the batch as their first axis.
@@ -71,7 +71,7 @@ class Native:
     def __init__(
         self,
         name: str,
-        reference: Callable[..., Any],
+        reference: Callable[..., Any] | None,
         compose: Callable[..., Any],
         pays: int | Callable[..., bool],
         *,
@@ -80,7 +80,7 @@ class Native:
         exact: bool = False,
     ) -> None:
         self.name = name
-        self.reference = reference
+        self.reference: Any = reference
         self.compose = compose
         self.least = pays if isinstance(pays, int) else 0
         self.pays = None if isinstance(pays, int) else pays
@@ -138,27 +138,3 @@ def _keep(key: Any, program: _Program) -> None:
                 break
             total -= p.nbytes
             del _programs[old]
-
-
-class Fused(Primitive):
-    """A composed function as one operation of plain evaluation, with one entry on the tape.
-
-    Traces and transformations never see it: its callers hand it to `apply` only where nothing but computing goes on, and
-    compose the function of primitives otherwise. `back` is its derivative there; its rules are written in operations, like
-    any row's, so that further derivatives follow.
-    """
-
-    __slots__ = ()
-
-    def __init__(
-        self, name: str, *, out: Callable[..., Any], run: Callable[..., Any], vjp: Any, back: Any, n_out: int = 1
-    ) -> None:
-        self.name = name
-        self.back = back
-        self.out = out
-        self.ref = self.run = run
-        self.vjp = vjp
-        self.n_out = n_out
-        self.view = None
-        self.elementwise = False
-        self.kept = {}

@@ -6,16 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.graph import Aval
-from twinflow.ops._declare import F32, F64, call
-from twinflow.ops._native import Fused, Native
-from twinflow.tensor import SPECIAL, Tensor, apply
+from twinflow.ops._composite import Composite
+from twinflow.ops._declare import call
+from twinflow.ops._native import Native
+from twinflow.tensor import Tensor
 
 _LARGE = 1 << 16  # elements: below, NumPy takes less than 0.2 ms, and a program for each new shape would not pay
-
-
-def _same(x: Aval, **_: Any) -> Aval:
-    return x
 
 
 def _total(x: Tensor, axis: int) -> Tensor:
@@ -51,7 +47,7 @@ def _shifted_array(x: Any, axis: int) -> Any:
     return x - _max_reduce(x, axis, None, None, True)
 
 
-def _softmax(x: Tensor, *, axis: int) -> Tensor:
+def _compose_softmax(x: Tensor, *, axis: int) -> Tensor:
     e: Tensor = call("exp", _shifted(x, axis))
     return e / _total(e, axis)
 
@@ -62,7 +58,7 @@ def _np_softmax(x: Any, *, axis: int) -> Any:
     return np.divide(e, row_sums(e, axis), e)
 
 
-def _log_softmax(x: Tensor, *, axis: int) -> Tensor:
+def _compose_log_softmax(x: Tensor, *, axis: int) -> Tensor:
     z = _shifted(x, axis)
     return z - call("log", _total(call("exp", z), axis))
 
@@ -93,53 +89,29 @@ def _np_log_back(g: Any, y: Any, *, axis: int) -> Any:
     return np.subtract(g, p, p)
 
 
-def only_computes(*operands: Tensor) -> bool:
-    """Whether these are of one type, float32 or float64, and nothing traces or transforms operations: then a function may
-    be one operation."""
-    if SPECIAL.count:
-        return False
-    d = operands[0]._data.dtype
-    if d is not F32 and d is not F64:
-        return False
-    for x in operands:
-        if x._data.dtype is not d:
-            return False
-    return True
-
-
-def _row(name: str, run: Native, rule: Any, back: Native) -> Fused:
-    return Fused(
+def _made(name: str, compose: Any, reference: Any, rule: Any, np_rule: Any) -> Composite:
+    back = Native(f"{name}_backward", np_rule, rule, _LARGE, batched=2)
+    return Composite(
         name,
-        out=_same,
-        run=run,
+        compose,
+        _LARGE,
+        reference=reference,
         vjp=(lambda g, y, _x, *, axis: rule(g, y, axis=axis),),
         back=lambda _wanted, g, y, _x, *, axis: (back(g, y, axis=axis),),
     )
 
 
-_softmax_row = _row(
-    "softmax",
-    Native("softmax", _np_softmax, _softmax, _LARGE),
-    _back,
-    Native("softmax_backward", _np_back, _back, _LARGE, batched=2),
-)
-_log_softmax_row = _row(
-    "log_softmax",
-    Native("log_softmax", _np_log_softmax, _log_softmax, _LARGE),
-    _log_back,
-    Native("log_softmax_backward", _np_log_back, _log_back, _LARGE, batched=2),
-)
+_softmax = _made("softmax", _compose_softmax, _np_softmax, _back, _np_back)
+_log_softmax = _made("log_softmax", _compose_log_softmax, _np_log_softmax, _log_back, _np_log_back)
 
 
 def softmax_of(x: Tensor, axis: int) -> Tensor:
     """exp(x) / Σ exp(x) along an axis."""
-    result: Tensor = apply(_softmax_row, x, axis=axis) if only_computes(x) and x._data.size else _softmax(x, axis=axis)
+    result: Tensor = _softmax(x, axis=axis)
     return result
 
 
 def log_softmax_of(x: Tensor, axis: int) -> Tensor:
     """x - log Σ exp(x) along an axis."""
-    result: Tensor = (
-        apply(_log_softmax_row, x, axis=axis) if only_computes(x) and x._data.size else _log_softmax(x, axis=axis)
-    )
+    result: Tensor = _log_softmax(x, axis=axis)
     return result

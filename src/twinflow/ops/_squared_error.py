@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from twinflow.graph import Aval
+from twinflow.ops._composite import Composite
 from twinflow.ops._math import square
-from twinflow.ops._native import Fused, Native
+from twinflow.ops._native import Native
 from twinflow.ops._reductions import mean
 from twinflow.ops._reductions import sum as sum_
-from twinflow.ops._softmax import only_computes
-from twinflow.tensor import Tensor, apply
+from twinflow.tensor import Tensor
 
 _LARGE = 1 << 14  # elements from which on one compiled pass beats NumPy's several
 _add_reduce: Any = np.add.reduce
@@ -48,10 +48,13 @@ def _back(wanted: Any, g: Any, _y: Any, x: Any, t: Any, *, average: bool) -> Any
     return d if wanted[0] else None, -d if wanted[1] else None
 
 
-_row = Fused(
+_squared_error = Composite(
     "mse_loss",
+    _compose,
+    _LARGE,
+    reference=_np_compose,
     out=lambda x, t, *, average: Aval((), x.dtype),
-    run=Native("squared_error", _np_compose, _compose, _LARGE, batched=2),
+    batched=2,
     vjp=(
         lambda g, _y, x, t, *, average: _rule(x, t, g, average=average),
         lambda g, _y, x, t, *, average: -_rule(x, t, g, average=average),
@@ -62,6 +65,5 @@ _row = Fused(
 
 def squared_error(x: Tensor, t: Tensor, average: bool) -> Tensor:
     """Σ (x - t)², or its mean, of two tensors of one shape."""
-    one = only_computes(x, t) and x._data.size
-    result: Tensor = apply(_row, x, t, average=average) if one else _compose(x, t, average=average)
+    result: Tensor = _squared_error(x, t, average=average)
     return result

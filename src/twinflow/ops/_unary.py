@@ -21,6 +21,7 @@ from twinflow.ops._declare import (
     to_bool,
     via_float32,
 )
+from twinflow.ops._native import Native
 from twinflow.tensor import STOP_GRADIENT, Tensor, apply
 
 _STEP = "piecewise constant: the derivative is 0 wherever it exists"
@@ -330,11 +331,25 @@ sigmoid: Primitive = elementwise(
     ranges=[(-4, 4)],
     doc="1 / (1 + e^-x), without overflow.",
 )
+
+
+def _relu_rule(g: Any, y: Any) -> Any:
+    return call("where", y > 0, g, 0.0)
+
+
+_relu_back = Native(
+    "relu_backward",
+    lambda g, y: find_primitive("where").ref(y > 0, g, 0.0),
+    _relu_rule,
+    1 << 12,  # elements, from which on one pass beats NumPy's two
+    batched=2,
+    flat=True,
+)
 relu: Primitive = elementwise(
     "relu",
     lambda x: np.maximum(x, _ZEROS[x.dtype]),
-    (lambda g, y, _x: call("where", y > 0, g, 0.0),),
-    back=lambda _wanted, g, y, _x: (find_primitive("where").ref(y > 0, g, 0.0),),
+    (lambda g, y, _x: _relu_rule(g, y),),
+    back=lambda _wanted, g, y, _x: (_relu_back(g, y),),
     ranges=[(-3, 3)],
     kinds=FLOATS + INTS,
     scalar=lambda s, x: s.max(x, 0),

@@ -9,9 +9,8 @@ from twinflow.core import as_shape, silently
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn.functional._arguments import floating, tensors
 from twinflow.ops import call, mean, rsqrt
-from twinflow.ops._composite import Composite
+from twinflow.ops._composite import Composite, only_computes
 from twinflow.ops._native import Native
-from twinflow.ops._softmax import only_computes
 from twinflow.tensor import Tensor, no_grad, wrap
 
 
