@@ -256,3 +256,29 @@ def test_convolutions_have_kernels_of_their_own_for_batches_of_a_power_of_two():
     conv = find_primitive("conv").run
     assert [n for n in range(1, 20) if conv.has_own_kernels(n)] == [1, 2, 4, 8, 16]
     assert not find_primitive("sum").run.has_own_kernels(16)
+
+
+def kernels():
+    """Names of all kernels of eager programs; equal kernels have equal names."""
+    return {name for p in _native._programs.values() for step in p.run.steps for name in step.symbols}
+
+
+def attend(batch, length):
+    q, k, v = (twinflow.tensor(uniform(batch, 2, length, 8), requires_grad=True) for _ in range(3))
+    twinflow.nn.functional.scaled_dot_product_attention(q, k, v).sum().backward()
+
+
+def normalise(batch, length):
+    twinflow.tensor(uniform(batch, 3, length), requires_grad=True).softmax(-1).square().sum().backward()
+
+
+@pytest.mark.parametrize(("call", "sizes"), [(attend, [(3, 90), (5, 77)]), (normalise, [(300, 50), (170, 93)])])
+def test_new_batches_and_lengths_find_their_kernels_compiled(call, sizes, monkeypatch):
+    monkeypatch.setattr(_native, "_programs", {})
+    call(*sizes[0])
+    before = kernels()
+    n_programs = len(_native._programs)
+    call(*sizes[1])
+    assert before
+    assert len(_native._programs) > n_programs
+    assert kernels() == before

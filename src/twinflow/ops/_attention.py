@@ -496,9 +496,21 @@ def _pays_grad(_g: Any, q: Any, k: Any, *_: Any, **_params: Any) -> bool:
     return _pays_forward(q, k)
 
 
-attention.run = Native(
-    "attention", _attention_ref, lambda *xs, **params: apply(attention, *xs, **params), _pays_forward, batched=0
-)
-attention_grad.run = Native(
-    "attention_grad", _grad_ref, lambda *xs, **params: apply(attention_grad, *xs, **params), _pays_grad, batched=0
-)
+def _run(prim: Primitive, pays: Any, sizes: tuple[dict[int, str], ...]) -> Any:
+    """The compiled form. Sequences are as long as they are: a new length, or batch, finds the kernels compiled."""
+
+    def compose(*xs: Any, **params: Any) -> Any:
+        return apply(prim, *xs, **params)
+
+    def reference(*arrays: Any, **params: Any) -> Any:
+        return prim.ref(*arrays, **params)
+
+    scores = {0: "n0", -2: "n1", -1: "n2"}
+    plain = Native(prim.name, reference, compose, pays, sizes=sizes)
+    masked = Native(prim.name, reference, compose, pays, sizes=(*sizes, scores))
+    return lambda *xs, **params: (masked if params["masked"] else plain)(*xs, **params)
+
+
+_QUERIES, _KEYS, _ROWS = {0: "n0", -3: "n1"}, {0: "n0", -3: "n2"}, {0: "n0", -1: "n1"}
+attention.run = _run(attention, _pays_forward, (_QUERIES, _KEYS, _KEYS))
+attention_grad.run = _run(attention_grad, _pays_grad, (_QUERIES, _QUERIES, _KEYS, _KEYS, _ROWS, _ROWS))

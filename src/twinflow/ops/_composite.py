@@ -39,6 +39,7 @@ class Composite(Primitive):
             tape finds; on arrays it is compiled and computes again what it needs from the operands, which costs less than
             NumPy takes to keep it.
         batched: how many operands, from the first, have the batch as their first axis; if any has, so has the result.
+        sizes: see `Native`; for compositions whose derivative is given.
     """
 
     __slots__ = ("_back_program", "batched", "compose", "least")
@@ -54,6 +55,7 @@ class Composite(Primitive):
         vjp: Any = None,
         back: Any = None,
         batched: int = 1,
+        sizes: Sequence[dict[int, str]] | None = None,
         n_out: int = 1,
     ) -> None:
         self.name = name
@@ -61,7 +63,8 @@ class Composite(Primitive):
         self.least = pays if reference is None and isinstance(pays, int) else 1
         self.batched = batched
         self.out = out
-        self.ref = self.run = Native(name, reference, compose, 0 if reference is None else pays, batched=batched)
+        least = 0 if reference is None else pays
+        self.ref = self.run = Native(name, reference, compose, least, batched=batched, sizes=sizes)
         self.vjp = vjp or self._rule
         self.back = back or self._back
         self._back_program = Native(

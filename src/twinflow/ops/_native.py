@@ -1,14 +1,14 @@
 """Eager operations on compiled kernels: small graphs that run where NumPy is much slower.
 
 Whether a call is compiled, and how, depends on its shapes and types alone, never on what was seen before: equal calls give
-equal bits. The size of the first axis is a named dimension of the kernels, so that a last, smaller batch finds them compiled.
+equal bits. The size of the first axis, or of others, is a named dimension of the kernels, so that a new size finds them compiled.
 """
 
 from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,12 +32,13 @@ class _Program:
             graph = tracer.graph
             inputs = []
             for k, a in enumerate(arrays):
-                shape = a.shape
-                if k < native.batched and shape and shape[0] > 1 and not native.has_own_kernels(shape[0]):
-                    shape = (Dim(shape[0], "n0"), *shape[1:])
-                    graph.sizes["n0"] = int(shape[0])
-                    tracer.dims = True
-                inputs.append(wrap(graph.add_input(Aval(shape, FROM_NUMPY[a.dtype]))))
+                shape = list(a.shape)
+                for axis, name in native.sizes[k].items() if k < len(native.sizes) else ():
+                    if -a.ndim <= axis < a.ndim and (n := shape[axis]) > 1 and not native.has_own_kernels(n):
+                        shape[axis] = Dim(n, name)
+                        graph.sizes[name] = n
+                        tracer.dims = True
+                inputs.append(wrap(graph.add_input(Aval(tuple(shape), FROM_NUMPY[a.dtype]))))
             made = native.compose(*inputs, **params)
             self.single = not isinstance(made, tuple)
             graph.outputs = [tracer.node_of(t) for t in ((made,) if self.single else made)]
@@ -62,7 +63,8 @@ class Native:
         reference: (*arrays, **params) -> array or tuple of arrays; None where it always pays.
         compose: the same in twinflow operations on tensors, without state.
         pays: from how many elements of the first operand on it pays, or (*arrays, **params) -> whether it does.
-        batched: how many operands, from the first, have the batch as their first axis.
+        batched: how many operands, from the first, have the batch as their first axis. Its size is a named dimension.
+        sizes: more generally, for operands from the first on, the axes of named dimensions: {axis: name}.
         flat: whether it is one function of each element of the first operand, so that the shape does not matter. It serves
             the 16-bit floating types through float32.
         exact: whether kernels for one size of the batch are much faster than those for any.
@@ -76,6 +78,7 @@ class Native:
         pays: int | Callable[..., bool],
         *,
         batched: int = 1,
+        sizes: Sequence[dict[int, str]] | None = None,
         flat: bool = False,
         exact: bool = False,
     ) -> None:
@@ -84,7 +87,7 @@ class Native:
         self.compose = compose
         self.least = pays if isinstance(pays, int) else 0
         self.pays = None if isinstance(pays, int) else pays
-        self.batched = batched
+        self.sizes = ({0: "n0"},) * batched if sizes is None else sizes
         self.flat = flat
         self.exact = exact
 
