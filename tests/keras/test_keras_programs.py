@@ -366,3 +366,115 @@ def test_freezing_a_model_freezes_its_layers_and_one_of_them_is_thawed_alone():
     assert not base.layers[1].trainable and len(model.trainable_variables) == 2
     base.layers[1].trainable = True
     assert len(model.trainable_variables) == 4 and not base.trainable_variables
+
+
+class Halving(keras.optimizers.schedules.LearningRateSchedule):
+    def __call__(self, step):
+        return 0.1 * 0.5 ** ops.cast(step, "float32")
+
+
+class InPython(keras.optimizers.schedules.LearningRateSchedule):
+    calls = 0
+
+    def __call__(self, step):
+        type(self).calls += 1
+        return 0.1 if step < 2 else 0.05
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        keras.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5, staircase=True),
+        keras.optimizers.schedules.CosineDecay(0.01, 5, warmup_target=0.1, warmup_steps=2),
+        keras.optimizers.schedules.PiecewiseConstantDecay([1, 3], [0.1, 0.05, 0.01]),
+        keras.optimizers.schedules.PolynomialDecay(0.1, 2, cycle=True),
+        keras.optimizers.schedules.InverseTimeDecay(0.1, 2, 0.5),
+        keras.optimizers.schedules.CosineDecayRestarts(0.1, 2),
+        Halving(),
+    ],
+    ids=lambda s: type(s).__name__,
+)
+def test_schedules_run_inside_native_steps(schedule):
+    keras.utils.set_random_seed(0)
+    x, y = data()
+    model, by_hand = compiled(), compiled()
+    by_hand.set_weights(model.get_weights())
+    model.compile(keras.optimizers.Adam(schedule, weight_decay=0.1), "mse")
+    by_hand.compile(keras.optimizers.Adam(0.1, weight_decay=0.1), "mse")
+    seen = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(self.model.optimizer.learning_rate)
+
+    model.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0, callbacks=[Watch()])
+    for k in range(6):
+        by_hand.optimizer.learning_rate = float(schedule(k))
+        by_hand.train_on_batch(x[8 * (k % 3) : 8 * (k % 3) + 8], y[8 * (k % 3) : 8 * (k % 3) + 8])
+    assert model.optimizer.iterations == 6 and seen == [float(schedule(3)), float(schedule(6))]
+    for a, b in zip(model.get_weights(), by_hand.get_weights()):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6)
+
+
+def test_a_schedule_that_looks_at_the_step_in_python_is_called_for_each_step():
+    model, by_hand = compiled(), compiled()
+    by_hand.set_weights(model.get_weights())
+    model.compile(keras.optimizers.SGD(InPython()), "mse")
+    model.fit(*data(), batch_size=8, shuffle=False, verbose=0)
+    by_hand.compile(keras.optimizers.SGD(0.1), "mse")
+    x, y = data()
+    for k in range(3):
+        by_hand.optimizer.learning_rate = 0.1 if k < 2 else 0.05
+        by_hand.train_on_batch(x[8 * k : 8 * k + 8], y[8 * k : 8 * k + 8])
+    np.testing.assert_allclose(model.get_weights()[0], by_hand.get_weights()[0], rtol=1e-5)
+
+
+def test_a_loss_function_gets_targets_with_the_axes_of_the_predictions():
+    seen = []
+
+    def loss(y_true, y_pred):
+        seen.append((tuple(y_true.shape), tuple(y_pred.shape)))
+        return ops.mean(ops.square(y_true - y_pred), axis=-1)
+
+    model, (x, y) = compiled(), data(8)
+    model.compile("sgd", loss)
+    assert model.evaluate(x, y[:, 0], verbose=0) == pytest.approx(
+        float(np.square(y - model.predict(x, verbose=0)).mean())
+    )
+    assert seen and all(a == b for a, b in seen)
+
+
+def test_accumulated_gradients_count_updates_not_batches():
+    # weights after 4 batches by Keras 3.15.0: Adam(0.1, gradient_accumulation_steps=2), batches of 2
+    model = keras.Sequential([keras.Input((2,)), layers.Dense(1)])
+    model.set_weights([np.array([[0.5], [-0.3]]), np.zeros(1)])
+    model.compile(keras.optimizers.Adam(0.1, gradient_accumulation_steps=2), "mse")
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(8, 2)).astype("f"), rng.normal(size=(8, 1)).astype("f")
+    model.fit(x, y, batch_size=2, shuffle=False, verbose=0)
+    np.testing.assert_allclose(model.get_weights()[0].ravel(), [0.32524088, -0.145682], rtol=1e-4)
+
+
+def test_registered_names_have_packages():
+    @keras.saving.register_keras_serializable(package="Mine", name="twice")
+    class Twice(layers.Layer):
+        def call(self, x):
+            return x * 2
+
+    assert keras.saving.get_registered_name(Twice) == "Mine>twice"
+    assert keras.saving.get_registered_object("Mine>twice") is Twice is keras.saving.get_registered_object("twice")
+
+
+def test_a_subclassed_models_table_has_shapes_of_what_it_saw():
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = layers.Dense(3, name="first"), layers.Dense(2, name="last")
+
+        def call(self, x):
+            return self.last(self.first(x))
+
+    model = Net()
+    assert "0 (unbuilt)" in table(model)
+    model(np.ones((5, 4), np.float32))
+    assert "│ (5, 3) " in table(model) and "│ (5, 2) " in table(model)

@@ -45,8 +45,10 @@ class FitLoop:
         self.history = callbacks.History()
         self.program: Any = None  # the compiled loop over rows
         self.started = False  # whether the model is built and the data was looked at
-        # a schedule gives every step a rate of its own, which is handed over from Python
-        self.at_once = 1 if model.optimizer.schedule is not None else model.__dict__["steps_per_execution"]
+        # a schedule that native steps cannot compute gives every step a rate that is handed over from Python
+        eager, optimizer = model.__dict__["run_eagerly"], model.optimizer
+        by_step = optimizer.schedule is not None and (eager or not optimizer._native_schedule)
+        self.at_once = 1 if by_step else model.__dict__["steps_per_execution"]
         if isinstance(data, Arrays):
             total = data.steps()
             if steps is not None and steps > total:
@@ -58,12 +60,13 @@ class FitLoop:
         else:
             self.steps = data.n_steps
         params = {"verbose": verbose, "epochs": epochs, "steps": self.steps}
-        self.callbacks = [self.history, *callbacks.listeners("fit", given, model, params)]
+        given = [] if given is None else given if isinstance(given, (list, tuple)) else [given]
+        self.callbacks = callbacks.listeners("fit", [self.history, *given], model, params)
         # the bar is apart and comes last, so that it shows what other callbacks add to the logs
         self.bar = callbacks.ProgbarLogger(verbose) if verbose else None
         if self.bar:
             self.bar.set_params(params)
-        self.each_step = any(callbacks.wants_batches(c) for c in self.callbacks) or model.optimizer.schedule is not None
+        self.each_step = by_step or any(callbacks.wants_batches(c) for c in self.callbacks)
 
     def run(self, initial_epoch: int, validation: Any, validation_freq: int) -> Any:
         model = self.model

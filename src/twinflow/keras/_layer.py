@@ -357,6 +357,7 @@ class Layer(Module):
             raise ArgumentError(f"{type(self).__name__} {self.name!r}: call it with its inputs as the first argument")
         shape = shape_of(args[0])
         self._check_rank(shape)
+        self.__dict__["_build_shape"] = shape
         with paused_tracing(), enable_grad():
             self.build(shape)
         self.built = True

@@ -113,8 +113,17 @@ class LossFunctionWrapper(Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """The function's result."""
-        result: Tensor = self.fn(y_true, y_pred, **self.options)
+        result: Tensor = self.fn(*self._same_rank(y_true, y_pred), **self.options)
         return result
+
+    def _same_rank(self, y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
+        """Both with as many axes, where one lacks the last, of one element: else [N] and [N, 1] would become [N, N]."""
+        a, b = y_true.ndim, y_pred.ndim
+        if a == b + 1 and y_true.shape[-1] == 1:
+            return (y_true, y_pred.unsqueeze(-1)) if b == 1 else (y_true.squeeze(-1), y_pred)
+        if b == a + 1 and y_pred.shape[-1] == 1:
+            return (y_true.unsqueeze(-1), y_pred) if a == 1 else (y_true, y_pred.squeeze(-1))
+        return y_true, y_pred
 
 
 def declare(*names: str) -> Callable[[type], type]:

@@ -8,7 +8,7 @@ from twinflow.core import as_dtype, tree_leaves
 from twinflow.core.errors import ArgumentError
 from twinflow.keras import constraints, initializers, losses, metrics, optimizers, regularizers
 from twinflow.keras._layer import LAYERS
-from twinflow.keras._registry import _CUSTOM, _SCOPE, clear_names, serialize
+from twinflow.keras._registry import _CUSTOM, _SCOPE, clear_names, registered, serialize
 from twinflow.keras._symbolic import KerasTensor
 
 
@@ -23,7 +23,7 @@ def deserialize_keras_object(config: Any, custom_objects: dict[str, Any] | None 
         return config
     name = config["class_name"]
     modules = (constraints, initializers, losses, metrics, optimizers, regularizers)
-    if not LAYERS.has(name) and not (custom_objects and name in custom_objects) and name not in _CUSTOM:
+    if not LAYERS.has(name) and not (custom_objects and name in custom_objects) and registered(name) is None:
         for module in modules:
             if hasattr(module, name):
                 return module.deserialize(config, custom_objects)
@@ -54,7 +54,7 @@ def get_custom_objects() -> dict[str, Any]:
 
 def get_registered_object(name: str, custom_objects: dict[str, Any] | None = None) -> Any:
     """What is registered under a name, or None."""
-    return (custom_objects or {}).get(name) or _CUSTOM.get(name)
+    return (custom_objects or {}).get(name) or registered(name)
 
 
 def get_registered_name(obj: Any) -> str:

@@ -44,10 +44,15 @@ def register_keras_serializable(package: str = "Custom", name: str | None = None
     """
 
     def register(target: Any) -> Any:
-        _CUSTOM[name or target.__name__] = target
+        _CUSTOM[f"{package}>{name or target.__name__}"] = target
         return target
 
     return register
+
+
+def registered(name: str) -> Any:
+    """What users registered under a name, with its package (`"package>Name"`) or without; None if there is nothing."""
+    return _CUSTOM.get(name) or next((t for k, t in reversed(_CUSTOM.items()) if k.split(">", 1)[-1] == name), None)
 
 
 class Registry:
@@ -73,7 +78,7 @@ class Registry:
 
     def find(self, name: str) -> Any:
         """What is registered under a name. Raises: ArgumentError naming those that come close."""
-        found = self._found.get(name) or self._found.get(name.lower()) or _CUSTOM.get(name)
+        found = self._found.get(name) or self._found.get(name.lower()) or registered(name)
         if found is None:
             near = get_close_matches(name, self._found, 3, 0.5)
             hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {', '.join(self._found)}"
@@ -107,7 +112,7 @@ class Registry:
             finally:
                 _SCOPE.pop()
         scoped = next((s[name] for s in reversed(_SCOPE) if name in s), None)
-        cls = scoped or self._found.get(name) or _CUSTOM.get(name)
+        cls = scoped or self._found.get(name) or registered(name)
         if cls is None:
             raise CheckpointError(
                 f"keras: the class {name!r} is not registered; decorate it with @keras.saving.register_keras_serializable(), or "

@@ -10,6 +10,7 @@ import numpy as np
 
 from twinflow.core import tree_leaves
 from twinflow.core.errors import ArgumentError
+from twinflow.keras._layer import Layer
 
 
 def summary_text(
@@ -81,7 +82,8 @@ def _in_range(layers: list[Any], layer_range: Any) -> list[Any]:
 def _rows(layer: Any, expand: bool, trainable: bool, used: set[int], chain: bool, level: int = 0) -> list[list[str]]:
     """The row of a layer, and if wanted those of the layers inside it."""
     prefix = "   " * level + "└ " if level else ""
-    count = f"{layer.count_params():,}" if layer.built else "0 (unbuilt)"
+    built = layer.built or type(layer).build is Layer.build
+    count = f"{sum(v.numel() for v in layer.weights):,}" if built else "0 (unbuilt)"
     fields = [f"{prefix}{layer.name} ({layer._kind()})", _shape(layer), count]
     if not chain:
         fields.append(_connections(layer, used))
@@ -92,9 +94,9 @@ def _rows(layer: Any, expand: bool, trainable: bool, used: set[int], chain: bool
 
 
 def _shape(layer: Any) -> str:
-    shape = layer.__dict__.get("_output_shape")
-    if shape is None:
-        shape = layer.__dict__.get("_batch_input_shape") or layer.__dict__.get("_called_shape")
+    shape = layer.__dict__.get("_output_shape") or layer.__dict__.get("_batch_input_shape")
+    if shape is None and isinstance(layer.__dict__.get("_build_shape"), tuple):
+        shape = layer.compute_output_shape(layer.__dict__["_build_shape"])  # a layer that saw data alone
     return "?" if shape is None else str(tuple(shape) if isinstance(shape, tuple) else shape)
 
 

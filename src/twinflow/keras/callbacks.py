@@ -287,12 +287,14 @@ class ModelCheckpoint(Callback):
                 return
             self.best = now
         path = self.filepath.format(epoch=epoch + 1, **(logs or {}))
+        if self.verbose:
+            sys.stdout.write(f"\nEpoch {epoch + 1}: saving model to {path}\n")
         if self.save_weights_only:
             self.model.save_weights(path)
         else:
             self.model.save(path)
         if self.verbose:
-            sys.stdout.write(f"\nEpoch {epoch + 1}: saving model to {path}\n")
+            sys.stdout.write(f"\nEpoch {epoch + 1}: finished saving model to {path}\n")
 
 
 class ReduceLROnPlateau(Callback):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from twinflow import optim
-from twinflow.core.errors import ArgumentError, GradientError
+from twinflow.core import as_dtype
+from twinflow.core.errors import ArgumentError, GradientError, TwinflowError
+from twinflow.graph import Aval
 from twinflow.keras import _rules as rules
 from twinflow.keras import schedules
 from twinflow.keras._registry import Registry, deserializer, snake_case
@@ -19,7 +23,7 @@ from twinflow.keras._variable import Variable
 from twinflow.nn.utils import clip_grad_norm_, clip_grad_value_
 from twinflow.ops import where
 from twinflow.optim._optimizer import number
-from twinflow.tensor import Tensor, after_call, no_grad, paused_tracing
+from twinflow.tensor import MODE, Tensor, Tracer, after_call, no_grad, paused_tracing, wrap
 
 _REGISTRY = Registry("optimizer")
 
@@ -106,6 +110,7 @@ class Optimizer:
         self.iterations = 0
         self._core: optim.Optimizer | None = None
         self._variables: list[Tensor] = []
+        self._clock: Variable | None = None  # the count of steps as compiled steps see it, for a schedule
 
     def _make(self, variables: list[Tensor]) -> optim.Optimizer:
         raise NotImplementedError(f"{type(self).__name__} must define _make(self, variables)")
@@ -129,6 +134,8 @@ class Optimizer:
         self._variables = given
         self._core = self._make(given)
         with paused_tracing():
+            if self._native_schedule:
+                self._clock = Variable(self.iterations, trainable=False, dtype="int64")
             if self.use_ema:
                 self._kept["average"] = [Variable(v, trainable=False) for v in given]
             if self.gradient_accumulation_steps:
@@ -157,6 +164,20 @@ class Optimizer:
             for group in self._core.param_groups:
                 if group["lr"] != rate:
                     group["lr"] = rate
+            if self._clock is not None:
+                self._clock.assign(self.iterations)
+
+    @functools.cached_property
+    def _native_schedule(self) -> bool:
+        """Whether there is a schedule that compiled steps compute themselves: one that can be traced."""
+        if self.schedule is None:
+            return False
+        try:
+            with no_grad(), Tracer("schedule") as tracer:
+                self.schedule(wrap(tracer.graph.add_input(Aval((), as_dtype("int64")), "step")))
+        except (TwinflowError, TypeError, ValueError):  # it looks at the step's value
+            return False
+        return True
 
     def step(self, variables: list[Tensor], gradients: list[Any]) -> None:
         """One update, which may be traced; `prepare` and `iterations` are up to the caller."""
@@ -195,13 +216,30 @@ class Optimizer:
                 clip_grad_norm_([v], self.clipnorm)
         if self.global_clipnorm is not None:
             clip_grad_norm_(used, self.global_clipnorm)
-        for v in used:
-            decay = self._decay_of(v)
-            if decay is not None:
-                v.mul_(1 - number(core.param_groups[0], "lr") * decay)
-        core.step()
+        with self._traced_rate(core):
+            for v in used:
+                decay = self._decay_of(v)
+                if decay is not None:
+                    v.mul_(1 - number(core.param_groups[0], "lr") * decay)
+            core.step()
         for v in variables:
             v.grad = None
+
+    @contextlib.contextmanager
+    def _traced_rate(self, core: optim.Optimizer) -> Iterator[None]:
+        """While a step is traced, the schedule's rate of the step that the clock counts takes the place of the number."""
+        if MODE.tracer is None or self._clock is None or self.schedule is None:
+            yield
+            return
+        rate, before = self.schedule(self._clock.detach()), [group["lr"] for group in core.param_groups]
+        for group in core.param_groups:  # past the group's own notice of changes: this one lasts for the trace alone
+            dict.__setitem__(group, "lr", rate)
+        try:
+            yield
+        finally:
+            for group, number_ in zip(core.param_groups, before):
+                dict.__setitem__(group, "lr", number_)
+        self._clock.add_(1)
 
     def _decay_of(self, v: Tensor) -> float | None:
         """The weight decay of a variable."""
@@ -222,16 +260,11 @@ class Optimizer:
             with paused_tracing():
                 group = core.param_groups[0]
                 for v in self._variables:
-                    core.state[v] = core._new_state(v, group)
+                    core.state[v] = {**core._new_state(v, group), **({"step": 0.0} if core._counts else {})}
                 if core._counts:
                     core._share_counters()
-        held = [
-            t
-            for v in self._variables
-            for k, t in core.state.get(v, {}).items()
-            if k != "step" and isinstance(t, Tensor)
-        ]
-        held += self._variables
+        state = [t for v in self._variables for t in core.state.get(v, {}).values() if isinstance(t, Tensor)]
+        held = [*{id(t): t for t in state}.values(), *self._variables]  # variables share their counter of steps
         before = [t * 1 for t in held]
         self._update(variables, mean)
         for t, old in zip(held, before):

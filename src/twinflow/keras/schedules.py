@@ -5,17 +5,25 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from twinflow.core.errors import ArgumentError
 from twinflow.keras._registry import Registry, deserializer
 from twinflow.keras._registry import serialize as serialize
+from twinflow.ops import ceil, cos, floor, from_numpy, log, where
+from twinflow.tensor import Tensor, no_grad, paused_tracing
 
 _REGISTRY = Registry("schedule")
 
 
 class LearningRateSchedule:
-    """Base: calling it with the number of steps so far gives the learning rate."""
+    """Base: calling it with the number of steps so far, a whole number or a tensor of one, gives the learning rate.
 
-    def __call__(self, step: int) -> float:
+    `fit` computes the rates of many steps in one native call if `__call__` can be traced, that is if it uses operators and `keras.ops`
+    on the step; one that branches in Python on the step is called for each step.
+    """
+
+    def __call__(self, step: Any) -> Any:
         """The learning rate of a step."""
         raise ArgumentError(f"{type(self).__name__} has no __call__(step)")
 
@@ -29,8 +37,22 @@ class LearningRateSchedule:
         return cls(**config)
 
 
+class _Formula(LearningRateSchedule):
+    """A schedule that states its rate as a formula of a float64 tensor."""
+
+    def __call__(self, step: Any) -> Any:
+        """The learning rate of a step: a float for a number, a tensor for a tensor."""
+        if isinstance(step, Tensor):
+            return self._rate(step.double())
+        with paused_tracing(), no_grad():
+            return float(self._rate(from_numpy(np.array(float(step)))))
+
+    def _rate(self, step: Tensor) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} must define _rate(step)")
+
+
 @_REGISTRY.add()
-class ExponentialDecay(LearningRateSchedule):
+class ExponentialDecay(_Formula):
     """η · rate^(step / decay_steps), the exponent cut to a whole number with `staircase`."""
 
     def __init__(
@@ -46,14 +68,13 @@ class ExponentialDecay(LearningRateSchedule):
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
 
-    def __call__(self, step: int) -> float:
-        """The learning rate of a step."""
+    def _rate(self, step: Tensor) -> Any:
         p = step / self.decay_steps
-        return float(self.initial_learning_rate * self.decay_rate ** (math.floor(p) if self.staircase else p))
+        return self.initial_learning_rate * self.decay_rate ** (floor(p) if self.staircase else p)
 
 
 @_REGISTRY.add()
-class CosineDecay(LearningRateSchedule):
+class CosineDecay(_Formula):
     """Half a cosine from η down to α·η, after an optional linear warm-up."""
 
     def __init__(
@@ -70,19 +91,20 @@ class CosineDecay(LearningRateSchedule):
         self.initial_learning_rate, self.decay_steps, self.alpha = initial_learning_rate, decay_steps, alpha
         self.name, self.warmup_target, self.warmup_steps = name, warmup_target, warmup_steps
 
-    def __call__(self, step: int) -> float:
-        """The learning rate of a step."""
-        top = self.initial_learning_rate
-        if self.warmup_target is not None:
-            if step < self.warmup_steps:
-                return top + (self.warmup_target - top) * step / self.warmup_steps
-            top, step = self.warmup_target, step - self.warmup_steps
-        p = min(step, self.decay_steps) / self.decay_steps
-        return float(top * ((1 - self.alpha) * 0.5 * (1 + math.cos(math.pi * p)) + self.alpha))
+    def _rate(self, step: Tensor) -> Any:
+        first, top = self.initial_learning_rate, self.warmup_target
+        if top is None:
+            return self._decay(first, step)
+        rising = first + (top - first) * step / max(self.warmup_steps, 1)
+        return where(step < self.warmup_steps, rising, self._decay(top, step - self.warmup_steps))
+
+    def _decay(self, top: float, step: Tensor) -> Tensor:
+        p = step.clamp(max=self.decay_steps) / self.decay_steps
+        return top * ((1 - self.alpha) * 0.5 * (1 + cos(math.pi * p)) + self.alpha)
 
 
 @_REGISTRY.add()
-class PiecewiseConstantDecay(LearningRateSchedule):
+class PiecewiseConstantDecay(_Formula):
     """`values[k]` up to and with step `boundaries[k]`, and the last value after."""
 
     def __init__(self, boundaries: Any, values: Any, name: str = "PiecewiseConstant") -> None:
@@ -92,13 +114,15 @@ class PiecewiseConstantDecay(LearningRateSchedule):
                 f"PiecewiseConstantDecay: {len(self.boundaries)} boundaries need {len(self.boundaries) + 1} values, but there are {len(self.values)}"
             )
 
-    def __call__(self, step: int) -> float:
-        """The learning rate of a step."""
-        return float(self.values[sum(step > b for b in self.boundaries)])
+    def _rate(self, step: Tensor) -> Any:
+        rate = step * 0 + self.values[0]
+        for boundary, value in zip(self.boundaries, self.values[1:]):
+            rate = where(step > boundary, value, rate)
+        return rate
 
 
 @_REGISTRY.add()
-class InverseTimeDecay(LearningRateSchedule):
+class InverseTimeDecay(_Formula):
     """η / (1 + rate · step / decay_steps)."""
 
     def __init__(
@@ -112,14 +136,13 @@ class InverseTimeDecay(LearningRateSchedule):
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.decay_rate, self.staircase, self.name = decay_rate, staircase, name
 
-    def __call__(self, step: int) -> float:
-        """The learning rate of a step."""
+    def _rate(self, step: Tensor) -> Any:
         p = step / self.decay_steps
-        return float(self.initial_learning_rate / (1 + self.decay_rate * (math.floor(p) if self.staircase else p)))
+        return self.initial_learning_rate / (1 + self.decay_rate * (floor(p) if self.staircase else p))
 
 
 @_REGISTRY.add()
-class PolynomialDecay(LearningRateSchedule):
+class PolynomialDecay(_Formula):
     """(η - end) · (1 - step / decay_steps)^power + end; with `cycle`, beginning anew with ever longer decay_steps."""
 
     def __init__(
@@ -136,15 +159,16 @@ class PolynomialDecay(LearningRateSchedule):
         self.initial_learning_rate, self.decay_steps = initial_learning_rate, decay_steps
         self.end_learning_rate, self.power, self.cycle, self.name = end_learning_rate, power, cycle, name
 
-    def __call__(self, step: int) -> float:
-        """The learning rate of a step."""
-        length = self.decay_steps * max(1, math.ceil(step / self.decay_steps)) if self.cycle else self.decay_steps
-        p = 1 - min(step, length) / length
-        return float((self.initial_learning_rate - self.end_learning_rate) * p**self.power + self.end_learning_rate)
+    def _rate(self, step: Tensor) -> Any:
+        if self.cycle:
+            p = 1 - step / (self.decay_steps * ceil(step / self.decay_steps).clamp(min=1))
+        else:
+            p = 1 - step.clamp(max=self.decay_steps) / self.decay_steps
+        return (self.initial_learning_rate - self.end_learning_rate) * p**self.power + self.end_learning_rate
 
 
 @_REGISTRY.add()
-class CosineDecayRestarts(LearningRateSchedule):
+class CosineDecayRestarts(_Formula):
     """Half a cosine from η down to α·η over first_decay_steps, again and again: each t_mul as long and m_mul as high.
 
     Source: Loshchilov and Hutter, arXiv:1608.03983.
@@ -166,17 +190,16 @@ class CosineDecayRestarts(LearningRateSchedule):
         self.initial_learning_rate, self.first_decay_steps = initial_learning_rate, first_decay_steps
         self.t_mul, self.m_mul, self.alpha, self.name = t_mul, m_mul, alpha, name
 
-    def __call__(self, step: int) -> float:
-        """The learning rate of a step."""
+    def _rate(self, step: Tensor) -> Any:
         part = step / self.first_decay_steps
         if self.t_mul == 1.0:
-            k = math.floor(part)
-            part -= k
+            k = floor(part)
+            part = part - k
         else:
-            k = math.floor(math.log(1.0 - part * (1.0 - self.t_mul)) / math.log(self.t_mul) + 1e-9)
+            k = floor(log(1.0 - part * (1.0 - self.t_mul)) / math.log(self.t_mul) + 1e-9)
             part = (part - (1.0 - self.t_mul**k) / (1.0 - self.t_mul)) / self.t_mul**k
-        height = 0.5 * self.m_mul**k * (1.0 + math.cos(math.pi * part))
-        return float(self.initial_learning_rate * ((1 - self.alpha) * height + self.alpha))
+        height = 0.5 * self.m_mul**k * (1.0 + cos(math.pi * part))
+        return self.initial_learning_rate * ((1 - self.alpha) * height + self.alpha)
 
 
 deserialize = deserializer(_REGISTRY)
