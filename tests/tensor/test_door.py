@@ -58,7 +58,7 @@ def taped(t):
     node = t.grad_fn
     if node is None:
         return None
-    args = [id(a) if isinstance(a, tf.Tensor) and a.is_leaf else repr(a) for a in node.args]
+    args = [id(a) if isinstance(a, tf.Tensor) and a.is_leaf and a.requires_grad else repr(a) for a in node.args]
     edges = [e if e is None else (id(e[0]) if e[1] == -1 else e[0].name(), e[1]) for e in node.edges]
     out = None if node.out is None else [(data is t._data, cell is t._meta.version, v) for data, cell, v in node.out]
     versions = None if node.versions is None else tuple(node.versions)
@@ -112,7 +112,7 @@ def test_special_values_and_operands_that_do_not_lie_in_order(door):
 
 
 def test_products_of_matrices():
-    door = next(d for d in DOORS if d.way == "matmul")
+    door = door_of("matmul")
     for a, b in [
         ((8, 8), (8, 8)),
         ((3, 4), (4, 1)),
@@ -128,6 +128,148 @@ def test_products_of_matrices():
     assert_same(door, draw((3, 4)).t(), draw((3, 2)).detach())
     assert_same(door, draw((3, 4)), draw((4, 2), "float64"))
     assert_same(door, draw((3, 4)), 2.0)
+
+
+def door_of(way):
+    return next(d for d in DOORS if d.way == way)
+
+
+def tied(t):
+    """What a view remembers of its base, and whether it has its memory."""
+    base = t._base
+    return base if base is None else (id(base), t._meta.view, np.may_share_memory(base._data, t._data), t._data.strides)
+
+
+def assert_same_view(way, *args):
+    door = door_of(way)
+    found = [outcome(call, *args) for call in (door.call, door.python)]
+    assert found[0] == found[1]
+    if len(found[0]) > 2:
+        assert tied(door.call(*args)) == tied(door.python(*args))
+
+
+def bases():
+    """Tensors of all states that a view may be made of."""
+    for shape in SHAPES:
+        yield draw(shape)
+        yield draw(shape, "int64")
+        yield draw(shape, grad=True)
+    yield draw((4, 6)).t()
+    yield draw((4, 6))[1:, ::2]
+    yield draw((4, 6), grad=True)[1:3]
+    yield draw((4, 6), grad=True) * 2.0
+    yield draw((4, 6)).detach()
+    yield tf.zeros(4, 6).add_(1.0)
+
+
+def test_views():
+    for x in bases():
+        assert_same_view("transpose", x)
+        for index in (
+            0,
+            -1,
+            1,
+            7,
+            True,
+            None,
+            ...,
+            slice(None),
+            slice(1, None, 2),
+            slice(None, None, -1),
+            (0, 1),
+            tf.tensor(0),
+        ):
+            assert_same_view("index", x, index)
+        for shape in (
+            (-1,),
+            (x.numel(),),
+            (1, -1),
+            (2, 5),
+            (-1, -1),
+            (-2, 5),
+            (3, 3),
+            ((2, 5),),
+            ([2, 5],),
+            ((-1, 2),),
+            (),
+            (2.0, 5),
+            (2**70,),
+        ):
+            assert_same_view("reshape", x, *shape)
+
+
+def test_views_are_written_through():
+    x = draw((4, 6))
+    x.t()[1].reshape(2, 2)[0] = 7.0
+    x.reshape(24)[:2] += 1.0
+    assert x._data[:2, 1].tolist() == [8.0, 7.0]
+    w = draw((4,), grad=True)
+    x[0, :4] = w * 2.0
+    x.t().sum().backward()
+    assert w.grad.tolist() == [2.0] * 4
+
+
+def test_choosing():
+    where = door_of("where")
+    for shape in SHAPES:
+        held = draw(shape) > 0.5
+        for dtype, ga, gb in itertools.product(("float32", "float64", "int64"), (False, True), (False, True)):
+            if dtype != "int64" or not (ga or gb):
+                assert_same(where, held, draw(shape, dtype, ga), draw(shape, dtype, gb, seed=1))
+        assert_same(where, held, draw((3, 5)), draw(shape))
+        assert_same(where, draw(shape), draw(shape), draw(shape))
+    held = draw((5, 3)) > 0.5
+    assert_same(where, held.t(), draw((3, 5)), draw((5, 3)).t())
+    assert_same(where, held, draw((5, 3)), 2.0)
+
+
+def test_joining():
+    cat = door_of("cat")
+    x, y = draw((3, 5)), draw((3, 5), seed=1)
+    for axis in (0, 1, -1, -2, 2, -3, 10**30, True, 1.0):
+        assert_same(cat, [x, y], axis)
+        assert_same(cat, (x, y.t().contiguous().t(), x), axis)
+    for tensors in (
+        [],
+        [x],
+        (x, draw((2, 5))),
+        (x, draw((2, 4))),
+        [x, draw((0,))],
+        [draw(()), draw(())],
+        [x, 1.0],
+        [x, draw((3, 5), "float64")],
+    ):
+        assert_same(cat, tensors)
+    assert_same(cat, [draw((3,), "int64"), draw((2,), "int64")])
+    assert_same(cat, [x, draw((3, 5), grad=True)])
+    assert_same(cat, x)
+
+
+def test_sums():
+    total = door_of("sum")
+    for x in bases():
+        assert_same(total, x)
+    assert_same(total, draw((300, 300)))
+    assert_same(total, tf.tensor([np.inf, -np.inf]))
+    x = draw((3, 5), grad=True)
+    x.sum().backward()
+    assert x.grad.tolist() == np.ones((3, 5)).tolist()
+
+
+def test_linear_layers():
+    linear = door_of("linear")
+    for n, k, m in [(8, 8, 8), (1, 3, 2), (5, 4, 1), (0, 3, 2), (2, 0, 3), (2, 3, 0), (90, 60, 4), (16, 40, 200)]:
+        for grads in itertools.product((False, True), repeat=3):
+            operands = [draw(s, grad=g, seed=i) for i, (s, g) in enumerate(zip([(n, k), (m, k), (m,)], grads))]
+            assert_same(linear, *operands)
+        assert_same(linear, draw((n, k)), draw((m, k)), None)
+    x, w, b = draw((4, 3)), draw((5, 3)), draw((5,))
+    assert_same(linear, x, draw((3, 5)).t(), b)
+    assert_same(linear, draw((2, 4, 3)), w, b)
+    assert_same(linear, x, draw((5, 4)), b)
+    assert_same(linear, x, w, draw((4,)))
+    assert_same(linear, x, w, draw((10,))[::2])
+    assert_same(linear, x, w.double(), b)
 
 
 def test_gradients_are_those_of_the_python_functions():
@@ -209,6 +351,15 @@ EXPRESSIONS = {
     "recorded": lambda a, g, m, n: (g * a + 2.5 * g).tanh(),
     "products": lambda a, g, m, n: (m @ m, m @ n, n @ n),
     "numpy": lambda a, g, m, n: (a[::2] + a[1::2], g.exp(), tf.relu(m)),
+    "views": lambda a, g, m, n: (
+        m.t()[2],
+        m[1:3].reshape(4, 4),
+        m.reshape((-1,)),
+        n.t(),
+        outcome(lambda: m.reshape(3, -1)),
+    ),
+    "wholes": lambda a, g, m, n: (m.sum(), n.sum(), tf.where(m > 0, m, n), tf.cat([m, m]), tf.cat((m, n), 1)),
+    "linear": lambda a, g, m, n: (tf.nn.functional.linear(m, n, n[0]), tf.nn.functional.linear(m, m, m[0])),
     "python": lambda a, g, m, n: (a.to(dtype="int64") + 1, outcome(lambda: a + m)),
     "backward": lambda a, g, m, n: ((g * a + g).tanh() / 2.0).sum().backward(),
 }

@@ -41,7 +41,7 @@ def affine_in_one(x: Any, w: Any, b: Any) -> Tensor | None:
     shape, (n_out, n_in) = data.shape, weight.shape
     if len(shape) < 2 or shape[-1] != n_in or bias.shape != (n_out,) or not data.size:
         return None
-    result: Tensor = apply(_affine, x, w, b)
+    result: Tensor = apply(affine_row, x, w, b)
     return result
 
 
@@ -116,7 +116,7 @@ def _rows(x: Tensor) -> Tensor:
     return x if len(shape) == 2 else call("reshape", x, shape=(x._data.size // shape[-1], shape[-1]))
 
 
-_affine = Composite(
+affine_row = Composite(
     "linear",
     _compose,
     _pays,
@@ -129,7 +129,7 @@ _affine = Composite(
     ),
     back=_back,
 )
-_run_rows = _affine.run
+_run_rows = affine_row.run
 
 
 def _run(x: Any, w: Any, b: Any) -> Any:
@@ -137,4 +137,4 @@ def _run(x: Any, w: Any, b: Any) -> Any:
     return y if x.ndim == 2 else y.reshape(*x.shape[:-1], w.shape[0])
 
 
-_affine.run = _run
+affine_row.run = _run

@@ -14,6 +14,7 @@ from twinflow.ops._gather import put_add, take
 from twinflow.ops._promote import is_number
 from twinflow.ops._shape import expand, permute, reshape, slice_
 from twinflow.tensor import MODE, SPECIAL, Tensor, apply, array_of, assign, check_writable, meta_of, view_of, wrap
+from twinflow.tensor._door import Door
 
 
 class Plan:
@@ -229,8 +230,7 @@ def _basic_view(x: Tensor, index: Any) -> np.ndarray[Any, Any] | None:
     return part
 
 
-def getitem(x: Tensor, index: Any) -> Tensor:
-    """x[index] with NumPy's and PyTorch's rules."""
+def _getitem(x: Tensor, index: Any) -> Tensor:
     if not SPECIAL.count:
         out = _basic_view(x, index)
         if out is not None:
@@ -254,6 +254,17 @@ def getitem(x: Tensor, index: Any) -> Tensor:
         n *= plan.shape[a]
     part = apply(reshape, part, shape=(*s[:lead], n, *s[lead + len(axes) :]))
     return apply(take, part, flat, axis=lead)
+
+
+_getitem_door = Door(_getitem, "index", run=_basic_steps)
+
+
+def getitem(x: Tensor, index: Any) -> Tensor:
+    """x[index] with NumPy's and PyTorch's rules."""
+    return _getitem_door.call(x, index)
+
+
+_getitem_door.serves(getitem)
 
 
 def setitem(x: Tensor, index: Any, value: Any) -> None:

@@ -62,14 +62,13 @@ def with_keywords(fn: Callable[..., Any], *, out: bool, module: str) -> Callable
     op = fn.__name__
     names = fn.__code__.co_varnames[: fn.__code__.co_argcount + fn.__code__.co_kwonlyargcount]
     call: Callable[..., Any]
-    if fn in METHODS:  # one Python frame is enough
-        door, _ = METHODS[fn]
-    if names == ("input",) and fn in METHODS:
+    door = METHODS[fn][0] if fn in METHODS else None  # then one Python frame is enough
+    if names == ("input",) and door is not None:
 
         def call(input: Any, *, out: Any = None) -> Any:
             return door.call(input) if out is None else write_out(out, fn(input), op)
 
-    elif names == ("input", "other") and fn in METHODS:
+    elif names == ("input", "other") and door is not None:
 
         def call(input: Any, other: Any, *, out: Any = None) -> Any:
             return door.call(input, other) if out is None else write_out(out, fn(input, other), op)
@@ -88,7 +87,7 @@ def with_keywords(fn: Callable[..., Any], *, out: bool, module: str) -> Callable
 
         def call(*args: Any, **keywords: Any) -> Any:
             if not keywords:
-                return fn(*args)
+                return fn(*args) if door is None else door.call(*args)
             target = keywords.pop("out", None) if out else None
             result = fn(*args, **_renamed(keywords, op))
             return result if target is None else write_out(target, result, op)
@@ -104,6 +103,8 @@ def with_keywords(fn: Callable[..., Any], *, out: bool, module: str) -> Callable
     wrapper.__doc__ = (
         f"{fn.__doc__}\n\n`out=`: a tensor to write the result into; it is returned." if out else fn.__doc__
     )
+    if door is not None and not out:
+        door.serves(call)  # a method of tensors
     return call
 
 

@@ -351,8 +351,7 @@ def logical_xor(input: Tensor, other: Tensor) -> Tensor:
     return bitwise_xor(as_bool(input, "logical_xor"), as_bool(other, "logical_xor"))
 
 
-def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
-    """`input` where the condition holds and `other` elsewhere; with the condition alone, the positions where it holds."""
+def _where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
     c = to_tensor_arg(condition, "where", "condition")
     if not SPECIAL.count and isinstance(input, Tensor) and isinstance(other, Tensor):
         a, b = input._data, other._data
@@ -365,6 +364,14 @@ def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
         c = ne(c, 0)
     x, y = promote("where", input, other)
     return apply(B.where, c, x, y)
+
+
+_where_door = Door(_where, "where", B.where, n=3)
+
+
+def where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
+    """`input` where the condition holds and `other` elsewhere; with the condition alone, the positions where it holds."""
+    return _where_door.call(condition, input, other)
 
 
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:

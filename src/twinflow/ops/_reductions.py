@@ -15,6 +15,7 @@ from twinflow.ops._promote import F32, F64, convert, is_inexact, to_tensor_arg
 from twinflow.ops._shape import reshape
 from twinflow.ops._softmax import log_softmax_of, softmax_of
 from twinflow.tensor import SPECIAL, Tensor, apply, result_of, wrap
+from twinflow.tensor._door import Door
 
 
 class ValuesIndices(NamedTuple):
@@ -31,13 +32,7 @@ def _integral_up(x: Tensor, dtype: Any) -> Tensor:
     return x if is_inexact(x) else convert(x, as_dtype("int64"))
 
 
-def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
-    """The sum of the elements, over all axes or those named.
-
-    >>> import twinflow
-    >>> twinflow.sum(twinflow.ones(2, 3), dim=1)
-    tensor([3., 3.])
-    """
+def _sum_over(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     if not SPECIAL.count and dtype is None and isinstance(input, Tensor):
         a = input._data
         if a.dtype is F32 or a.dtype is F64:
@@ -56,6 +51,24 @@ def _axes(dim: Any, ndim: int, op: str) -> tuple[int, ...]:
 
 
 _ALL_AXES = tuple([tuple(range(n)) for n in range(8)])
+_sum_door = Door(
+    _sum_over, "sum", R.sum_, run=R.add_reduce, params=tuple([{"axes": axes, "keepdim": False} for axes in _ALL_AXES])
+)
+
+
+def sum(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum of the elements, over all axes or those named.
+
+    >>> import twinflow
+    >>> twinflow.sum(twinflow.ones(2, 3), dim=1)
+    tensor([3., 3.])
+    """
+    if dim is None and not keepdim and dtype is None:
+        return _sum_door.call(input)
+    return _sum_over(input, dim, keepdim, dtype=dtype)
+
+
+_sum_door.serves(sum)
 
 
 def _sum(x: Tensor, a: Any, axes: tuple[int, ...], keepdim: bool) -> Tensor:

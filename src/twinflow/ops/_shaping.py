@@ -12,6 +12,7 @@ from twinflow.ops import _shape as S
 from twinflow.ops._declare import call
 from twinflow.ops._promote import convert, promote, to_tensor_arg
 from twinflow.tensor import MODE, SPECIAL, Tensor, apply, view_of, wrap
+from twinflow.tensor._door import Door
 
 
 def _sizes(args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -22,8 +23,7 @@ def _reshape_steps(base: Tensor, shape: tuple[Any, ...]) -> tuple[Any, ...]:
     return ((S.reshape, {"shape": infer_reshape(tuple(base._data.shape), shape)}),)
 
 
-def reshape(input: Tensor, *shape: Any) -> Tensor:
-    """The same elements under another shape; one extent may be -1. A view where memory allows it."""
+def _reshape(input: Tensor, *shape: Any) -> Tensor:
     x = to_tensor_arg(input, "reshape")
     shape = _sizes(shape)
     if not SPECIAL.count:
@@ -42,6 +42,17 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
             if view is not None:
                 return view
     return apply(S.reshape, x, shape=infer_reshape(tuple(x._data.shape), shape))
+
+
+_reshape_door = Door(_reshape, "reshape", run=_reshape_steps)
+
+
+def reshape(input: Tensor, *shape: Any) -> Tensor:
+    """The same elements under another shape; one extent may be -1. A view where memory allows it."""
+    return _reshape_door.call(input, *shape)
+
+
+_reshape_door.serves(reshape)
 
 
 def _permuted(x: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -77,8 +88,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     return _permuted(input, tuple(axes))
 
 
-def t(input: Tensor) -> Tensor:
-    """The transpose of a matrix; vectors stay."""
+def _t(input: Tensor) -> Tensor:
     n = len(input._data.shape)
     if n == 2:
         return _permuted(input, (1, 0))
@@ -87,6 +97,17 @@ def t(input: Tensor) -> Tensor:
             f"t: a tensor with at most 2 axes is needed, not shape {tuple(input.shape)}; use .mT or transpose"
         )
     return input
+
+
+_t_door = Door(_t, "transpose", run=S.permute, params={"axes": (1, 0)})
+
+
+def t(input: Tensor) -> Tensor:
+    """The transpose of a matrix; vectors stay."""
+    return _t_door.call(input)
+
+
+_t_door.serves(t)
 
 
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
@@ -145,8 +166,7 @@ def _plain_alike(xs: list[Any]) -> bool:
     return True
 
 
-def cat(tensors: Any, dim: int = 0) -> Tensor:
-    """Tensors one after the other along an axis; types promote."""
+def _cat(tensors: Any, dim: int = 0) -> Tensor:
     xs = list(tensors)
     if type(dim) is int and xs and _plain_alike(xs):
         try:
@@ -163,6 +183,17 @@ def cat(tensors: Any, dim: int = 0) -> Tensor:
         dtype = promote("cat", *(x.reshape(-1)[:1] for x in xs))[0].dtype
         xs = [convert(x, dtype) for x in xs]
     return apply(S.concat, *xs, axis=normalize_axis(dim, xs[0].ndim, "cat"))
+
+
+_cat_door = Door(_cat, "cat")
+
+
+def cat(tensors: Any, dim: int = 0) -> Tensor:
+    """Tensors one after the other along an axis; types promote."""
+    return _cat_door.call(tensors, dim)
+
+
+_cat_door.serves(cat)
 
 
 def stack(tensors: Any, dim: int = 0) -> Tensor:

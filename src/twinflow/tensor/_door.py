@@ -1,7 +1,7 @@
 """Native ways through small operations, whose time is otherwise that of Python's frames.
 
 An operation that has one is called through a `Door`. Behind it stands the Python function that defines what happens; once
-many small operations were called, the doors open: functions in machine code (`_door_ways`) take the common case, and hand
+many small operations were called, the doors open: functions in machine code (`_door_elementwise`, ...) take the common case, and hand
 everything else on to the Python function. Both give the same bits. Where machine code cannot call the interpreter
 (`runtime.can_call_python`) the doors stay closed, and all is as it was, only slower.
 """
@@ -24,9 +24,10 @@ class Door:
 
     Args:
         python: the function that means the same and can do everything.
-        way: the native function that serves it, by its name in `_door_ways`.
-        prim: the primitive that is recorded.
-        run: what NumPy computes it with, where that is not the way's own business.
+        way: the native function that serves it, by its name.
+        prim: the primitive that is recorded, if it is.
+        run: what NumPy computes it with, where that is not the way's own business; of a view, what `Tie` calls its primitive.
+        params: those of the primitive, if there are any, as the way wants them.
         extra: further operands of `run`: (for float32, for float64).
         loop: a loop of our own that computes it too, by its name.
         result: the type of the elements, None for that of the operands.
@@ -35,15 +36,16 @@ class Door:
     `call` is what callers call.
     """
 
-    __slots__ = ("call", "extra", "loop", "n", "prim", "python", "result", "run", "way")
+    __slots__ = ("call", "extra", "loop", "n", "params", "prim", "python", "result", "run", "way")
 
     def __init__(
         self,
         python: Callable[..., Any],
         way: str,
-        prim: Primitive,
+        prim: Primitive | None = None,
         *,
         run: Any = None,
+        params: Any = None,
         extra: tuple[Any, Any] | None = None,
         loop: str = "",
         result: Any = None,
@@ -53,6 +55,7 @@ class Door:
         self.way = way
         self.prim = prim
         self.run = run
+        self.params = params
         self.extra = extra
         self.loop = loop
         self.result = result

@@ -13,6 +13,7 @@ import numpy as np
 
 from twinflow.core import log, quiet
 from twinflow.core.errors import CompileError
+from twinflow.graph import Primitive
 from twinflow.runtime import KernelCache, Processor, compile_object, default_cache_dir
 from twinflow.runtime._c_api import (
     c_address,
@@ -26,6 +27,8 @@ from twinflow.runtime._c_api import (
 from twinflow.runtime._flat import flat_code, place_code
 from twinflow.tensor import _tape
 from twinflow.tensor._door import Door
+from twinflow.tensor._door_arranging import write_arranging
+from twinflow.tensor._door_elementwise import write_elementwise
 from twinflow.tensor._door_record import (
     AT,
     DATA,
@@ -38,16 +41,16 @@ from twinflow.tensor._door_record import (
     Module,
     write_shared,
 )
-from twinflow.tensor._door_ways import write_ways
+from twinflow.tensor._door_rows import write_rows
 from twinflow.tensor._mode import MODE, SPECIAL, _Special
 from twinflow.tensor._tensor import Meta, Tensor, Tie, ViewMeta
 
 _PROCESSOR = Processor("x86_64-unknown-linux-gnu", "x86-64", "")  # the least there is: the work lies elsewhere
 _OBJECTS = {
-    "None": None, "True": True, "False": False, "0": 0, "-1": -1, "float": float, "int": int,
+    "None": None, "True": True, "False": False, "0": 0, "-1": -1, "float": float, "int": int, "tuple": tuple, "list": list, "slice": slice,
     "Tensor": Tensor, "Meta": Meta, "ViewMeta": ViewMeta, "Tie": Tie, "GradNode": _tape.GradNode, "Spec": _tape.Spec,
     "SPECIAL": SPECIAL, "MODE": MODE, "sequence": _tape._sequence, "ndarray": np.ndarray, "float32": np.dtype(np.float32),
-    "float64": np.dtype(np.float64), "quiet": quiet.__self__,  # type: ignore[attr-defined] # the context it runs things in
+    "float64": np.dtype(np.float64), "bool": np.dtype(np.bool_), "quiet": quiet.__self__,  # type: ignore[attr-defined] # the context it runs things in
     "'grad'": "grad", "'requires_grad'": "requires_grad", "'_meta'": "_meta",
 }  # fmt: skip
 
@@ -69,7 +72,9 @@ def find_code(make: bool) -> FlatCode | None:
         return None
     module = Module(_layout())
     write_shared(module)
-    write_ways(module)
+    write_elementwise(module)
+    write_arranging(module)
+    write_rows(module)
     text = module.text()
     cache = KernelCache(default_cache_dir())
     key = hashlib.sha256(f"{_PROCESSOR}\n{text}".encode()).hexdigest()
@@ -142,7 +147,7 @@ def _operation(kind: Any, code: FlatCode, door: Door, python: Callable[..., Any]
     extra = door.extra or (None, None)
     objects = {
         "python": python, "run": door.run, "extra": extra[0], "extra64": extra[1], "result": door.result,
-        "prim": door.prim, "params": _NO_PARAMS,
+        "prim": door.prim, "params": _NO_PARAMS if door.params is None else door.params,
     }  # fmt: skip
     for field, o in objects.items():
         if o is not None:
@@ -150,9 +155,10 @@ def _operation(kind: Any, code: FlatCode, door: Door, python: Callable[..., Any]
     if door.loop:
         put("loop", code.functions[f"{door.loop}_float"])
         put("loop64", code.functions[f"{door.loop}_double"])
-    put("keeps", _keeps(door))
-    put("recorded", -1 if door.prim.vjp is not None else 0)
-    put("elementwise", int(door.prim.elementwise))
+    if door.prim is not None:
+        put("recorded", -1 if door.prim.vjp is not None else 0)
+        put("elementwise", int(door.prim.elementwise))
+        put("keeps", _keeps(door.prim, door.n))
     put("reflected", int(reflected))
     for name in ("__name__", "__qualname__", "__module__", "__doc__"):
         setattr(operation, name, getattr(python, name))
@@ -164,11 +170,11 @@ def _operation(kind: Any, code: FlatCode, door: Door, python: Callable[..., Any]
 _NO_PARAMS: dict[str, Any] = {}
 
 
-def _keeps(door: Door) -> int:
+def _keeps(prim: Primitive, n: int) -> int:
     """For each set of operands whose gradients are wanted, a byte: the operands that the tape keeps, and the result."""
     found = 0
-    for wanted in range(1, 1 << door.n) if door.prim.vjp is not None else ():
-        operands, result = door.prim.keep_for(wanted, door.n)
+    for wanted in range(1, 1 << n) if prim.vjp is not None else ():
+        operands, result = prim.keep_for(wanted, n)
         bits = sum(1 << k for k, kept in enumerate((*operands, result)) if kept)
         found |= bits << 8 * wanted
     return found

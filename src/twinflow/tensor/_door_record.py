@@ -263,16 +263,16 @@ def _keep(m: Module) -> None:
 def _record(m: Module, n: int) -> None:
     """Put an operation of n operands on the tape: whether that could be done, else an error is set."""
     at, meta_at = m.layout.node, m.layout.meta
-    c = m.function(f"record{n}", ["ptr", "ptr", "ptr", "i64"], "i1")
-    operation, result, operands, wanted = c.params
+    c = m.function(f"record{n}", ["ptr", "ptr", "ptr", "i64", "ptr"], "i1")
+    operation, result, operands, wanted, params = c.params
     shift = c.value(f"shl i64 {wanted}, 3")
     keeps = c.value(f"lshr i64 {c.load(operation, AT['keeps'], 'i64')}, {shift}")
     node = c.call("PyType_GenericAlloc", c.known("GradNode"), "i64 0")
     c.unless(c.differ(node), "failed")
     c.store(c.owned(c.known("None")), node, at["versions"])
     c.store(c.owned(c.known("None")), node, at["out"])
-    for name in ("params", "prim"):
-        c.store(c.owned(c.load(operation, AT[name])), node, at[name])
+    c.store(c.owned(params), node, at["params"])
+    c.store(c.owned(c.load(operation, AT["prim"])), node, at["prim"])
     sequence = c.call("PyIter_Next", c.known("sequence"))
     c.store(sequence, node, at["seq"])
     c.unless(c.differ(sequence), "drop")
@@ -346,7 +346,7 @@ def _record_operand(
         c.call("PyTuple_SetItem", c.load(node, m.layout.node["versions"]), f"i64 {k}", version, result="i32")
     with c.when(c.both(tensor, c.negated(kept))):
         data = c.load(x, m.layout.tensor["_data"])
-        elementwise = c.differ(c.load(operation, AT["elementwise"], "i64"), "0", "i64")
+        elementwise = c.differ(c.load(operation, AT["elementwise"], "i64"), "0", "i64") if n < 3 else "false"
         c.store("null", arg)
         with c.when(elementwise):
             c.store(c.owned(c.known("None")) if n == 1 else c.call("@shape", data), arg)

@@ -8,21 +8,12 @@ from typing import Any
 from twinflow.core.errors import ShapeError
 from twinflow.nn.functional._arguments import same_type, tensors
 from twinflow.ops import affine, matmul
-from twinflow.ops._affine import affine_in_one
+from twinflow.ops._affine import affine_in_one, affine_row
 from twinflow.tensor import Tensor
+from twinflow.tensor._door import Door
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """y = x Wᵀ + b over the last axis.
-
-    Args:
-        input: [..., in].
-        weight: [out, in], or [in] for a single output.
-        bias: [out].
-    Returns: [..., out].
-    Raises: ShapeError if the last axis of the input is not `in`.
-    Cost: 2 · in · out flops for each row.
-    """
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if bias is not None:
         one = affine_in_one(input, weight, bias)
         if one is not None:
@@ -38,6 +29,23 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         )
     same_type("linear", input, weight)
     return affine(input, weight, bias)
+
+
+_door = Door(_linear, "linear", affine_row, loop="add", n=3)
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y = x Wᵀ + b over the last axis.
+
+    Args:
+        input: [..., in].
+        weight: [out, in], or [in] for a single output.
+        bias: [out].
+    Returns: [..., out].
+    Raises: ShapeError if the last axis of the input is not `in`.
+    Cost: 2 · in · out flops for each row.
+    """
+    return _door.call(input, weight, bias)
 
 
 def _way_out(shape: tuple[int, ...], n_features: int) -> str:

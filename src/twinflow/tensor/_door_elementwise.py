@@ -7,10 +7,8 @@ it hands its arguments on to the Python function of the same meaning.
 
 from __future__ import annotations
 
-from typing import Any
-
-from twinflow.runtime._c_code import Code
-from twinflow.tensor._door_record import ALIGNED, AT, C_CONTIGUOUS, DATA, DESCR, DIMS, FLAGS, NDIM, TYPE, Module
+from twinflow.tensor._door_frame import Way
+from twinflow.tensor._door_record import ALIGNED, C_CONTIGUOUS, DATA, DIMS, FLAGS, NDIM, TYPE, Module
 
 _SMALL = 1024  # elements, up to which our own loops are quicker than NumPy's; larger ones let other threads run
 _LANES = 8
@@ -20,8 +18,8 @@ COMPARISONS = {"eq": "oeq", "ne": "une", "lt": "olt", "le": "ole", "gt": "ogt", 
 SIZES = {"float": 4, "double": 8}
 
 
-def write_ways(m: Module) -> None:
-    """All ways, and the loops they run."""
+def write_elementwise(m: Module) -> None:
+    """The ways of arithmetic, comparisons and functions of one operand, and of products; and the loops they run."""
     for name, instruction in ARITHMETIC.items():
         for kind in SIZES:
             _loop(m, f"{name}_{kind}", kind, instruction)
@@ -40,7 +38,7 @@ def write_ways(m: Module) -> None:
 def _loop(m: Module, name: str, kind: str, instruction: str) -> None:
     """out[i] = a[i] op b[i], or a number for one of them: (out, a, its step, b, its step, n), steps 0 or 1."""
     compares = instruction.startswith("fcmp")  # whose vectors LLVM would turn into bytes with constants kept elsewhere
-    c = m.function(name, ["ptr noalias", "ptr", "i64", "ptr", "i64", "i64"], "void", public=True)
+    c = m.function(name, ["ptr", "ptr", "i64", "ptr", "i64", "i64"], "void", public=True)
     out, a, step_a, b, step_b, n = c.params
     size = SIZES[kind]
 
@@ -121,142 +119,12 @@ def _fit(m: Module) -> None:
     m.add(c)
 
 
-# -- the frame of a way -------------------------------------------------------------------------------------------
-
-
-class _Way(Code):
-    """A public function (operation, args, count and flag, names of keywords) -> tensor, and what all of them do."""
-
-    def __init__(self, m: Module, name: str, n: int) -> None:
-        super().__init__(m.names, name, ["ptr", "ptr", "i64", "ptr"], public=True)
-        self.m = m
-        self.operation, self.args, self.flagged, self.keywords = self.params
-        self.table = self.load(self.operation, AT["table"])
-        self.unless(self.equal(self.keywords, "null"), "slow")
-        self.n = self.value(f"and i64 {self.flagged}, {(1 << 63) - 1}")
-        if n:
-            self.unless(self.equal(self.n, str(n), "i64"), "slow")
-        count = self.load(self.known("SPECIAL"), m.layout.special["count"])
-        self.unless(self.equal(count, self.known("0")), "slow")
-
-    def field(self, name: str, type: str = "ptr") -> str:
-        """A field of the operation."""
-        return self.load(self.operation, AT[name], type)
-
-    def tensor(self, x: str) -> str:
-        """The array of a tensor."""
-        self.unless(self.call("@is_tensor", x, result="i1"), "slow")
-        data = self.load(x, self.m.layout.tensor["_data"])
-        self.unless(self.equal(self.load(data, TYPE), self.known("ndarray")), "slow")
-        return data
-
-    def float_type(self, data: str) -> tuple[str, str]:
-        """The type of an array's elements, and whether it is float32; it may also be float64."""
-        d = self.load(data, DESCR)
-        single = self.equal(d, self.known("float32"))
-        self.unless(self.either(single, self.equal(d, self.known("float64"))), "slow")
-        return d, single
-
-    def same_type(self, data: str, d: str) -> None:
-        """Goes on only with elements of this type."""
-        self.unless(self.equal(self.load(data, DESCR), d), "slow")
-
-    def wanted(self, *operands: str) -> str:
-        """The bits of the tensors for which a gradient is wanted and recorded. Null stands for a number."""
-        bits = "0"
-        for k, x in enumerate(operands):
-            one = self.variable("0", "i64")
-            with self.when(self.differ(x)):
-                self.store(self.call("@wanted", x, result="i64"), one, 0, "i64")
-            w = self.load(one, 0, "i64")
-            self.unless(self.value(f"icmp slt i64 {w}, 2"), "slow")
-            bits = self.value(f"or i64 {bits}, {self.value(f'shl i64 {w}, {k}')}")
-        found = self.call("@recording", self.operation, f"i64 {bits}", result="i64")
-        self.unless(self.differ(found, "-1", "i64"), "failed")
-        with self.when(self.differ(found, "0", "i64")):
-            for x in operands:
-                with self.when(self.differ(x)):
-                    self.unless(self.call("@keepable", x, result="i1"), "slow")
-        return found
-
-    def unrecorded(self, *operands: str) -> None:
-        """Goes on only if no gradient is wanted."""
-        for x in operands:
-            self.unless(self.equal(self.call("@wanted", x, result="i64"), "0", "i64"), "slow")
-
-    def empty(self, d: str, like: str) -> str:
-        """A new array of this type and the shape of another."""
-        self.owned(d)
-        made = self.call(
-            "PyArray_NewFromDescr", self.known("ndarray"), d, f"i32 {self.load(like, NDIM, 'i32')}", self.load(like, DIMS),
-            "null", "null", "i32 0", "null",
-        )  # fmt: skip
-        self.unless(self.differ(made), "failed")
-        return made
-
-    def run(self, run: str, *arrays: str) -> str:
-        """What NumPy's function makes of arrays, which nobody can take away meanwhile."""
-        given = self.variable(count=len(arrays))
-        for k, a in enumerate(arrays):
-            self.store(self.owned(a), given, 8 * k)
-        out = self.call("@quietly", run, given, f"i64 {len(arrays)}")
-        self.drop(*arrays)
-        self.unless(self.differ(out), "raised")
-        return out
-
-    def finish(self, out: str, wanted: str = "", *operands: Any) -> None:
-        """Return a tensor around `out`, recorded if gradients are wanted; then what else may happen."""
-        t = self.call("@tensor", out)
-        self.unless(self.differ(t), "failed")
-        if wanted:
-            with self.when(self.differ(wanted, "0", "i64")):
-                self._record(t, wanted, operands)
-        self.ret(t)
-        self.end()
-
-    def _record(self, t: str, wanted: str, operands: tuple[Any, ...]) -> None:
-        given = self.variable(count=len(operands))
-        numbers = []
-        for k, x in enumerate(operands):
-            if isinstance(x, tuple):  # a tensor, or null and where a number is
-                x, number = x
-                made = self.variable("null")
-                with self.when(self.equal(x, "null")):
-                    self.store(self.call("PyFloat_FromDouble", f"double {self.load(number, 0, 'double')}"), made)
-                numbers.append(self.load(made))
-                x = self.choose(self.equal(x, "null"), numbers[-1], x)
-                with self.when(self.equal(x, "null")):
-                    self.drop(t, *numbers)
-                    self.ret("null")
-            self.store(x, given, 8 * k)
-        done = self.call(f"@record{len(operands)}", self.operation, t, given, f"i64 {wanted}", result="i1")
-        self.drop(*numbers)
-        with self.when(self.negated(done)):
-            self.drop(t)
-            self.ret("null")
-
-    def end(self) -> None:
-        """What happens otherwise. Errors that are not of `Exception` (an interrupt) go to the caller."""
-        self.label("failed")
-        self.ret("null")
-        self.label("raised")
-        usual = self.call("PyErr_ExceptionMatches", self.load(self.known("PyExc_Exception")), result="i32")
-        self.unless(self.differ(usual, "0", "i32"), "failed")
-        self.call("PyErr_Clear", result="void")
-        self.jump("slow")
-        self.label("slow")
-        vectorcall = self.known("PyObject_Vectorcall")
-        given = f"ptr {self.field('python')}, ptr {self.args}, i64 {self.flagged}, ptr {self.keywords}"
-        self.ret(self.value(f"tail call ptr {vectorcall}({given})"))
-        self.m.add(self)
-
-
 # -- the ways -----------------------------------------------------------------------------------------------------
 
 
 def _unary(m: Module) -> None:
     """run(x), or run(x, extra)."""
-    c = _Way(m, "unary", 1)
+    c = Way(m, "unary", 1)
     x = c.load(c.args)
     a = c.tensor(x)
     _, single = c.float_type(a)
@@ -271,7 +139,7 @@ def _unary(m: Module) -> None:
     c.finish(out, wanted, x)
 
 
-def _operand(c: _Way, x: str) -> tuple[str, str, str]:
+def _operand(c: Way, x: str) -> tuple[str, str, str]:
     """A tensor or a number: the tensor and its array, or nulls; and where the number is kept, as a double."""
     tensor, data, number = c.variable("null"), c.variable("null"), c.variable("0.0", "double")
     is_tensor = c.call("@is_tensor", x, result="i1")
@@ -291,7 +159,7 @@ def _operand(c: _Way, x: str) -> tuple[str, str, str]:
 
 def _binary(m: Module) -> None:
     """x op y, for two tensors or one and a number, by a loop of our own where they need no broadcasting, else by `run`."""
-    c = _Way(m, "binary", 2)
+    c = Way(m, "binary", 2)
     reflected = c.differ(c.field("reflected", "i64"), "0", "i64")
     first, second = c.load(c.args), c.load(c.args, 8)
     x, a, number_x = _operand(c, c.choose(reflected, second, first))
@@ -312,7 +180,7 @@ def _binary(m: Module) -> None:
     c.finish(c.load(out), wanted, (x, number_x), (y, number_y))
 
 
-def _own_loop(c: _Way, out: str, x: tuple[str, str], y: tuple[str, str], d: str, single: str) -> None:
+def _own_loop(c: Way, out: str, x: tuple[str, str], y: tuple[str, str], d: str, single: str) -> None:
     """Compute by the operation's own loop and go on at `made`, or at `numpy` if that cannot be."""
     loop = c.choose(single, c.field("loop"), c.field("loop64"))
     c.unless(c.differ(loop), "numpy")
@@ -351,7 +219,7 @@ def _own_loop(c: _Way, out: str, x: tuple[str, str], y: tuple[str, str], d: str,
 
 def _matmul(m: Module) -> None:
     """The product of two small matrices."""
-    c = _Way(m, "matmul", 2)
+    c = Way(m, "matmul", 2)
     x, y = c.load(c.args), c.load(c.args, 8)
     a, b = c.tensor(x), c.tensor(y)
     d, _ = c.float_type(a)
