@@ -256,6 +256,18 @@ def test_sums():
     assert x.grad.tolist() == np.ones((3, 5)).tolist()
 
 
+def test_softmax():
+    softmax = door_of("softmax")
+    for x in bases():
+        for dim in (-1, 1, 0, -2, 5, None):
+            assert_same(softmax, x, dim)
+    for shape in ((1, 1), (100, 7), (3, 1024), (3, 1025), (64, 65), (0, 3), (3, 0)):
+        for dtype in ("float32", "float64"):
+            assert_same(softmax, draw(shape, dtype) * 100.0 - 50.0, -1)
+            assert_same(softmax, draw(shape, dtype, grad=True), 1)
+    assert_same(softmax, tf.tensor([[0.0, np.inf], [np.nan, 1.0], [-np.inf, -np.inf], [-0.0, 0.0], [3e38, -3e38]]), -1)
+
+
 def test_linear_layers():
     linear = door_of("linear")
     for n, k, m in [(8, 8, 8), (1, 3, 2), (5, 4, 1), (0, 3, 2), (2, 0, 3), (2, 3, 0), (90, 60, 4), (16, 40, 200)]:
@@ -358,7 +370,15 @@ EXPRESSIONS = {
         n.t(),
         outcome(lambda: m.reshape(3, -1)),
     ),
-    "wholes": lambda a, g, m, n: (m.sum(), n.sum(), tf.where(m > 0, m, n), tf.cat([m, m]), tf.cat((m, n), 1)),
+    "wholes": lambda a, g, m, n: (
+        m.sum(),
+        n.sum(),
+        tf.where(m > 0, m, n),
+        tf.cat([m, m]),
+        tf.cat((m, n), 1),
+        m.softmax(-1),
+        n.softmax(1),
+    ),
     "linear": lambda a, g, m, n: (tf.nn.functional.linear(m, n, n[0]), tf.nn.functional.linear(m, m, m[0])),
     "python": lambda a, g, m, n: (a.to(dtype="int64") + 1, outcome(lambda: a + m)),
     "backward": lambda a, g, m, n: ((g * a + g).tanh() / 2.0).sum().backward(),

@@ -13,7 +13,7 @@ from twinflow.ops._declare import call
 from twinflow.ops._math import as_bool, maximum, minimum, number_array, sqrt, true_divide
 from twinflow.ops._promote import F32, F64, convert, is_inexact, to_tensor_arg
 from twinflow.ops._shape import reshape
-from twinflow.ops._softmax import log_softmax_of, softmax_of
+from twinflow.ops._softmax import log_softmax_of, softmax_of, softmax_row
 from twinflow.tensor import SPECIAL, Tensor, apply, result_of, wrap
 from twinflow.tensor._door import Door
 
@@ -291,14 +291,24 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     return apply(reshape, y, shape=tuple(s for i, s in enumerate(x._data.shape) if i not in axes))
 
 
-def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
-    """exp(x) / Σ exp(x) along an axis, without overflow."""
+def _softmax_over(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
     if dim is None:
         raise ArgumentError("softmax: name the axis over which probabilities add up to 1, for example dim=-1")
     x = _need_inexact(to_tensor_arg(input, "softmax"), "softmax", dtype)
     if not x.ndim:
         return softmax_of(x.reshape(1), 0).reshape(())
     return softmax_of(x, normalize_axis(dim, x.ndim, "softmax"))
+
+
+_softmax_door = Door(_softmax_over, "softmax", softmax_row, run=np.exp, params={"axis": 1})
+
+
+def softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:
+    """exp(x) / Σ exp(x) along an axis, without overflow."""
+    return _softmax_door.call(input, dim) if dtype is None else _softmax_over(input, dim, dtype=dtype)
+
+
+_softmax_door.serves(softmax)
 
 
 def log_softmax(input: Tensor, dim: int | None = None, *, dtype: Any = None) -> Tensor:

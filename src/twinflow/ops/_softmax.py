@@ -119,13 +119,13 @@ def _made(name: str, compose: Any, reference: Any, rule: Any, np_rule: Any) -> C
     return made
 
 
-_softmax = _made("softmax", _compose_softmax, _np_softmax, _back, _np_back)
+softmax_row = _made("softmax", _compose_softmax, _np_softmax, _back, _np_back)
 _log_softmax = _made("log_softmax", _compose_log_softmax, _np_log_softmax, _log_back, _np_log_back)
 
 
 def softmax_of(x: Tensor, axis: int) -> Tensor:
     """exp(x) / Σ exp(x) along an axis."""
-    result: Tensor = _softmax(x, axis=axis)
+    result: Tensor = softmax_row(x, axis=axis)
     return result
 
 

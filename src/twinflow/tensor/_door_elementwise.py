@@ -22,10 +22,10 @@ def write_elementwise(m: Module) -> None:
     """The ways of arithmetic, comparisons and functions of one operand, and of products; and the loops they run."""
     for name, instruction in ARITHMETIC.items():
         for kind in SIZES:
-            _loop(m, f"{name}_{kind}", kind, instruction)
+            write_loop(m, f"{name}_{kind}", kind, instruction)
     for name, condition in COMPARISONS.items():
         for kind in SIZES:
-            _loop(m, f"{name}_{kind}", kind, f"fcmp {condition}")
+            write_loop(m, f"{name}_{kind}", kind, f"fcmp {condition}")
     _size(m)
     _fit(m)
     for write in (_unary, _binary, _matmul):
@@ -35,10 +35,10 @@ def write_elementwise(m: Module) -> None:
 # -- loops of our own ---------------------------------------------------------------------------------------------
 
 
-def _loop(m: Module, name: str, kind: str, instruction: str) -> None:
+def write_loop(m: Module, name: str, kind: str, instruction: str, *, public: bool = True) -> None:
     """out[i] = a[i] op b[i], or a number for one of them: (out, a, its step, b, its step, n), steps 0 or 1."""
     compares = instruction.startswith("fcmp")  # whose vectors LLVM would turn into bytes with constants kept elsewhere
-    c = m.function(name, ["ptr", "ptr", "i64", "ptr", "i64", "i64"], "void", public=True)
+    c = m.function(name, ["ptr", "ptr", "i64", "ptr", "i64", "i64"], "void", public=public)
     out, a, step_a, b, step_b, n = c.params
     size = SIZES[kind]
 

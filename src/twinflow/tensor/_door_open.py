@@ -47,7 +47,7 @@ from twinflow.tensor._tensor import Meta, Tensor, Tie, ViewMeta
 
 _PROCESSOR = Processor("x86_64-unknown-linux-gnu", "x86-64", "")  # the least there is: the work lies elsewhere
 _OBJECTS = {
-    "None": None, "True": True, "False": False, "0": 0, "-1": -1, "float": float, "int": int, "tuple": tuple, "list": list, "slice": slice,
+    "None": None, "True": True, "False": False, "0": 0, "1": 1, "-1": -1, "float": float, "int": int, "tuple": tuple, "list": list, "slice": slice,
     "Tensor": Tensor, "Meta": Meta, "ViewMeta": ViewMeta, "Tie": Tie, "GradNode": _tape.GradNode, "Spec": _tape.Spec,
     "SPECIAL": SPECIAL, "MODE": MODE, "sequence": _tape._sequence, "ndarray": np.ndarray, "float32": np.dtype(np.float32),
     "float64": np.dtype(np.float64), "bool": np.dtype(np.bool_), "quiet": quiet.__self__,  # type: ignore[attr-defined] # the context it runs things in
