@@ -77,8 +77,11 @@ def test_every_orientation_and_size(product, machine, orientation, m, n, k) -> N
 
 @pytest.mark.parametrize(
     ("m", "n", "k"),
-    [(300, 250, 700), (19, 33, 530), (61, 50, 1100), (600, 70, 1030), (33, 2100, 64), (70, 80, 3000), (100, 130, 2049)],
-)
+    [
+        (300, 250, 700), (19, 33, 530), (61, 50, 1100), (600, 70, 1030), (33, 2100, 64), (70, 80, 3000), (100, 130, 2049),
+        (264, 512, 70), (300, 1024, 300), (128, 200, 1100),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("orientation", ["nnn", "ntn", "tnn"])
 def test_blocked_sizes(product, orientation, m, n, k) -> None:
     rng = np.random.default_rng(7)

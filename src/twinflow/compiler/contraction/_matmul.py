@@ -16,10 +16,29 @@ from twinflow.compiler.contraction._kernel import (
 )
 from twinflow.compiler.contraction._machine import Machine
 from twinflow.compiler.contraction._pack import Pack
-from twinflow.compiler.contraction._plan import Split, choose_blocks, choose_depth, choose_tile, split_cols, split_rows
+from twinflow.compiler.contraction._plan import (
+    PACKED,
+    READ,
+    Split,
+    choose_blocks,
+    choose_depth,
+    choose_parts,
+    choose_tile,
+    split_cols,
+    split_rows,
+)
 from twinflow.compiler.contraction._text import NBYTES, Function, Module, Value
 from twinflow.compiler.contraction._tile import Axis, Epilogue, Tile, Tiles
 from twinflow.core.errors import ArgumentError, DTypeError
+
+PART_DEPTH = 256
+"""Depth of a block where the reduction is cut into parts: blocks of A and B stay in the L2 cache beside a block of C."""
+
+NEAR_NBYTES = 512
+"""Rows of A, stored the other way round, that are so short are read as they lie."""
+
+EARLY = 24
+"""So many indices of the reduction before they are needed, those rows are asked for: some hundred cycles."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +172,7 @@ class _Matmul:
         nbytes = NBYTES[self.sum_type]
         narrow = self.a_type in ("half", "bfloat")
         self.dot = self._along_reduction()
+        self.parts = 1 if self.dot or self.spec.batch else choose_parts(m, n, k)
         if self.dot:
             few = m is not None and m <= 8
             self.tile_rows = max(1, m or 1) if few else 4
@@ -162,13 +182,13 @@ class _Matmul:
                 self.tile_rows = min(self.tile_rows, 4)
                 self.tile_cols = min(self.tile_cols, 3 if self.tile_rows <= 3 else 2)
         else:
-            choice = choose_tile(self.machine, m, n, lanes, depth=choose_depth(self.machine, k))
+            choice = choose_tile(self.machine, m, n, lanes, depth=self._depth(True))
             self.tile_rows, self.tile_cols = choice.rows, choice.vectors * lanes
         self.rows, self.cols = split_rows(m, self.tile_rows), split_cols(n, self.tile_cols)
         many_rows, many_cols = m is None or m >= 3 * self.tile_rows, n is None or n >= 2 * self.tile_cols
         deep = k is None or k >= 32
         row_nbytes = self.b[0] * NBYTES[self.b_type]
-        far_b = row_nbytes >= 2048 or (row_nbytes >= 1024 and row_nbytes % 1024 == 0)
+        far_b = self.parts > 1 or row_nbytes >= 2048 or (row_nbytes >= 1024 and row_nbytes % 1024 == 0)
         often = m is None or m >= 256 or (m >= 96 and (k is None or k >= 1024))
         self.pack_b = not self.dot and (
             (self.b[1] != 1 and (m is None or m > 2)) or (many_rows and deep and (narrow or (far_b and often)))
@@ -176,24 +196,43 @@ class _Matmul:
         # else packing an element of A takes longer than what is saved
         reused = n is None or n >= 256 or (n >= 96 and (k is None or k >= 1024))
         large = m is not None and n is not None and k is not None and min(m, n, k) >= 512
-        scattered = self.a[1] != 1 and (k is None or k >= 1024)
+        near_a = self.parts > 1 and self.a[0] == 1 and self.a[1] * NBYTES[self.a_type] <= NEAR_NBYTES
+        scattered = self.a[1] != 1 and (k is None or k >= 1024) and not near_a
         wanted = narrow or (reused and (scattered or self._rows_collide())) or large
         self.pack_a = not self.dot and many_cols and deep and (m is None or m > 1) and wanted
         in_order = self.dot or ((self.pack_b or m == 1) and (self.pack_a or self.a[1] == 1))
-        depth = choose_depth(self.machine, k, in_order)
-        self.blocks = choose_blocks(self.machine, m, n, k, depth, self.tile_rows, self.tile_cols, self.pack_b, self.dot)
-        if self.c_type in ("half", "bfloat") and k is not None:
+        b_cost = PACKED if self.pack_b and self.b[1] != 1 else READ
+        self.blocks = choose_blocks(
+            self.machine,
+            m,
+            n,
+            k,
+            self._depth(in_order),
+            self.tile_rows,
+            self.tile_cols,
+            self.parts,
+            b_cost,
+            self.pack_b,
+        )
+        if self.c_type in ("half", "bfloat") and k is not None and self.parts == 1:
             self.blocks = replace(self.blocks, depth=max(1, k))  # never rounded in between
         near = self.machine.l2_nbytes // 4 // (self.blocks.depth * nbytes)
         self.near_rows = max(1, near // self.tile_rows) * self.tile_rows
-        self.single = k is not None and k <= self.blocks.depth
         self.row_blocks = None if m is None else -(-m // self.blocks.rows)
         self.col_blocks = None if n is None else -(-n // self.blocks.cols)
+        # B that lies as it is needed is packed by the first tiles that multiply it, which costs next to nothing
+        last_rows = 0 if m is None else (m - 1) % self.blocks.rows + 1
+        self.copy_b = self.pack_b and self.b[1] == 1 and last_rows >= self.tile_rows
         self._plan_batch()
-        self._plan_split()
+        if k is None and m and n and not self.spec.batch and not self.dot and m * n <= 1 << 16:
+            self.parts = 16 if (self.row_blocks or 1) * (self.col_blocks or 1) <= 4 else 1
+        self.single = k is not None and k <= self.blocks.depth and self.parts == 1
         whole_a = m is not None and k is not None and all(s == 0 for s in self.batches[0])
-        self.share_a = self.pack_a and whole_a and self.col_blocks != 1
+        self.share_a = self.pack_a and whole_a and self.col_blocks != 1 and self.parts == 1
         self._plan_workspace(nbytes)
+
+    def _depth(self, in_order: bool) -> int:
+        return PART_DEPTH if self.parts > 1 else choose_depth(self.machine, self.k, in_order)
 
     def _along_reduction(self) -> bool:
         """Whether to run along the reduction with vectors, of both operands as they are.
@@ -228,19 +267,6 @@ class _Matmul:
         if self.row_blocks == 1 and self.col_blocks == 1 and batch:
             limit = max(1, self.fixed_batch) if not self.open_batch else 1 << 20
             self.group = int(max(1, min(limit, 4e6 // max(1.0, work))))
-
-    def _plan_split(self) -> None:
-        """Cut a long reduction into parts when C alone gives too few chunks; the parts are added in order."""
-        self.parts = 1
-        if self.spec.batch or self.m is None or self.n is None or self.dot or not self.m * self.n:
-            return
-        chunks = (self.row_blocks or 1) * (self.col_blocks or 1)
-        if self.k is None:
-            self.parts = 16 if chunks <= 4 and self.m * self.n <= 1 << 16 else 1
-        elif self.k >= 2048 and chunks < 8:
-            self.parts = max(1, min(16, self.k // 1024, int(2.0 * self.m * self.n * self.k / 4e6)))
-        if self.parts > 1:
-            self.single = False
 
     def _plan_workspace(self, nbytes: int) -> None:
         blocks, depth = self.blocks, self.blocks.depth
@@ -340,8 +366,7 @@ class _Matmul:
         i1, j1 = f.min(f.add(i0, self.blocks.rows), m), f.min(f.add(j0, self.blocks.cols), n)
         space = worker_space(f, self.shared_nbytes, self.worker_nbytes) if self.worker_nbytes else ""
         if self.parts > 1:
-            # what was packed for all parts lies depth block by depth block: a part begins where one does
-            step = self.blocks.depth if self.share_a else 8
+            step = 8
             length = f.mul(f.ceil_div(f.ceil_div(k, self.parts), step), step)
             start = f.min(f.mul(index, length), k)
             stop = f.min(f.add(start, length), k)
@@ -376,20 +401,19 @@ class _Matmul:
         def passes(p: Value, _: list[str]) -> None:
             deep: Value = (self.k or 0) if self.single else f.max(0, f.min(depth, f.sub(k[1], p)))
             own_b = f.shift(space, self.a_nbytes, "i8") if self.pack_b else ""
-            if own_b:
+            if own_b and not self.copy_b:
                 self._pack_cols(f, f.shift(b, f.mul(p, self.b[0]), self.b_type), own_b, j, deep)
 
-            def near(at: Value, _: list[str]) -> None:
+            def near(at: Value, _: list[str], first: bool = False) -> None:
                 """Rows of A that stay in the L2 cache while the panels of B pass by."""
                 rows = (at, f.min(f.add(at, self.near_rows), i[1]))
                 if self.pack_a and not self.share_a:
                     self._pack_rows(f, f.shift(a, f.mul(p, self.a[1]), self.a_type), space, rows, deep)
-                self._tiles(f, a, b, c, rows, j, k, p, deep, batch, space, own_b)
+                self._tiles(f, a, b, c, rows, j, k, p, deep, batch, space, own_b, first)
 
-            if self.near_rows >= self.blocks.rows:
-                near(i[0], [])
-            else:
-                f.loop(i[0], i[1], self.near_rows, near)
+            near(i[0], [], True)
+            if self.near_rows < self.blocks.rows:
+                f.loop(f.add(i[0], self.near_rows), i[1], self.near_rows, near)
 
         # an empty reduction still has to write C, so there is always one pass
         stop = k[1] if isinstance(k[1], int) and isinstance(k[0], int) and k[1] > k[0] else f.max(k[1], f.add(k[0], 1))
@@ -423,8 +447,12 @@ class _Matmul:
 
     def _tiles(
         self, f: Function, a: str, b: str, c: str, i: tuple[Value, Value], j: tuple[Value, Value],
-        k: tuple[Value, Value], p: Value, deep: Value, batch: Value, space: str, own_b: str,
+        k: tuple[Value, Value], p: Value, deep: Value, batch: Value, space: str, own_b: str, first: bool,
     ) -> None:  # fmt: skip
+        """The tiles of rows i and columns j, for one depth block.
+
+        The `first` rows of all pack B in passing, if it can be.
+        """
         flag = ""
         last = ""
         if not self.single:
@@ -436,12 +464,10 @@ class _Matmul:
         c_type = self.sum_type if self.parts > 1 else self.c_type
 
         def cols(width: int, col: Value, reaches: bool) -> None:
-            if own_b:
-                right = f.shift(own_b, f.mul(f.sub(col, j[0]), deep), self.sum_type)
-            else:
-                right = f.shift(b, f.add(f.mul(p, self.b[0]), f.mul(col, self.b[1])), self.b_type)
+            given = f.shift(b, f.add(f.mul(p, self.b[0]), f.mul(col, self.b[1])), self.b_type)
+            packed = f.shift(own_b, f.mul(f.sub(col, j[0]), deep), self.sum_type) if own_b else ""
 
-            def rows(height: int, row: Value, _: bool) -> None:
+            def rows(height: int, row: Value, copy: bool = False) -> None:
                 if self.share_a:
                     place = f.add(f.mul(p, self.m or 0), f.mul(row, deep))
                     left = f.shift(slot(f, "workspace"), place, self.sum_type)
@@ -450,20 +476,29 @@ class _Matmul:
                 else:
                     left = f.shift(a, f.add(f.mul(row, self.a[0]), f.mul(p, self.a[1])), self.a_type)
                 at = f.shift(c, f.add(f.mul(row, c_row), f.mul(col, c_col)), c_type)
-                tile = self._tile(height, width, reaches, c_row, c_col, c_type)
+                tile = self._tile(height, width, reaches, c_row, c_col, c_type, copy)
                 self.tiles.get(tile).call(
-                    f, a=left, b=right, c=at, ctx="%ctx", row=row, col=col, batch=batch, n0=deep,
-                    cols=f.sub(j[1], col) if reaches else width, accumulate=flag, finish=last,
+                    f, a=left, b=given if copy or not own_b else packed, copy=packed, c=at, ctx="%ctx", row=row,
+                    col=col, batch=batch, n0=deep, cols=f.sub(j[1], col) if reaches else width, accumulate=flag, finish=last,
                 )  # fmt: skip
 
-            self.rows.walk(f, i[0], i[1], rows)
+            start = i[0]
+            if first and self.copy_b:
+                rows(self.rows.size, i[0], copy=True)
+                start = f.add(i[0], self.rows.size)
+            self.rows.walk(f, start, i[1], lambda height, row, _: rows(height, row))
 
         self.cols.walk(f, j[0], j[1], cols)
 
-    def _tile(self, height: int, width: int, reaches: bool, c_row: int, c_col: int, c_type: str) -> Tile:
+    def _tile(self, height: int, width: int, reaches: bool, c_row: int, c_col: int, c_type: str, copy: bool) -> Tile:
         a_row, a_k = (1, height) if self.pack_a else self.a
-        packed = round_up(width, self.lanes) if self.pack_b else 0
-        b_k, b_col = (packed, 1) if self.pack_b else self.b
+        step = round_up(width, self.lanes)
+        packed = self.pack_b and not copy
+        b_k, b_col = (step, 1) if packed else self.b
+        # what the next tile reads of A; where rows lie side by side, what this one does some hundred cycles later
+        ahead = (
+            height * self.blocks.depth if self.pack_a else EARLY * a_k if a_row == 1 else height * a_row * (a_k == 1)
+        )
         split = self.parts > 1
         accumulate: bool | None = self.spec.accumulate and not split
         if not self.single and not accumulate:
@@ -477,10 +512,10 @@ class _Matmul:
             reduce=(Axis(self.k if self.single else None, a_k, b_k),),
             cols=None if reaches else width,
             form="dot" if self.dot else "broadcast",
-            b_lane=b_col, c_lane=c_col, padded=self.pack_b, accumulate=accumulate, finish=finish,
-            transposed=self.swapped, ahead=height * self.blocks.depth if self.pack_a else 0,
+            b_lane=b_col, c_lane=c_col, padded=packed, copy_step=step if copy else 0,
+            accumulate=accumulate, finish=finish, transposed=self.swapped, ahead=0 if self.dot else ahead,
             a_type=self.sum_type if self.pack_a else self.a_type,
-            b_type=self.sum_type if self.pack_b else self.b_type, c_type=c_type, sum_type=self.sum_type,
+            b_type=self.sum_type if packed else self.b_type, c_type=c_type, sum_type=self.sum_type,
         )  # fmt: skip
 
     def _emit_reduce(self) -> tuple[str, Value]:

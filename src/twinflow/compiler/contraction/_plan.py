@@ -142,6 +142,16 @@ HANDED = 60_000
 """Packing an element, reading one from far, and handing out a chunk, each in multiply-adds of the time it takes."""
 
 
+def choose_parts(m: int | None, n: int | None, k: int | None) -> int:
+    """Into how many parts a reduction is cut, so that each chunk reads A and B once, as they lie; the parts are added.
+
+    That is a gain where A and B are large against C, as they are for the gradient of a weight.
+    """
+    if k is None or m is None or n is None or k < 1024 or k < 2 * max(m, n):
+        return 1
+    return max(1, min(16, k // 512, int(2.0 * m * n * k / GRAIN_FLOPS)))
+
+
 def choose_depth(machine: Machine, k: int | None, packed: bool = True) -> int:
     """The depth of a block: all of the reduction, or equal parts of it.
 
@@ -161,12 +171,12 @@ def choose_depth(machine: Machine, k: int | None, packed: bool = True) -> int:
 @cache
 def choose_blocks(
     machine: Machine, m: int | None, n: int | None, k: int | None, depth: int, tile_rows: int, tile_cols: int,
-    pack_b: bool, whole: bool,
+    parts: int, b_cost: int, own_b: bool,
 ) -> Blocks:  # fmt: skip
     """Blocks of C such that several threads have equal work, and little is packed and read more than once.
 
     They depend on shapes and processor only, never on the number of threads: neither do the results. There are fewer for a
-    long reduction, which is cut itself, unless it stays `whole`.
+    reduction that is itself cut into `parts`. `b_cost` is what an element of B costs, and `own_b` whether a worker packs it.
     """
     deep = k if k is not None else OPEN_EXTENT
     if m is None:
@@ -176,9 +186,9 @@ def choose_blocks(
         return Blocks(round_up(-(-m // row_blocks), tile_rows), tile_cols * 8, depth)
     panels, tiles = -(-n // tile_cols), -(-m // tile_rows)
     # what a worker packs of B for itself should fill at most a quarter of its L2 cache
-    most_panels = max(1, machine.l2_nbytes // 4 // (4 * tile_cols * depth)) if pack_b else panels
+    most_panels = max(1, machine.l2_nbytes // 4 // (4 * tile_cols * depth)) if own_b else panels
     work = m * n * deep + READ * deep * (m + n)
-    parts = 1 if whole else max(1, deep // 1024)
+    deep = -(-deep // parts)
     most = max(1, min(MOST_CHUNKS, int(work / (GRAIN_FLOPS / 4))) // parts)
     best = (float("inf"), tiles, panels)
     for across in range(1, panels + 1):
@@ -186,12 +196,16 @@ def choose_blocks(
             r, c = -(-tiles // high), -(-panels // across)
             if c > most_panels and across < panels:
                 continue
-            chunks = -(-tiles // r) * -(-panels // c)
-            if -(-tiles // r) != high or -(-panels // c) != across or chunks > max(most, -(-panels // most_panels)):
+            chunks = -(-tiles // r) * -(-panels // c) * parts
+            if (
+                -(-tiles // r) != high
+                or -(-panels // c) != across
+                or chunks > parts * max(most, -(-panels // most_panels))
+            ):
                 continue
             rows, cols = min(m, r * tile_rows), min(n, c * tile_cols)
-            each = rows * cols * deep + deep * (cols * (PACKED if pack_b else READ) + rows * READ) + HANDED
+            each = rows * cols * deep + deep * (cols * b_cost + rows * READ) + HANDED
             # what 1, 2, 4 and 8 threads would take, and not do
-            cost = sum(threads * -(-chunks // threads) * each for threads in (1, 2, 4, 8) if threads <= most)
+            cost = sum(threads * -(-chunks // threads) * each for threads in (1, 2, 4, 8) if threads <= most * parts)
             best = min(best, (float(cost), r, c))
     return Blocks(best[1] * tile_rows, best[2] * tile_cols, depth)

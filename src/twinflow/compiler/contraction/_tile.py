@@ -18,7 +18,7 @@ from math import prod
 from typing import Literal, TypeAlias
 
 from twinflow.compiler.contraction._machine import Machine
-from twinflow.compiler.contraction._text import Function, Module, Value, suffix, vector
+from twinflow.compiler.contraction._text import NBYTES, Function, Module, Value, suffix, vector
 from twinflow.compiler.contraction._vectors import (
     Mask,
     convert,
@@ -32,6 +32,10 @@ from twinflow.compiler.contraction._vectors import (
 )
 
 LONG_EPILOGUE = 150  # instructions for all vectors of a tile; longer ones are written once, in a loop over rows
+POINTERS = ("a", "b", "c", "copy", "ctx")
+LINE_NBYTES = 64
+OPEN_DEPTH = 256  # what an extent of the reduction that is only known at run time is taken for
+COPIED_EARLY = 32  # rows of B that are copied lie far apart, so nobody else asks for them: some hundred cycles early
 OPERANDS = 8
 """Slots of a kernel's context in front of the operands of its epilogue: a, b, c, workspace, m, n, k, batch."""
 
@@ -83,7 +87,10 @@ class Tile:
         accumulate: add to what C holds; None: decided at run time.
         finish: apply the epilogue; None: decided at run time.
         transposed: a row of the tile is a column of the product as its user wrote it.
-        ahead: what lies so many elements after what is read of A is asked for early; 0: nothing is.
+        ahead: what lies so many elements after what is read of A is asked for early; 0: nothing is. Rows that are
+            contiguous along the reduction are asked for line by line.
+        copy_step: vectors of B are stored as they are read, so many elements from one index of the reduction to the
+            next; 0: they are not.
     """
 
     rows: tuple[int, ...]
@@ -100,6 +107,7 @@ class Tile:
     finish: bool | None = True
     transposed: bool = False
     ahead: int = 0
+    copy_step: int = 0
     a_type: str = "float"
     b_type: str = "float"
     c_type: str = "float"
@@ -169,8 +177,7 @@ class TileFunction:
 
     def call(self, f: Function, **values: Value) -> None:
         """Call the tile with the parameters it has, out of those named."""
-        kinds = {"ctx": "ptr", "a": "ptr", "b": "ptr", "c": "ptr"}
-        f.call(self.name, [(kinds.get(name, "i64"), values[name]) for name in self.params])
+        f.call(self.name, [("ptr" if name in POINTERS else "i64", values[name]) for name in self.params])
 
 
 @dataclass
@@ -194,14 +201,13 @@ class Tiles:
 
 class _Writer:
     def __init__(self, module: Module, machine: Machine, tile: Tile, epilogue: Epilogue | None, name: str) -> None:
-        params = ["a", "b", "c"]
+        params = ["a", "b", "c", *(["copy"] if tile.copy_step else [])]
         if epilogue and tile.finish is not False:
             params += ["ctx", "row", "col", "batch"]
         params += ["cols"] * (tile.cols is None)
         params += ["accumulate"] * (tile.accumulate is None) + ["finish"] * (tile.finish is None)
         params += [f"n{level}" for level, axis in enumerate(tile.reduce) if axis.count is None]
-        pointers = ("a", "b", "c", "ctx")
-        kinds = [("ptr" if p in pointers else "i64", p) for p in params]
+        kinds = [("ptr" if p in POINTERS else "i64", p) for p in params]
         self.f = Function(module, name, kinds)
         self.tile, self.machine, self.epilogue = tile, machine, epilogue
         self.done = TileFunction(tile, name, tuple(params))
@@ -211,6 +217,11 @@ class _Writer:
         sums = len(tile.rows) * tile.vectors
         self.copies = max(1, -(-8 // sums))  # 4 cycles of latency, 2 multiply-adds a cycle: 8 sums must be under way
         self.unroll = max(1, min(8, 32 // sums), self.copies)
+        self._lines = range(0, tile.vectors, max(1, LINE_NBYTES // machine.vector_nbytes))
+        self._strips = tile.ahead > 0 and tile.reduce[-1].a == 1
+        strips = self._strips and (tile.reduce[-1].count or OPEN_DEPTH) * NBYTES[tile.a_type] // LINE_NBYTES
+        # lines of C are asked for strip by strip, where there are enough of them
+        self._spread = strips >= 4 and tile.c_lane == 1 and len(tile.rows) > 1 and _even(tile.c_rows)
         self.masks: list[Mask] = [None] * tile.vectors
         if tile.form != "dot" and not (tile.cols is not None and tile.cols >= tile.vectors * self.lanes):
             self.masks = [tail_mask(self.f, self.cols, v * self.lanes, self.lanes) for v in range(tile.vectors)]
@@ -219,7 +230,7 @@ class _Writer:
         tile, f = self.tile, self.f
         self._prefetch_c()
         zero = ["zeroinitializer"] * (len(tile.rows) * tile.vectors * self.copies)
-        sums = self._reduce(0, "%a", "%b", zero)
+        sums = self._reduce(0, ["%a", "%b", "%copy"] if tile.copy_step else ["%a", "%b"], zero)
         count = len(tile.rows) * tile.vectors
         for copy in range(1, self.copies):
             sums[:count] = [
@@ -232,101 +243,147 @@ class _Writer:
     def _prefetch_c(self) -> None:
         """Ask for the lines of C early: they arrive while the sums are made."""
         tile = self.tile
-        if tile.c_lane != 1 or tile.form in ("dot", "sum"):
+        if tile.c_lane != 1 or tile.form in ("dot", "sum") or self._spread:
             return
         for r in range(len(tile.rows)):
-            for v in range(0, tile.vectors, max(1, 64 // self.machine.vector_nbytes)):
+            for v in self._lines:
                 prefetch(self.f, self._c(r, v), write=True)
 
     # -- the sums
 
-    def _reduce(self, level: int, a: str, b: str, sums: list[str]) -> list[str]:
-        axis, f = self.tile.reduce[level], self.f
+    def _reduce(self, level: int, at: Sequence[str], sums: list[str]) -> list[str]:
+        """Sum over the axes from `level` on; `at` points into A, B and the copy of B."""
+        axis = self.tile.reduce[level]
         count: Value = f"%n{level}" if axis.count is None else axis.count
         if level == len(self.tile.reduce) - 1:
-            return self._innermost(axis, count, a, b, sums)
+            return self._innermost(axis, count, at, sums)
 
         work = len(self.tile.rows) * self.tile.vectors * prod(x.count or 99 for x in self.tile.reduce[level:])
         if axis.count is not None and work <= 300:  # few enough to write out: a 3×3 filter over one channel
             for n in range(axis.count):
-                here = f.shift(a, n * axis.a, self.tile.a_type), f.shift(b, n * axis.b, self.tile.b_type)
-                sums = self._reduce(level + 1, *here, sums)
+                sums = self._reduce(level + 1, self._moved(at, axis, n), sums)
             return sums
 
-        def body(_: Value, carried: list[str]) -> list[str]:
-            inner = self._reduce(level + 1, carried[0], carried[1], carried[2:])
-            after = (
-                self.f.shift(carried[0], axis.a, self.tile.a_type),
-                self.f.shift(carried[1], axis.b, self.tile.b_type),
-            )
-            return [*after, *inner]
+        def body(_: Value, at: Sequence[str], sums: list[str]) -> list[str]:
+            return self._reduce(level + 1, at, sums)
 
-        return self._loop(0, count, 1, body, a, b, sums)[2:]
+        return self._loop(axis, 0, count, 1, body, at, sums)[1]
+
+    def _moved(self, at: Sequence[str], axis: Axis, n: int) -> list[str]:
+        """Where the `n`-th index of an axis lies."""
+        tile = self.tile
+        steps = ((axis.a, tile.a_type), (axis.b, tile.b_type), (tile.copy_step, tile.sum_type))
+        return [self.f.shift(pointer, n * step, kind) for pointer, (step, kind) in zip(at, steps)]
 
     def _loop(
-        self, start: Value, stop: Value, step: int, body: Callable[[Value, list[str]], list[str]], a: str, b: str,
-        sums: list[str],
-    ) -> list[str]:  # fmt: skip
-        carried = [("ptr", a), ("ptr", b), *((self.kind, s) for s in sums)]
-        return self.f.loop(start, stop, step, body, carried)
+        self, axis: Axis, start: Value, stop: Value, step: int,
+        body: Callable[[Value, Sequence[str], list[str]], list[str]], at: Sequence[str], sums: list[str],
+    ) -> tuple[list[str], list[str]]:  # fmt: skip
+        """A loop along an axis; what follows it continues with the pointers and sums that it gives."""
 
-    def _innermost(self, axis: Axis, count: Value, a: str, b: str, sums: list[str]) -> list[str]:
-        f, tile = self.f, self.tile
-        width = self.lanes if tile.form == "dot" else 1
+        def around(index: Value, carried: list[str]) -> list[str]:
+            here = carried[: len(at)]
+            return [*self._moved(here, axis, step), *body(index, here, carried[len(at) :])]
+
+        carried = [*(("ptr", pointer) for pointer in at), *((self.kind, s) for s in sums)]
+        after = self.f.loop(start, stop, step, around, carried)
+        return after[: len(at)], after[len(at) :]
+
+    def _innermost(self, axis: Axis, count: Value, at: Sequence[str], sums: list[str]) -> list[str]:
+        tile, f = self.tile, self.f
+        line = LINE_NBYTES // NBYTES[tile.a_type]
+        if not self._strips or (isinstance(count, int) and count < 2 * line):
+            return self._strip(axis, count, at, sums)
+
+        def strip(index: Value, at: Sequence[str], sums: list[str]) -> list[str]:
+            self._ask_early(at[0], f.div(index, line), f.div(count, line))
+            return self._strip(axis, line, at, sums)
+
+        rest = f.rem(count, line)
+        at, sums = self._loop(axis, 0, f.sub(count, rest), line, strip, at, sums)
+        return self._strip(axis, rest, at, sums)
+
+    def _strip(self, axis: Axis, count: Value, at: Sequence[str], sums: list[str]) -> list[str]:
+        """Some indices of the innermost axis, or all."""
+        f = self.f
+        width = self.lanes if self.tile.form == "dot" else 1
         unroll = self.unroll
         if isinstance(count, int) and count // width <= 2 * unroll:
             unroll = max(1, count // width)
         if isinstance(count, int):  # a whole number of rounds needs no second copy of the body
             rounds = count // width
             unroll = next((u for u in range(unroll, self.copies - 1, -1) if rounds % u == 0), unroll)
-        step = unroll * width
 
-        def steps(n: int) -> Callable[[Value, list[str]], list[str]]:
-            def body(_: Value, carried: list[str]) -> list[str]:
-                a, b, *now = carried
+        def steps(n: int) -> Callable[[Value, Sequence[str], list[str]], list[str]]:
+            def body(_: Value, at: Sequence[str], now: list[str]) -> list[str]:
                 for u in range(n):
-                    now = self._step(a, b, u * width * axis.a, u * width * axis.b, now, u % self.copies, None)
-                moved = (f.shift(a, n * width * axis.a, tile.a_type), f.shift(b, n * width * axis.b, tile.b_type))
-                return [*moved, *now]
+                    now = self._step(self._moved(at, axis, u * width), now, u % self.copies, None)
+                return now
 
             return body
 
-        whole = f.sub(count, f.rem(count, step))
-        a, b, *sums = self._loop(0, whole, step, steps(unroll), a, b, sums)
+        whole = f.sub(count, f.rem(count, unroll * width))
+        at, sums = self._loop(axis, 0, whole, unroll * width, steps(unroll), at, sums)
         if unroll > 1:
             if isinstance(count, int) and isinstance(whole, int):
-                a, b, *sums = steps((count - whole) // width)(0, [a, b, *sums])
+                left = (count - whole) // width
+                sums = steps(left)(0, at, sums)
+                at = self._moved(at, axis, left * width)
             else:
                 single = f.sub(count, f.rem(count, width))
-                a, b, *sums = self._loop(whole, single, width, steps(1), a, b, sums)
-        if tile.form == "dot":
+                at, sums = self._loop(axis, whole, single, width, steps(1), at, sums)
+        if self.tile.form == "dot":
             mask = tail_mask(f, f.rem(count, width), 0, self.lanes)
             if mask != 0:
-                sums = self._step(a, b, 0, 0, sums, 0, mask)
+                sums = self._step(at, sums, 0, mask)
         return sums
 
-    def _step(self, a: str, b: str, a_at: int, b_at: int, sums: list[str], copy: int, mask: Mask) -> list[str]:
+    def _ask_early(self, a: str, strip: Value, strips: Value) -> None:
+        """Ask for what the next tile reads of A where this one reads a strip, and for a part of C.
+
+        All at once, they would keep the few lines that can be under way from being those that are multiplied next.
+        """
+        f, tile = self.f, self.tile
+        for row in tile.rows:
+            prefetch(f, f.shift(a, row + tile.ahead, tile.a_type), near=False)
+        if not self._spread:
+            return
+        rows = len(tile.rows)
+        some = -(-rows // max(1, strips // 2)) if isinstance(strips, int) else 2
+        late = f.max(0, f.sub(strips, -(-2 * rows // some)))  # not so early that they are gone again
+        first = f.mul(f.max(0, f.sub(strip, late)), some)
+        for r in range(some):
+            at = f.mul(f.min(f.add(first, r), rows - 1), tile.c_rows[1] - tile.c_rows[0])
+            for v in self._lines:
+                prefetch(f, f.shift("%c", f.add(at, v * self.lanes), tile.c_type), write=True)
+
+    def _step(self, at: Sequence[str], sums: list[str], copy: int, mask: Mask) -> list[str]:
         """Add one index of the innermost axis (form "dot": one vector of indices) to one copy of the sums."""
         f, tile, lanes, half = self.f, self.tile, self.lanes, self.machine.half
         now = list(sums)
-        if tile.ahead:
-            prefetch(f, f.shift(a, a_at + tile.ahead, tile.a_type))
+        if tile.ahead and not self._strips:
+            prefetch(f, f.shift(at[0], tile.ahead, tile.a_type))
         right = []
         for v in range(tile.vectors if tile.form != "sum" else 0):
             if tile.form == "dot":
-                offset, stride, keep = b_at + v * tile.b_lane, 1, mask
+                offset, stride, keep = v * tile.b_lane, 1, mask
             else:
-                offset, stride = b_at + v * lanes * tile.b_lane, tile.b_lane
+                offset, stride = v * lanes * tile.b_lane, tile.b_lane
                 keep = None if tile.padded else self.masks[v]
-            value = load(f, tile.b_type, f.shift(b, offset, tile.b_type), lanes, stride, keep)
+            if tile.copy_step:
+                early = offset + COPIED_EARLY * tile.reduce[-1].b
+                prefetch(f, f.shift(at[1], early, tile.b_type))
+            value = load(f, tile.b_type, f.shift(at[1], offset, tile.b_type), lanes, stride, keep)
             right.append(convert(f, value, tile.b_type, tile.sum_type, lanes, half=half))
+            if tile.copy_step:
+                store(f, tile.sum_type, right[-1], f.shift(at[2], v * lanes, tile.sum_type), lanes)
         fma = f"llvm.fmuladd.{suffix(tile.sum_type, lanes)}"
         f.module.declare(fma, self.kind, f"{self.kind}, {self.kind}, {self.kind}")
         for r, row in enumerate(tile.rows):
-            left = self._left(a, a_at + row, mask)
+            left = self._left(at[0], row, mask)
             for v in range(tile.vectors):
                 if tile.form in ("lanes", "sum") and v:
-                    left = self._left(a, a_at + row + v * lanes, self.masks[v])
+                    left = self._left(at[0], row + v * lanes, self.masks[v])
                 n = (copy * len(tile.rows) + r) * tile.vectors + v
                 if tile.form == "sum":
                     now[n] = f.op(f"fadd {self.kind} {now[n]}, {left}")

@@ -101,10 +101,13 @@ def store(f: Function, scalar: str, value: str, pointer: str, lanes: int, stride
     )
 
 
-def prefetch(f: Function, pointer: str, *, write: bool = False) -> None:
-    """Ask for the line that a pointer points to. Any address will do: nothing happens where there is no memory."""
+def prefetch(f: Function, pointer: str, *, write: bool = False, near: bool = True) -> None:
+    """Ask for the line that a pointer points to, into the first-level cache or, unless `near`, into the second.
+
+    Any address will do: nothing happens where there is no memory.
+    """
     f.module.declare("llvm.prefetch.p0", "void", "ptr, i32, i32, i32")
-    f.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(write)}, i32 3, i32 1)")
+    f.do(f"call void @llvm.prefetch.p0(ptr {pointer}, i32 {int(write)}, i32 {3 if near else 2}, i32 1)")
 
 
 def convert(f: Function, value: str, source: str, target: str, lanes: int, *, half: bool) -> str:
