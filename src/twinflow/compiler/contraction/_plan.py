@@ -180,7 +180,7 @@ def choose_blocks(
     """
     deep = k if k is not None else OPEN_EXTENT
     if m is None:
-        m, whole = OPEN_ROWS, True
+        m = OPEN_ROWS
     if n is None:
         row_blocks = max(1, -(-m // round_up(384, tile_rows)))
         return Blocks(round_up(-(-m // row_blocks), tile_rows), tile_cols * 8, depth)
