@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from twinflow.compiler.contraction import AVX2, At, Function, Machine, MatmulSpec, Module, emit_matmul
-from twinflow.compiler.contraction._plan import choose_blocks
+from twinflow.compiler.contraction._plan import PACKED, choose_blocks
 from twinflow.core.errors import ArgumentError, TwinflowError
 
 NUMPY = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
@@ -263,6 +263,6 @@ def test_flops() -> None:
 def test_blocks_of_open_rows_serve_small_and_large_batches():
     """B of 1024 x 1024 was packed anew for every tile of rows, which made products of large batches four times slower."""
     machine = replace(AVX2, vector_nbytes=64, registers=32)
-    blocks = choose_blocks(machine, None, 1024, 1024, 512, 8, 48, True, False)
+    blocks = choose_blocks(machine, None, 1024, 1024, 512, 8, 48, parts=1, b_cost=PACKED, own_b=True)
     assert blocks.rows >= 64  # packed for that many
     assert blocks.cols <= 512  # and the columns are shared among threads
