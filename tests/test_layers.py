@@ -21,6 +21,7 @@ LEVEL = {
     "ops": 4,
     "autodiff": 5,
     "jit": 5,
+    "amp": 6,
     "autograd": 6,
     "autograph": 6,
     "backends": 6,

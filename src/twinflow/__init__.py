@@ -7,6 +7,7 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
+from twinflow import amp as amp
 from twinflow import autodiff as autodiff
 from twinflow import autograd as autograd
 from twinflow import backends as backends
@@ -108,6 +109,9 @@ from twinflow.nn.functional import threshold_ as threshold_
 from twinflow.nn.functional import triplet_margin_loss as triplet_margin_loss
 from twinflow.ops import *  # noqa: F403 - the functions of `ops` are the top level
 from twinflow.ops import Device as Device
+from twinflow.ops._autocast import autocast as autocast
+from twinflow.ops._autocast import get_autocast_dtype as get_autocast_dtype
+from twinflow.ops._autocast import is_autocast_enabled as is_autocast_enabled
 from twinflow.ops._keywords import add_keywords as _add_keywords
 from twinflow.runtime import get_num_threads as get_num_threads
 from twinflow.runtime import set_flush_denormal as set_flush_denormal
@@ -151,9 +155,13 @@ _LATER |= {"check": "twinflow.train", "load": "twinflow.utils", "save": "twinflo
 
 # What programs written for PyTorch ask for and what is not here yet, with what to do instead.
 _ABSENT = {
-    "amp": "there is no mixed precision by context; convert with .to(twinflow.bfloat16) where it is wanted",
-    "autocast": "there is no mixed precision by context; convert with .to(twinflow.bfloat16) where it is wanted",
-    "GradScaler": "there is no mixed precision by context, so gradients need no scaling",
+    "GradScaler": "it is in twinflow.amp",
+    "distributed": "there is one process and one device; leave out the calls, and wrap the model in nn.DataParallel if its names matter",
+    "onnx": "there is no export yet; weights leave as safetensors: save(model.state_dict(), path)",
+    "export": "there is no export yet; weights leave as safetensors: save(model.state_dict(), path)",
+    "profiler": "twinflow.profile() measures the kernels of compiled functions",
+    "compiler": "twinflow.compile takes no settings",
+    "accelerator": "there is no device but 'cpu'",
     "sparse": "there are no sparse tensors",
     "quantization": "there are no quantised tensors",
     "fx": "`twinflow.compile` has the graph of what it compiled",

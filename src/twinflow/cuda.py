@@ -42,6 +42,10 @@ def empty_cache() -> None:
 
 
 def __getattr__(name: str) -> Any:
+    if name == "amp":
+        raise AttributeError(
+            "module 'twinflow.cuda' has no attribute 'amp': use twinflow.amp.autocast('cpu') and twinflow.amp.GradScaler('cpu')"
+        )
     if name.startswith("_"):
         raise AttributeError(f"module 'twinflow.cuda' has no attribute {name!r}")
 

@@ -301,3 +301,43 @@ def test_grad_of_a_batch_of_vectors_is_the_jacobian():
     assert nothing is None
     with pytest.raises(ArgumentError, match="only_inputs=False"):
         tf.autograd.grad(x.sum(), x, only_inputs=False)
+
+
+def test_the_hook_of_a_leaf_sees_the_whole_gradient():
+    w, seen = tf.tensor([1.0, 2.0], requires_grad=True), []
+    w.register_hook(lambda g: seen.append(g.tolist()) or g.clamp(max=4.0))
+    ((w * 2.0).sum() + (w * 3.0).sum()).backward()
+    assert (seen, w.grad.tolist()) == ([[5.0, 5.0]], [4.0, 4.0])
+    assert tf.autograd.grad((w * 2.0 + w * 3.0).sum(), w)[0].tolist() == [4.0, 4.0]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_hook_after_accumulation_can_step_at_once(compiled):
+    layer = tf.nn.Linear(2, 2)
+    with tf.no_grad():
+        layer.weight.copy_(tf.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        layer.bias.zero_()
+
+    def step_of(p):
+        p.data.add_(p.grad, alpha=-0.5)
+        p.grad = None
+
+    handles = [p.register_post_accumulate_grad_hook(step_of) for p in layer.parameters()]
+    run = (
+        tf.compile(lambda x: layer(layer(x)).sum().backward())
+        if compiled
+        else lambda x: layer(layer(x)).sum().backward()
+    )
+    run(tf.tensor([[1.0, -1.0]]))
+    assert layer.weight.grad is None
+    assert layer.weight.tolist() == [[-0.5, 4.5], [0.5, 7.5]]
+    assert layer.bias.tolist() == [-2.5, -3.5]
+    for handle in handles:
+        handle.remove()
+    layer(tf.ones(1, 2)).sum().backward()
+    assert layer.bias.grad.tolist() == [1.0, 1.0]
+
+
+def test_only_leaves_accumulate():
+    with pytest.raises(GradientError, match="only a leaf"):
+        (tf.ones(2, requires_grad=True) * 2.0).register_post_accumulate_grad_hook(print)

@@ -418,3 +418,14 @@ def test_parameter_list_and_dict() -> None:
         d()
     with pytest.raises(ArgumentError, match="floating or complex"):
         nn.ParameterList([twinflow.tensor([1])])
+
+
+def test_data_parallel_is_the_module() -> None:
+    layer = nn.Linear(3, 2)
+    parallel = nn.DataParallel(layer)
+    x = twinflow.ones(4, 3)
+    np.testing.assert_array_equal(parallel(x).detach().numpy(), layer(x).detach().numpy())
+    assert list(parallel.state_dict()) == ["module.weight", "module.bias"]
+    assert parallel.module is layer
+    with pytest.raises(DeviceError, match=r"device_ids=\[0, 1\]"):
+        nn.DataParallel(layer, device_ids=[0, 1])

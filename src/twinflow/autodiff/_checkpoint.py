@@ -9,7 +9,7 @@ from twinflow.autodiff._hooks import saved_tensors_hooks
 from twinflow.core import as_int
 from twinflow.core.errors import ArgumentError, GradientError
 from twinflow.ops import default_generator
-from twinflow.tensor import MODE, Tensor, enable_grad, no_grad, payload, wrap
+from twinflow.tensor import MODE, Tensor, enable_grad, enter_marking, exit_marking, no_grad, payload, wrap
 
 
 class _Part:
@@ -17,6 +17,7 @@ class _Part:
 
     def __init__(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], rng: bool) -> None:
         self.function, self.args, self.kwargs = function, args, kwargs
+        self.autocast = MODE.autocast
         self.specs: list[Any] = []  # shape and type of each tensor that the forward pass would have kept
         self.again: dict[int, Tensor] = {}
         with no_grad():
@@ -50,10 +51,17 @@ class _Part:
             now = state.clone() if self.state is not None else None
             if self.state is not None:
                 state.copy_(self.state)
+        marking = self.autocast is not None
+        if marking:
+            enter_marking()
+        cast, MODE.autocast = MODE.autocast, self.autocast
         try:
             with enable_grad(), saved_tensors_hooks(keep, never):
                 self.function(*self.args, **self.kwargs)
         finally:
+            MODE.autocast = cast
+            if marking:
+                exit_marking()
             if now is not None:
                 with no_grad():
                     state.copy_(now)

@@ -78,6 +78,7 @@ class Program:
         self.name = name
         self._backend = backend
         self._fn, self._treedef = fn, treedef
+        self.autocast = MODE.autocast
         self._static = [None if isinstance(x, Tensor) else x for x in leaves]
         self._is_tensor = [isinstance(x, Tensor) for x in leaves]
         with Tracer(name) as tracer:
@@ -176,6 +177,7 @@ class Program:
             now = [(t, t.clone()) for t, _ in before]
             for t, array in before:
                 assign(t, wrap(array), "backward")
+        cast, MODE.autocast = MODE.autocast, self.autocast
         try:
             given = iter(tensors)
             leaves = [next(given) if is_t else x for is_t, x in zip(self._is_tensor, self._static)]
@@ -183,6 +185,7 @@ class Program:
             with enable_grad():
                 found = self._fn(*args, **kwargs)
         finally:
+            MODE.autocast = cast
             with no_grad():
                 for t, value in now:
                     assign(t, value, "backward")
@@ -397,7 +400,7 @@ def _difference(before: Any, now: Any) -> str:
     if tree != tree2:
         return "the structure of the arguments changed"
     if grad != grad2:
-        return f"grad mode changed from {grad} to {grad2}"
+        return f"(grad mode, autocast) changed from {grad} to {grad2}"
     tensor = 0
     for k, (a, b) in enumerate(zip(kinds, kinds2)):
         if a != b:
@@ -525,7 +528,7 @@ class Compiled:
         """What a trace depends on beside sizes, and the sizes."""
         kind = (
             treedef,
-            MODE.grad,
+            (MODE.grad, MODE.autocast),
             tuple(
                 [
                     (len(x._data.shape), x._data.dtype, x.requires_grad) if isinstance(x, Tensor) else _static_key(x)

@@ -130,6 +130,8 @@ def _write_guards(w: _Writer, program: Program, wanted: Sequence[bool], grad: bo
     n = program.n_args
     w.miss_if("native.program is not program or not pool.started")  # the number of threads may have changed
     w.miss_if(f"SPECIAL.count != SPECIAL.marking or OBSERVERS or MODE.grad is not {grad} or len(args) != {n}")
+    inside = "SPECIAL.count and " if program.autocast is None else ""  # without a mark nothing is cast anywhere
+    w.miss_if(f"{inside}MODE.autocast is not {w.name('autocast', program.autocast)}")
     if n:
         w.add(", ".join(f"a{k}" for k in range(n)) + ", = args")
     for k, requires_grad in enumerate(wanted):

@@ -34,6 +34,7 @@ from twinflow.nn._activation import Tanhshrink as Tanhshrink
 from twinflow.nn._activation import Threshold as Threshold
 from twinflow.nn._adaptive import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
 from twinflow.nn._attention import MultiheadAttention as MultiheadAttention
+from twinflow.nn._containers import DataParallel as DataParallel
 from twinflow.nn._containers import ModuleDict as ModuleDict
 from twinflow.nn._containers import ModuleList as ModuleList
 from twinflow.nn._containers import ParameterDict as ParameterDict

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from twinflow.core.errors import ArgumentError, IndexOutOfRange
+from twinflow.core.errors import ArgumentError, DeviceError, IndexOutOfRange
 from twinflow.nn._module import Module
 from twinflow.nn._parameter import Parameter
 from twinflow.ops import as_tensor
@@ -137,6 +137,27 @@ class ModuleList(_Row):
 
     def __iadd__(self, modules: Iterable[Module]) -> Self:
         return self.extend(modules)
+
+
+class DataParallel(Module):
+    """The module itself: there is one device, so nothing is split. For programs that wrap their model in it; `module` is the
+    model, and the names in the `state_dict` begin with "module.", as in PyTorch.
+
+    >>> import twinflow
+    >>> from twinflow import nn
+    >>> list(nn.DataParallel(nn.Linear(2, 1)).state_dict())
+    ['module.weight', 'module.bias']
+    """
+
+    def __init__(self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0) -> None:
+        super().__init__()
+        if device_ids:
+            raise DeviceError(f"DataParallel: device_ids={device_ids!r}: there is only the processor; leave them out")
+        self.module = module
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        """The module's output."""
+        return self.module(*inputs, **kwargs)
 
 
 class ModuleDict(Module):

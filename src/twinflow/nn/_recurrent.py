@@ -16,6 +16,7 @@ from twinflow.nn._module import Module
 from twinflow.nn._parameter import Parameter
 from twinflow.nn.functional._linear import linear
 from twinflow.ops import cat, empty, matmul, relu, sigmoid, tanh, zeros
+from twinflow.ops._autocast import in_float32
 from twinflow.ops._unstack import unstack
 from twinflow.tensor import Tensor, no_grad
 
@@ -251,6 +252,7 @@ class RNNCell(_Cell):
     def _equations(self) -> Step:
         return rnn_step(ACTIVATIONS[self.nonlinearity])
 
+    @in_float32
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next h."""
         return self._run(input, None if hx is None else (hx,), 1)[0]
@@ -282,6 +284,7 @@ class LSTMCell(_Cell):
     def _equations(self) -> Step:
         return lstm_step
 
+    @in_float32
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
         """The next (h, c)."""
         if hx is not None and (not isinstance(hx, (tuple, list)) or len(hx) != 2):
@@ -323,6 +326,7 @@ class GRUCell(_Cell):
     def _equations(self) -> Step:
         return gru_step(self.reset_after, self.update_gate)
 
+    @in_float32
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         """The next h."""
         return self._run(input, None if hx is None else (hx,), 1)[0]

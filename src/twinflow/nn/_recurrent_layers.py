@@ -34,6 +34,7 @@ from twinflow.nn._recurrent_packed import PackedSequence
 from twinflow.nn.functional._dropout import dropout
 from twinflow.nn.functional._linear import linear
 from twinflow.ops import cat, scan, stack, where, zeros
+from twinflow.ops._autocast import in_float32
 from twinflow.ops._composite import Composite, only_computes
 from twinflow.tensor import Tensor
 
@@ -231,6 +232,7 @@ class RecurrentBase(Module):
         """The states given, as a tuple."""
         return None if hx is None else (hx,)
 
+    @in_float32
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
         """Read sequences.
 

@@ -14,6 +14,7 @@ from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.ops import _gather, _math
 from twinflow.ops import _shape as S
 from twinflow.ops import _shaping as P
+from twinflow.ops._autocast import in_float32
 from twinflow.ops._create import finish_new
 from twinflow.ops._declare import call
 from twinflow.ops._promote import convert, promote
@@ -324,6 +325,7 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
     return diag_embed(ravel(input), offset)
 
 
+@in_float32
 def trace(input: Tensor) -> Tensor:
     """The sum of the diagonal of a matrix."""
     if input.ndim != 2:

@@ -13,6 +13,7 @@ from twinflow.ops import _math as M
 from twinflow.ops import _reductions as R
 from twinflow.ops import _shaping as P
 from twinflow.ops._arranging import broadcast_tensors
+from twinflow.ops._autocast import lowered
 from twinflow.ops._declare import conjugate
 from twinflow.ops._products import dot, matmul, mm, outer
 from twinflow.ops._promote import promote, to_tensor_arg
@@ -48,6 +49,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
             normalize_axes(list(first), a.ndim, "tensordot"),
             normalize_axes(list(second), b.ndim, "tensordot"),
         )
+    a, b = lowered(a, b)
     sa, sb = tuple(a._data.shape), tuple(b._data.shape)
     if len(left) != len(right) or any(sa[i] != sb[j] for i, j in zip(left, right)):
         raise ShapeError(f"tensordot: axes {left} of {sa} and {right} of {sb} do not have the same extents")
@@ -92,12 +94,14 @@ def _scaled(input: Tensor, product: Tensor, beta: Any, alpha: Any) -> Tensor:
 
 def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · input + alpha · batch1 @ batch2, for batches of matrices."""
+    input, batch1, batch2 = lowered(input, batch1, batch2)
     _rank("baddbmm", 3, batch1, batch2)
     return _scaled(input, matmul(batch1, batch2), beta, alpha)
 
 
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · input + alpha · the sum over the batch of batch1 @ batch2."""
+    input, batch1, batch2 = lowered(input, batch1, batch2)
     _rank("addbmm", 3, batch1, batch2)
     return _scaled(input, R.sum(matmul(batch1, batch2), 0), beta, alpha)
 
@@ -166,7 +170,7 @@ def einsum(equation: Any, *operands: Any) -> Tensor:
     if not isinstance(equation, str):
         equation, operands = _from_lists((equation, *operands))
     xs = list(operands[0]) if len(operands) == 1 and isinstance(operands[0], (tuple, list)) else list(operands)
-    xs = [to_tensor_arg(x, "einsum") for x in xs]
+    xs = list(lowered(*[to_tensor_arg(x, "einsum") for x in xs]))
     if len({x._data.dtype for x in xs}) > 1:
         common = promote("einsum", *(P.reshape(x, -1)[:1] for x in xs))[0].dtype
         xs = [x.to(dtype=common) for x in xs]

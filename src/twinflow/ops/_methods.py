@@ -465,6 +465,18 @@ def register_hook(self: Tensor, hook: Any) -> Any:
     return HookHandle(m.hooks, key)
 
 
+def register_post_accumulate_grad_hook(self: Tensor, hook: Any) -> Any:
+    """Call `hook(tensor)` when backward has added to the `.grad` of this leaf: to step, and forget the gradient, at once."""
+    if not self.requires_grad or not self.is_leaf:
+        raise GradientError("register_post_accumulate_grad_hook: only a leaf that requires gradients accumulates them")
+    m = meta_of(self)
+    if m.accumulated is None:
+        m.accumulated = {}
+    key = max(m.accumulated, default=-1) + 1
+    m.accumulated[key] = hook
+    return HookHandle(m.accumulated, key)
+
+
 class HookHandle:
     """What registering a hook returns: `remove()` takes it away."""
 
@@ -505,7 +517,7 @@ def promote_to(x: Tensor, value: Any) -> tuple[Any, Any]:
 _set(
     detach=detach, clone=clone, to=to, size=size, contiguous=contiguous, copy_=copy_, fill_=fill_, view=view, new_tensor=new_tensor,
     new_zeros=_new_full(0), new_ones=_new_full(1), new_empty=_new_full(0), share_memory_=share_memory_, new_full=new_full, fill_diagonal_=fill_diagonal_, detach_=detach_, sum_to_size=sum_to_size, type=as_type,
-    ndimension=lambda self: self.ndim, is_inference=lambda self: self._meta is not None and self._meta.inference, storage_offset=_offset, register_hook=register_hook, backward=_backward,
+    ndimension=lambda self: self.ndim, is_inference=lambda self: self._meta is not None and self._meta.inference, storage_offset=_offset, register_hook=register_hook, register_post_accumulate_grad_hook=register_post_accumulate_grad_hook, backward=_backward,
     zero_=lambda self: fill_(self, 0), cpu=lambda self: self, dim=lambda self: self.ndim, numel=lambda self: self._data.size, nelement=lambda self: self._data.size,
     element_size=lambda self: self.dtype.itemsize, is_floating_point=lambda self: self.dtype.is_floating_point, is_complex=lambda self: self.dtype.is_complex,
     is_contiguous=lambda self, memory_format=None: not isinstance(self._data, np.ndarray) or bool(self._data.flags.c_contiguous),

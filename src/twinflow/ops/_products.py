@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from twinflow.core.errors import ShapeError
+from twinflow.ops._autocast import lowered
 from twinflow.ops._contract import matmul as matmul_
 from twinflow.ops._contract import product
 from twinflow.ops._promote import promote, to_tensor_arg
 from twinflow.ops._shape import reshape
-from twinflow.tensor import Tensor, apply
+from twinflow.tensor import SPECIAL, Tensor, apply
 from twinflow.tensor._door import Door
 
 
 def _matmul(input: Tensor, other: Tensor) -> Tensor:
+    if SPECIAL.count:
+        input, other = lowered(input, other)
     if isinstance(input, Tensor) and isinstance(other, Tensor):
         x, y = input._data, other._data
         if x.ndim == 2 == y.ndim and x.dtype is y.dtype:
@@ -100,5 +103,6 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
 
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: Any = 1, alpha: Any = 1) -> Tensor:
     """beta · input + alpha · mat1 @ mat2."""
+    input, mat1, mat2 = lowered(input, mat1, mat2)
     y = mm(mat1, mat2)
     return (y if alpha == 1 else y * alpha) + (input if beta == 1 else input * beta)

@@ -9,6 +9,7 @@ import numpy as np
 from twinflow.core import as_dtype, normalize_axes, normalize_axis, numel, quiet, reduced_shape, silently
 from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange
 from twinflow.ops import _reduce as R
+from twinflow.ops._autocast import in_float32
 from twinflow.ops._declare import call
 from twinflow.ops._math import as_bool, maximum, minimum, number_array, sqrt, true_divide
 from twinflow.ops._promote import F32, F64, convert, is_inexact, to_tensor_arg
@@ -94,6 +95,7 @@ def _reduced(a: Any, axes: tuple[int, ...], keepdim: bool) -> Any:
         return silently(R.sum_.ref, a, axes=axes, keepdim=keepdim)
 
 
+@in_float32
 def prod(input: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The product of the elements, over all axes or those named."""
     x = _integral_up(to_tensor_arg(input, "prod"), dtype)

@@ -9,6 +9,7 @@ import numpy as np
 from twinflow.core import as_dtype, as_int, normalize_axis
 from twinflow.core.errors import ArgumentError, IndexOutOfRange, ShapeError
 from twinflow.ops import _sort as rows
+from twinflow.ops._autocast import in_float32
 from twinflow.ops._declare import call
 from twinflow.ops._math import isnan, logical_not, where
 from twinflow.ops._promote import convert, is_inexact, promote, to_tensor_arg
@@ -166,6 +167,7 @@ def _quantile(
     return y.reshape(()) if ndim == 0 and not level.ndim else y
 
 
+@in_float32
 def quantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:
@@ -177,6 +179,7 @@ def quantile(
     return _quantile("quantile", input, q, dim, keepdim, interpolation, False)
 
 
+@in_float32
 def nanquantile(
     input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
 ) -> Tensor:

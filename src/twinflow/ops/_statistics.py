@@ -12,6 +12,7 @@ from twinflow.ops import _reduce as rows
 from twinflow.ops import _reductions as R
 from twinflow.ops import _shaping as P
 from twinflow.ops._arranging import combinations
+from twinflow.ops._autocast import in_float32
 from twinflow.ops._declare import call, conjugate
 from twinflow.ops._elementary import logaddexp
 from twinflow.ops._products import matmul
@@ -106,6 +107,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     return input * call("where", M.gt(size, float(maxnorm)), float(maxnorm) / (size + 1e-7), 1.0)
 
 
+@in_float32
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0) -> Tensor:
     """The p-norm distances of every row of x1 [..., M, D] to every row of x2 [..., N, D]: [..., M, N].
 

@@ -18,7 +18,9 @@ from twinflow.tensor._inplace import update as update
 from twinflow.tensor._mode import MODE as MODE
 from twinflow.tensor._mode import SPECIAL as SPECIAL
 from twinflow.tensor._mode import enable_grad as enable_grad
+from twinflow.tensor._mode import enter_marking as enter_marking
 from twinflow.tensor._mode import enter_special as enter_special
+from twinflow.tensor._mode import exit_marking as exit_marking
 from twinflow.tensor._mode import exit_special as exit_special
 from twinflow.tensor._mode import inference_mode as inference_mode
 from twinflow.tensor._mode import is_grad_enabled as is_grad_enabled

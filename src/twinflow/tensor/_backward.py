@@ -187,6 +187,7 @@ def run_backward(
             for t, value in zip(inputs, goal.found):
                 if value is not None:
                     accumulate_grad(t, value, create_graph, shared, MODE.tracer)
+                    _call_accumulated(t)
         return goal.found
     finally:
         MODE.grad = before
@@ -200,6 +201,7 @@ def _walk(
     shared = {id(g._data) for g in grads}  # arrays that already are somebody's gradient
     anomaly, tracer = MODE.anomaly, MODE.tracer
     targets: list[Edge] = []
+    hooked: dict[int, tuple[Tensor, Tensor]] = {}  # leaves whose hooks see the whole gradient, and that so far
     for root in roots:
         edge = edge_to(root)
         if edge is None:
@@ -217,10 +219,10 @@ def _walk(
                 continue
             target, index = edge
             if index == -1:
-                hooks = target._info.hooks
-                if hooks:
-                    g = _through(list(hooks.values()), g, shared)
-                if goal is not None:
+                if target._info.hooks or target._info.accumulated:
+                    part = hooked.get(id(target))
+                    hooked[id(target)] = target, g if part is None else add_grads(part[1], g)
+                elif goal is not None:
                     goal.reach_leaf(target, g)
                 else:
                     accumulate_grad(target, g, create_graph, shared, tracer)
@@ -234,7 +236,7 @@ def _walk(
             old = entry[index + 1]
             entry[index + 1] = g if old is None else add_grads(old, g)
         if not heap:
-            return
+            break
         entry = pending.pop(heapq.heappop(heap))
         node = entry[0]
         if node.prehooks is not None:
@@ -258,6 +260,18 @@ def _walk(
         if not retain_graph:
             node.args = node.out = None
         targets = node.edges
+    for leaf, g in hooked.values():
+        g = _through(list((leaf._info.hooks or {}).values()), g, shared)
+        if goal is not None:
+            goal.reach_leaf(leaf, g)
+        else:
+            accumulate_grad(leaf, g, create_graph, shared, tracer)
+            _call_accumulated(leaf)
+
+
+def _call_accumulated(leaf: Tensor) -> None:
+    for hook in list((leaf._info.accumulated or {}).values()):
+        hook(leaf)
 
 
 def _through(hooks: list[Any], g: Tensor, shared: set[int]) -> Tensor:

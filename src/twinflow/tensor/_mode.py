@@ -16,13 +16,15 @@ class _ThreadMode(threading.local):
     grad = True
     inference = False
     anomaly = False
+    autocast: Any = None  # the type in which products run, inside `autocast`
     tracer: Any = None  # the innermost tracer of this thread
     saved_hooks: tuple[Any, ...] = ()  # (pack, unpack) for tensors kept for backward, innermost last
     transforms: tuple[Any, ...] = ()  # the running transformations of this thread, outermost first
 
 
 class _Special:
-    """A counter that the hot path reads as `SPECIAL.count`. `marking` of these only mark results: inference modes."""
+    """A counter that the hot path reads as `SPECIAL.count`. `marking` of these only
+    change what single operations do, so that compiled functions stay what they are: inference modes and `autocast`."""
 
     __slots__ = ("count", "lock", "marking")
 
@@ -51,6 +53,20 @@ def exit_special() -> None:
     """Say that it has ended."""
     with SPECIAL.lock:
         SPECIAL.count -= 1
+
+
+def enter_marking() -> None:
+    """Say that operations do from here on what their hot path does not: mark results, or cast operands."""
+    with SPECIAL.lock:
+        SPECIAL.count += 1
+        SPECIAL.marking += 1
+
+
+def exit_marking() -> None:
+    """Say that it has ended."""
+    with SPECIAL.lock:
+        SPECIAL.count -= 1
+        SPECIAL.marking -= 1
 
 
 class _Switch:
@@ -140,17 +156,13 @@ class inference_mode(_Switch):
             super().__enter__()
             self.__dict__.setdefault("_inference", []).append(MODE.inference)
             MODE.inference = True
-            with SPECIAL.lock:  # results are marked, which the hot path does not do
-                SPECIAL.count += 1
-                SPECIAL.marking += 1
+            enter_marking()
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         if self._mode:
             super().__exit__(kind, value, tb)
             MODE.inference = self.__dict__["_inference"].pop()
-            with SPECIAL.lock:
-                SPECIAL.count -= 1
-                SPECIAL.marking -= 1
+            exit_marking()
 
     def _args(self) -> tuple[Any, ...]:
         return (self._mode,)

@@ -26,6 +26,7 @@ class Meta:
 
     __slots__ = ("__dict__", "base", "grad_fn", "index", "inference", "requires_grad", "version")
 
+    accumulated: dict[int, Any] | None = None  # hooks that run when `.grad` has been added to
     aliases: list[weakref.ref[Tensor]] | None = None  # outside plain memory: what detach() made of this one, and itself
     base: Tensor | None  # the tensor this one is a view of; `base_of` gives it in the shape that it had then
     former: Tensor | None = None  # stands for this tensor as it was before its shape was changed in place

@@ -16,6 +16,7 @@ from twinflow.ops import relu as relu_op
 from twinflow.ops import sigmoid as sigmoid
 from twinflow.ops import softmax as softmax
 from twinflow.ops import tanh as tanh
+from twinflow.ops._autocast import lowered
 from twinflow.tensor import Tensor
 
 
@@ -73,6 +74,7 @@ def leaky_relu(input: Tensor, negative_slope: float = 0.01, inplace: bool = Fals
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x for x > 0, w · x below; w is one number, or one for each channel (axis 1)."""
     tensors("prelu", input=input, weight=weight)
+    input, weight = lowered(input, weight)
     n = weight._data.size
     if n != 1:
         channels = input.shape[1] if input.ndim > 1 else 1

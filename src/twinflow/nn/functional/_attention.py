@@ -10,6 +10,7 @@ from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
 from twinflow.nn.functional._arguments import probability
 from twinflow.nn.functional._dropout import dropout
 from twinflow.ops import arange, call, default_generator, logical_and, logical_or, matmul, softmax, sqrt, where
+from twinflow.ops._autocast import lowered
 from twinflow.tensor import Tensor, mapped_randomness
 
 NEVER = float("-inf")  # the score of a key that a query must not see
@@ -192,6 +193,7 @@ def scaled_dot_product_attention(
     twinflow.Size([2, 4, 3, 8])
     """
     op = "scaled_dot_product_attention"
+    query, key, value, attn_mask = lowered(query, key, value, attn_mask)
     _check_operands(op, query, key, value)
     probability(op, dropout_p)
     if is_causal and attn_mask is not None:

@@ -7,6 +7,7 @@ from typing import Any
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn.functional._arguments import Ints, drop_batch, ints, same_type, spatial, tensors
 from twinflow.ops import call
+from twinflow.ops._autocast import lowered
 from twinflow.tensor import Tensor
 
 
@@ -33,6 +34,7 @@ def _with_bias(op: str, y: Tensor, bias: Tensor | None, n: int) -> Tensor:
 
 def _conv(op: str, n: int, x: Any, w: Any, bias: Any, stride: Any, padding: Any, dilation: Any, groups: int) -> Tensor:
     tensors(op, input=x, weight=w)
+    x, w, bias = lowered(x, w, bias)
     same_type(op, x, w)
     s, d = ints(stride, n, op, "stride", least=1), ints(dilation, n, op, "dilation", least=1)
     if w.ndim != n + 2:
@@ -119,6 +121,7 @@ def _transpose(
     op: str, n: int, x: Any, w: Any, bias: Any, stride: Any, padding: Any, extra: Any, groups: int, dilation: Any
 ) -> Tensor:
     tensors(op, input=x, weight=w)
+    x, w, bias = lowered(x, w, bias)
     same_type(op, x, w)
     s, d = ints(stride, n, op, "stride", least=1), ints(dilation, n, op, "dilation", least=1)
     p, e = ints(padding, n, op, "padding", least=0), ints(extra, n, op, "output_padding", least=0)

@@ -9,6 +9,7 @@ from twinflow.core.errors import ShapeError
 from twinflow.nn.functional._arguments import same_type, tensors
 from twinflow.ops import affine, matmul
 from twinflow.ops._affine import affine_in_one, affine_row
+from twinflow.ops._autocast import lowered
 from twinflow.tensor import Tensor
 from twinflow.tensor._door import Door
 
@@ -19,6 +20,7 @@ def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
         if one is not None:
             return one
     tensors("linear", input=input, weight=weight)
+    input, weight, bias = lowered(input, weight, bias)
     shape = input._data.shape
     if not shape or shape[-1] != weight._data.shape[-1]:
         have = shape[-1] if shape else "no axis"

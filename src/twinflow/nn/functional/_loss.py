@@ -18,16 +18,19 @@ from twinflow.nn.functional._loss_checks import (
     same_shape,
 )
 from twinflow.ops import amax, call, clamp, exp, label_entropy, log, mean, square, sum, where
+from twinflow.ops._autocast import in_float32
 from twinflow.ops._squared_error import squared_error
 from twinflow.tensor import SPECIAL, Tensor
 
 
+@in_float32
 def l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """|x - t|, averaged."""
     same_shape("l1_loss", input, target)
     return _weighted("l1_loss", (input - target).abs(), weight, reduction)
 
 
+@in_float32
 def mse_loss(input: Tensor, target: Tensor, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
     """(x - t)², averaged.
 
@@ -47,6 +50,7 @@ def _weighted(op: str, loss: Tensor, weight: Tensor | None, reduction: str) -> T
     return sum(loss) / sum(weight) if reduction == "mean" else reduce(op, loss, reduction)
 
 
+@in_float32
 def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta: float = 1.0) -> Tensor:
     """½ d² / β where |d| < β, |d| - ½ β elsewhere."""
     same_shape("smooth_l1_loss", input, target)
@@ -58,6 +62,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, reduction: str = "mean", beta:
     return reduce("smooth_l1_loss", where(d < beta, d * d * (0.5 / beta), d - 0.5 * beta), reduction)
 
 
+@in_float32
 def huber_loss(
     input: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight: Tensor | None = None
 ) -> Tensor:
@@ -72,6 +77,7 @@ def huber_loss(
 # -- classes ----------------------------------------------------------------------------------------------------
 
 
+@in_float32
 def nll_loss(
     input: Tensor,
     target: Tensor,
@@ -121,6 +127,7 @@ def _is_concrete(t: Tensor) -> bool:
     return not SPECIAL.count and type(t._data) is np.ndarray
 
 
+@in_float32
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -205,6 +212,7 @@ def _soft_cross_entropy(
 # -- probabilities ----------------------------------------------------------------------------------------------
 
 
+@in_float32
 def binary_cross_entropy(
     input: Tensor, target: Tensor, weight: Tensor | None = None, reduction: str = "mean"
 ) -> Tensor:
@@ -226,6 +234,7 @@ def binary_cross_entropy(
     return reduce(op, loss if weight is None else loss * weight, reduction)
 
 
+@in_float32
 def binary_cross_entropy_with_logits(
     input: Tensor,
     target: Tensor,
@@ -251,6 +260,7 @@ def binary_cross_entropy_with_logits(
     return reduce(op, loss if weight is None else loss * weight, reduction)
 
 
+@in_float32
 def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: bool = False) -> Tensor:
     """t (log t - x), where x are log-probabilities; "batchmean" divides the sum by the batch size, as the divergence is
     defined.
@@ -271,6 +281,7 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     return reduce(op, loss, reduction)
 
 
+@in_float32
 def poisson_nll_loss(
     input: Tensor,
     target: Tensor,
@@ -325,6 +336,7 @@ def gaussian_nll_loss(
 # -- margins ----------------------------------------------------------------------------------------------------
 
 
+@in_float32
 def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """x where t = 1, max(0, margin - x) where t = -1."""
     op = "hinge_embedding_loss"
@@ -333,12 +345,14 @@ def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, red
     return reduce(op, loss, reduction)
 
 
+@in_float32
 def soft_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """log(1 + e^(-t x)), t = ±1."""
     same_shape("soft_margin_loss", input, target)
     return reduce("soft_margin_loss", log1p_exp(-(target * input)), reduction)
 
 
+@in_float32
 def margin_ranking_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
@@ -349,6 +363,7 @@ def margin_ranking_loss(
     return reduce(op, (margin - target * (input1 - input2)).relu(), reduction)
 
 
+@in_float32
 def multi_margin_loss(
     input: Tensor,
     target: Tensor,
@@ -373,6 +388,7 @@ def multi_margin_loss(
     return reduce(op, loss, reduction)
 
 
+@in_float32
 def multilabel_margin_loss(input: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Σ_{j in labels} Σ_{i not in labels} max(0, 1 - (x[j] - x[i])) / C.
 

@@ -12,9 +12,11 @@ from twinflow.nn.functional._arguments import tensors
 from twinflow.nn.functional._distance import pairwise_distance
 from twinflow.nn.functional._loss_checks import label_error, reduce, same_shape
 from twinflow.ops import as_tensor, call, cat, exp, full, log, maximum, minimum, scan, sqrt, sum, where
+from twinflow.ops._autocast import in_float32
 from twinflow.tensor import SPECIAL, Tensor
 
 
+@in_float32
 def cosine_embedding_loss(
     input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: str = "mean"
 ) -> Tensor:
@@ -33,6 +35,7 @@ def cosine_embedding_loss(
     return reduce(op, loss, reduction)
 
 
+@in_float32
 def triplet_margin_loss(
     anchor: Tensor,
     positive: Tensor,
@@ -95,6 +98,7 @@ def _triplet(
 _NEVER = -1e30  # the log-probability of the impossible: finite, so that its gradient is 0 and not NaN
 
 
+@in_float32
 def ctc_loss(
     log_probs: Tensor,
     targets: Tensor,

@@ -9,6 +9,7 @@ from twinflow.core import as_shape, silently
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn.functional._arguments import floating, tensors
 from twinflow.ops import call, mean, rsqrt
+from twinflow.ops._autocast import in_type_of_input
 from twinflow.ops._composite import Composite, only_computes
 from twinflow.ops._native import Native
 from twinflow.tensor import Tensor, no_grad, wrap
@@ -25,6 +26,7 @@ def _per_channel(t: Tensor, ndim: int) -> Tensor:
     return t.reshape(1, -1, *(1,) * (ndim - 2))
 
 
+@in_type_of_input
 def batch_norm(
     input: Tensor,
     running_mean: Tensor | None,
@@ -115,6 +117,7 @@ def _move(running: Tensor, now: Tensor, momentum: Any) -> None:
     running.copy_(running + (now.to(dtype=running.dtype) - running) * momentum)
 
 
+@in_type_of_input
 def layer_norm(
     input: Tensor, normalized_shape: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
@@ -145,6 +148,7 @@ _LARGE = 1 << 13  # elements from which on one compiled pass beats NumPy's sever
 _layer_norm = Composite("layer_norm", _compose_layer_norm, _LARGE)
 
 
+@in_type_of_input
 def rms_norm(input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None) -> Tensor:
     """x / √(mean x² + eps) · w over the last axes; eps is the type's unless given. Zhang and Sennrich, arXiv:1910.07467."""
     floating("rms_norm", input)
@@ -178,6 +182,7 @@ def _last_axes(op: str, x: Tensor, shape: Any, **parameters: Tensor | None) -> t
     return tuple(range(x.ndim - k, x.ndim))
 
 
+@in_type_of_input
 def group_norm(
     input: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
 ) -> Tensor:
@@ -213,6 +218,7 @@ def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + _per_channel(bias, y.ndim)
 
 
+@in_type_of_input
 def instance_norm(
     input: Tensor,
     running_mean: Tensor | None = None,

@@ -10,6 +10,7 @@ import numpy as np
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn.functional._arguments import Ints, drop_batch, ints, spatial, tensors
 from twinflow.ops import call, floor, full, matmul, rand, sign, sum, tensor
+from twinflow.ops._autocast import in_float32
 from twinflow.ops._composite import Composite
 from twinflow.tensor import Tensor
 
@@ -185,6 +186,7 @@ def avg_pool2d(
     )
 
 
+@in_float32
 def avg_pool3d(
     input: Tensor,
     kernel_size: Any,

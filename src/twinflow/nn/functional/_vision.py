@@ -13,6 +13,7 @@ from twinflow.nn.functional._arguments import Ints, ints, tensors
 from twinflow.nn.functional._pooling import _adaptive_avg
 from twinflow.ops import call, floor, full, tensor
 from twinflow.ops import round as round_
+from twinflow.ops._autocast import in_float32
 from twinflow.tensor import Tensor
 
 _MODES = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}
@@ -255,6 +256,7 @@ def affine_grid(theta: Tensor, size: Any, align_corners: bool | None = None) -> 
     return (tensor(base, dtype=theta.dtype) @ theta.transpose(1, 2)).reshape(n, *space, k)
 
 
+@in_float32
 def grid_sample(
     input: Tensor,
     grid: Tensor,
