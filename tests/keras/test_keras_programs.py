@@ -478,3 +478,51 @@ def test_a_subclassed_models_table_has_shapes_of_what_it_saw():
     assert "0 (unbuilt)" in table(model)
     model(np.ones((5, 4), np.float32))
     assert "│ (5, 3) " in table(model) and "│ (5, 2) " in table(model)
+
+
+@pytest.mark.parametrize("kind", [layers.SimpleRNN, layers.LSTM, layers.GRU])
+def test_unrolled_layers_give_what_loops_give(kind):
+    x = np.random.default_rng(0).normal(size=(2, 4, 3)).astype(np.float32)
+    for options in ({}, {"return_sequences": True, "go_backwards": True}):
+        loop, steps = kind(5, **options), kind(5, unroll=True, **options)
+        expected = loop(x)
+        steps(x)
+        steps.set_weights(loop.get_weights())
+        np.testing.assert_allclose(steps(x).numpy(), expected.numpy(), rtol=1e-5, atol=1e-6)
+    assert steps.get_config()["unroll"] is True
+
+
+def test_the_one_policy_of_types():
+    layer = layers.Dense(2)
+    assert layer.dtype == layer.compute_dtype == layer.variable_dtype == layer.dtype_policy.name == "float32"
+    keras.mixed_precision.set_global_policy("float32")
+    assert keras.config.dtype_policy().name == "float32" and repr(keras.DTypePolicy()) == '<DTypePolicy "float32">'
+    with pytest.raises(
+        ArgumentError, match=r"layers compute in float32; 'mixed_float16' is not supported; cast tensors"
+    ):
+        keras.mixed_precision.set_global_policy("mixed_float16")
+
+
+def test_tensorboard_gets_weights_pictures_the_graph_and_the_rate(tmp_path):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    model = compiled(layers.Dense(3, name="hidden"), layers.Dense(1, name="out"))
+    board = keras.callbacks.TensorBoard(tmp_path, histogram_freq=2, write_images=True)
+    model.fit(*data(), epochs=3, verbose=0, validation_split=0.5, callbacks=[board])
+    events = EventAccumulator(str(tmp_path / "train"), {"histograms": 0, "images": 0})
+    events.Reload()
+    assert [e.step for e in events.Histograms("hidden/kernel/histogram")] == [0, 2]
+    assert len(events.Images("out/bias/image/0")) == 2
+    assert [e.value for e in events.Scalars("epoch_learning_rate")] == pytest.approx([0.001] * 3)
+    nodes = {n.name: (n.op, list(n.input)) for n in events.Graph().node}
+    assert nodes["out"] == ("Dense", ["hidden"])
+    other = EventAccumulator(str(tmp_path / "validation"))
+    other.Reload()
+    assert [e.step for e in other.Scalars("evaluation_loss_vs_iterations")] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("name", ["profile_batch", "embeddings_freq", "write_steps_per_second"])
+def test_what_the_tensorboard_callback_does_not_write_is_refused(name):
+    with pytest.raises(ArgumentError, match=rf"TensorBoard: {name}=1 is not written; leave it out"):
+        keras.callbacks.TensorBoard(**{name: 1})

@@ -6,10 +6,12 @@ from twinflow.keras import callbacks as callbacks
 from twinflow.keras import config as config
 from twinflow.keras import constraints as constraints
 from twinflow.keras import datasets as datasets
+from twinflow.keras import dtype_policies as dtype_policies
 from twinflow.keras import initializers as initializers
 from twinflow.keras import layers as layers
 from twinflow.keras import losses as losses
 from twinflow.keras import metrics as metrics
+from twinflow.keras import mixed_precision as mixed_precision
 from twinflow.keras import models as models
 from twinflow.keras import ops as ops
 from twinflow.keras import optimizers as optimizers
@@ -25,6 +27,7 @@ from twinflow.keras._model import Sequential as Sequential
 from twinflow.keras._symbolic import Input as Input
 from twinflow.keras._symbolic import KerasTensor as KerasTensor
 from twinflow.keras._variable import Variable as Variable
+from twinflow.keras.dtype_policies import DTypePolicy as DTypePolicy
 from twinflow.keras.initializers import Initializer as Initializer
 from twinflow.keras.optimizers import Optimizer as Optimizer
 from twinflow.keras.regularizers import Regularizer as Regularizer

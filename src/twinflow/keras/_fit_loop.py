@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from twinflow.core.errors import ArgumentError
-from twinflow.keras import callbacks
+from twinflow.keras._callback import History, emit, listeners, wants_batches
+from twinflow.keras._checkpoints import BackupAndRestore
 from twinflow.keras._data import Arrays, Batches, pack_x_y_sample_weight
+from twinflow.keras._progress import ProgbarLogger
 from twinflow.ops import from_numpy, randperm
 from twinflow.tensor import Tensor
 
@@ -42,7 +44,7 @@ class FitLoop:
         self, model: Any, data: Any, epochs: int, verbose: int, given: Any, shuffle: bool, steps: int | None
     ) -> None:
         self.model, self.data, self.epochs, self.shuffle = model, data, epochs, shuffle
-        self.history = callbacks.History()
+        self.history = History()
         self.program: Any = None  # the compiled loop over rows
         self.started = False  # whether the model is built and the data was looked at
         # a schedule that native steps cannot compute gives every step a rate that is handed over from Python
@@ -61,18 +63,18 @@ class FitLoop:
             self.steps = data.n_steps
         params = {"verbose": verbose, "epochs": epochs, "steps": self.steps}
         given = [] if given is None else given if isinstance(given, (list, tuple)) else [given]
-        self.callbacks = callbacks.listeners("fit", [self.history, *given], model, params)
+        self.callbacks = listeners("fit", [self.history, *given], model, params)
         # the bar is apart and comes last, so that it shows what other callbacks add to the logs
-        self.bar = callbacks.ProgbarLogger(verbose) if verbose else None
+        self.bar = ProgbarLogger(verbose) if verbose else None
         if self.bar:
             self.bar.set_params(params)
-        self.each_step = by_step or any(callbacks.wants_batches(c) for c in self.callbacks)
+        self.each_step = by_step or any(wants_batches(c) for c in self.callbacks)
 
     def run(self, initial_epoch: int, validation: Any, validation_freq: int) -> Any:
         model = self.model
         model.stop_training = False
         model.__dict__["history"] = self.history
-        backup = next((c for c in self.callbacks if isinstance(c, callbacks.BackupAndRestore)), None)
+        backup = next((c for c in self.callbacks if isinstance(c, BackupAndRestore)), None)
         if backup is not None and isinstance(self.data, Arrays):
             model._start("fit", *self.data.data[:2], True)
             initial_epoch = max(initial_epoch, backup.restore() or 0)
@@ -99,7 +101,7 @@ class FitLoop:
         return self.history
 
     def _emit(self, event: str, *args: Any) -> None:
-        callbacks.emit(self.callbacks, event, *args)
+        emit(self.callbacks, event, *args)
 
     def _epoch(self) -> dict[str, Any]:
         model = self.model

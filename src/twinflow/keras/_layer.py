@@ -14,7 +14,7 @@ import numpy as np
 from twinflow.autograph import prepared
 from twinflow.core import tree_leaves, tree_map
 from twinflow.core.errors import ArgumentError, ShapeError
-from twinflow.keras import activations, constraints, initializers, regularizers
+from twinflow.keras import activations, constraints, dtype_policies, initializers, regularizers
 from twinflow.keras._masking import any_masks, get_masks, has_mask, set_masks
 from twinflow.keras._registry import Registry, serialize, snake_case, unique_name
 from twinflow.keras._symbolic import OPERATOR_LAYER, CallNode, KerasTensor, infer, operator_function, symbolic_leaves
@@ -497,6 +497,11 @@ class Layer(Module):
         return "float32"
 
     compute_dtype = variable_dtype = dtype
+
+    @property
+    def dtype_policy(self) -> dtype_policies.DTypePolicy:
+        """The policy that says so."""
+        return dtype_policies.dtype_policy()
 
     def _kind(self) -> str:
         """What it is called in summaries and messages."""

@@ -15,10 +15,11 @@ from twinflow.core import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.jit import compile as compile_function
 from twinflow.keras import activations, losses, metrics, optimizers
+from twinflow.keras._callback import emit, listeners, wants_batches
 from twinflow.keras._data import Arrays, Batches, adapt, as_tensors, class_weights, pack_x_y_sample_weight, triple
 from twinflow.keras._fit_loop import FitLoop, full_and_rest, number, plain
 from twinflow.keras._masking import get_mask, set_mask
-from twinflow.keras.callbacks import emit, listeners, progress_line, wants_batches
+from twinflow.keras._progress import progress_line
 from twinflow.ops import fori_loop, from_numpy, zeros
 from twinflow.tensor import Tensor, enable_grad, no_grad
 

@@ -11,7 +11,7 @@ from twinflow.keras._registry import serialize
 from twinflow.keras._variable import Variable
 from twinflow.keras.layers._cells import GRUCell, LSTMCell, SimpleRNNCell, StackedRNNCells, fixed
 from twinflow.nn._recurrent_layers import run_direction
-from twinflow.ops import scan, where, zeros
+from twinflow.ops import scan, stack, where, zeros
 from twinflow.tensor import Tensor, no_grad
 
 
@@ -30,6 +30,7 @@ class RNN(Layer):
         go_backwards: go from the last step to the first; the outputs come in that order.
         stateful: begin with the states in which the last batch ended, until `reset_state()`; needs a fixed batch size.
         zero_output_for_mask: whether steps that do not count give 0 instead of the output before.
+        unroll: give each step code of its own instead of one loop; for few steps, and it takes longer to compile.
     """
 
     supports_masking = True
@@ -42,6 +43,7 @@ class RNN(Layer):
         go_backwards: bool = False,
         stateful: bool = False,
         zero_output_for_mask: bool = False,
+        unroll: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -55,7 +57,7 @@ class RNN(Layer):
             )
         self.cell = cell
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
-        self.stateful, self.zero_output_for_mask = stateful, zero_output_for_mask
+        self.stateful, self.zero_output_for_mask, self.unroll = stateful, zero_output_for_mask, unroll
         self.states: list[Any] | None = None
 
     def build(self, input_shape: Any) -> None:
@@ -145,7 +147,7 @@ class RNN(Layer):
 
     def _run(self, x: Tensor, state: list[Any], mask: Tensor | None, training: bool) -> tuple[Tensor, list[Any]]:
         """(output of every step [T, N, ...], last states), in the order of the steps."""
-        cell = fixed(self.cell, tuple(x.shape[1:]), training)
+        cell, loop = fixed(self.cell, tuple(x.shape[1:]), training), unrolled if self.unroll else scan
         flat, structure = tree_flatten(state)
         if mask is None:
 
@@ -153,7 +155,7 @@ class RNN(Layer):
                 y, new = cell(xs, tree_unflatten(list(carry), structure))
                 return tuple(tree_leaves(new)), y
 
-            last, ys = scan(go, tuple(flat), x, reverse=self.go_backwards)
+            last, ys = loop(go, tuple(flat), x, reverse=self.go_backwards)
             return ys, tree_unflatten(list(last), structure)
 
         with no_grad():
@@ -166,7 +168,7 @@ class RNN(Layer):
             y_t = where(m, y, before)
             return (y_t, *kept), (where(m, y, 0.0) if self.zero_output_for_mask else y_t)
 
-        last, ys = scan(masked, (zeros(tuple(like.shape)), *flat), (x, mask), reverse=self.go_backwards)
+        last, ys = loop(masked, (zeros(tuple(like.shape)), *flat), (x, mask), reverse=self.go_backwards)
         return ys, tree_unflatten(list(last[1:]), structure)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
@@ -175,11 +177,20 @@ class RNN(Layer):
         found = mask if self.return_sequences else None
         return [found, *[None] * len(self.get_initial_state(1))] if self.return_state else found
 
-    _shared = ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask")
+    _shared = ("return_sequences", "return_state", "go_backwards", "stateful", "zero_output_for_mask", "unroll")
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
         return {**self._config(*self._shared), "cell": serialize(self.cell)}
+
+
+def unrolled(f: Any, init: Any, xs: Any, reverse: bool = False) -> tuple[Any, Tensor]:
+    """What `scan` gives, step by step."""
+    n = int(tree_leaves(xs)[0].shape[0])
+    carry, ys = init, [None] * n
+    for t in reversed(range(n)) if reverse else range(n):
+        carry, ys[t] = f(carry, tree_map(lambda a, t=t: a[t], xs))
+    return carry, stack(ys)
 
 
 def initial_state(cell: Any, batch_size: Any) -> Any:
@@ -214,7 +225,7 @@ class _OfUnits(RNN):
         return super().__getattr__(name)
 
     def _run(self, x: Tensor, state: list[Any], mask: Tensor | None, training: bool) -> tuple[Tensor, list[Any]]:
-        if self.zero_output_for_mask and mask is not None:
+        if self.unroll or (self.zero_output_for_mask and mask is not None):
             return super()._run(x, state, mask, training)
         cell = self.cell
         x = cell.drop_input(x, (1, *x.shape[1:]), training)
@@ -250,7 +261,7 @@ class LSTM(_OfUnits):
         activation, recurrent_activation: of the candidate and output, and of the gates.
         unit_forget_bias: begin with 1 in the forget gate's bias.
         dropout, recurrent_dropout: the fractions of input and state that are dropped while training, the same in all steps.
-        return_sequences, return_state, go_backwards, stateful, zero_output_for_mask: as for `RNN`.
+        return_sequences, return_state, go_backwards, stateful, zero_output_for_mask, unroll: as for `RNN`.
     Source: Hochreiter and Schmidhuber 1997; Gers, Schmidhuber and Cummins 2000.
     """
 
