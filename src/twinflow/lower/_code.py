@@ -14,21 +14,13 @@ from twinflow.compiler.contraction import Machine
 from twinflow.compiler.loops import Target
 from twinflow.lower._launch import Modules, Source
 from twinflow.lower._loaded import LoadedCode
-from twinflow.runtime import cache_nbytes, host_processor
+from twinflow.runtime import host_processor
 
 
 @functools.cache
 def _host() -> tuple[Target, Machine]:
     processor = host_processor()
-    machine = Machine(
-        vector_nbytes=processor.vector_nbytes,
-        registers=processor.vector_registers,
-        fma=processor.has_fma,
-        memory_operands=processor.has_avx512,
-        l1_nbytes=cache_nbytes(1),
-        l2_nbytes=cache_nbytes(2),
-    )
-    return Target.from_features(processor.features, processor.arch), machine
+    return Target.from_features(processor.features, processor.arch), Machine.of(processor)
 
 
 def _joined(*modules: str) -> Iterator[str]:

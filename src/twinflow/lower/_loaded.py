@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from twinflow.runtime import Executable, cache_nbytes, engine
+from twinflow.runtime import Executable, cache_nbytes, engine, host_processor
 from twinflow.runtime._image import Image
 
 
@@ -24,8 +24,11 @@ def _version(*packages: str) -> str:
 
 @functools.cache
 def _kernel_environment() -> str:
-    """What the code of a kernel depends on beside its structure, and what the engine adds to keys (the processor, LLVM)."""
-    return f"{_version('compiler')}\n{cache_nbytes(1)} {cache_nbytes(2)}"
+    """What the code of a kernel depends on beside its structure, and what the engine adds to keys (the processor, LLVM).
+
+    Whether the system lets this process use tiles is asked here, before the first kernel is found or made.
+    """
+    return f"{_version('compiler')}\n{cache_nbytes(1)} {cache_nbytes(2)} {host_processor().has_amx_bf16}"
 
 
 @functools.cache

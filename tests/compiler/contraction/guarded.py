@@ -11,6 +11,7 @@ import mmap
 import sys
 from collections.abc import Callable
 
+import ml_dtypes
 import numpy as np
 from conftest import engine_of, machine_of_name
 
@@ -36,6 +37,8 @@ IMAGES = [  # batch, size, kernel, channels, filters, stride, padding
     (4, 9, 3, 64, 96, 1, 1), (16, 4, 3, 256, 96, 1, 1), (1, 4, 3, 128, 70, 1, 1), (2, 8, 3, 130, 300, 1, 1),
 ]  # fmt: skip
 
+BF16 = ml_dtypes.bfloat16
+
 
 def say(text: str) -> None:
     sys.stdout.write(text + "\n")
@@ -57,9 +60,9 @@ class Guarded:
 
     def array(self, shape: tuple[int, ...], dtype: type = np.float32) -> np.ndarray:
         """The memory as an array."""
-        count = int(np.prod(shape))
-        kind = np.ctypeslib.as_ctypes_type(dtype)
-        return np.ctypeslib.as_array((kind * count).from_address(self.address)).reshape(shape)
+        nbytes = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        memory = np.ctypeslib.as_array((ctypes.c_uint8 * nbytes).from_address(self.address))
+        return memory.view(dtype).reshape(shape)
 
 
 def runner(machine: str, module: Module, kernel: Kernel) -> Callable[[list[Guarded], bool], None]:
@@ -93,8 +96,9 @@ def product(machine: str, m: int, n: int, k: int, order: str, dtype: type = np.f
         bt, b = guarded(rng, (n, k) if second else (k, n), at_end, dtype)
         ct, c = guarded(rng, (m, n), at_end, dtype)
         run([at, bt, ct], at_end)
-        want = (a.T if first else a).astype(np.float64) @ (b.T if second else b)
-        np.testing.assert_allclose(c, want, rtol=1e-4, atol=1e-3)
+        want = (a.T if first else a).astype(np.float64) @ (b.T if second else b).astype(np.float64)
+        rounding = (2**-8, 0.1) if dtype is BF16 else (1e-4, 1e-3)
+        np.testing.assert_allclose(c.astype(np.float64), want, rtol=rounding[0], atol=rounding[1])
 
 
 def convolution(machine: str, kind: str, image: tuple[int, ...], filters_first: bool) -> None:
@@ -139,6 +143,9 @@ def main(machine: str) -> None:
         for order in ("nt", "tn") if number % 2 else ("nn", "nt", "tt"):
             product(machine, *shape, order)
     product(machine, 21, 37, 70, "nt", np.float64)
+    for order in ("nn", "nt", "tn", "tt"):
+        product(machine, 37, 51, 75, order, BF16)
+        product(machine, 32, 32, 1088, order, BF16)
     for image in IMAGES:
         for kind in ("forward", "data", "weight"):
             for filters_first in (False, True):

@@ -13,6 +13,7 @@ import pytest
 from twinflow.compiler.contraction import AVX2, At, Function, Machine, MatmulSpec, Module, emit_matmul
 from twinflow.compiler.contraction._plan import PACKED, choose_blocks
 from twinflow.core.errors import ArgumentError, TwinflowError
+from twinflow.runtime import host_processor
 
 NUMPY = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 
@@ -266,3 +267,76 @@ def test_blocks_of_open_rows_serve_small_and_large_batches():
     blocks = choose_blocks(machine, None, 1024, 1024, 512, 8, 48, parts=1, b_cost=PACKED, own_b=True)
     assert blocks.rows >= 64  # packed for that many
     assert blocks.cols <= 512  # and the columns are shared among threads
+
+
+# -- bfloat16 on AMX: where there are no tiles, the same products take the ordinary way
+
+BF16 = ml_dtypes.bfloat16
+
+
+def bf16_error(c, a, b):
+    """The largest error of c = a·b in units of what one rounding of the largest sum may be."""
+    want = a.astype(np.float64) @ b.astype(np.float64)
+    return np.abs(c.astype(np.float64) - want).max() / (np.abs(want).max() * 2.0**-8)
+
+
+@pytest.mark.parametrize("orientation", ["nnn", "ntn", "tnn", "ttt", "nnt"])
+@pytest.mark.parametrize(
+    ("m", "n", "k"), [(16, 16, 32), (17, 19, 33), (64, 128, 100), (33, 70, 1025), (300, 530, 64), (31, 257, 700)]
+)
+def test_bfloat16_in_every_orientation(product, orientation, m, n, k) -> None:
+    rng = np.random.default_rng(m + n + k)
+    shapes = ((m, k), (k, n), (m, n))
+    a, b, c = (operand(rng, *s, t == "t", "bfloat16") for s, t in zip(shapes, orientation, strict=True))
+    product(a, b, c, dtype="bfloat16")
+    assert bf16_error(c, a, b) < 1.01
+
+
+@pytest.mark.parametrize("open_extents", ["m", "n", "k", "mnk"])
+@pytest.mark.parametrize(("m", "n", "k"), [(1, 1, 1), (40, 50, 0), (100, 37, 600), (600, 16, 33)])
+def test_bfloat16_open_extents(product, open_extents, m, n, k) -> None:
+    rng = np.random.default_rng(m)
+    a, b = operand(rng, m, k, False, "bfloat16"), operand(rng, k, n, True, "bfloat16")
+    c = np.full((m, n), 7, np.float32)
+    product(a, b, c, open_extents=open_extents, dtype="bfloat16", out_dtype="float32")
+    np.testing.assert_allclose(c, a.astype(np.float64) @ b.astype(np.float64), rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_bfloat16_batches_with_an_epilogue_that_adds(product, workers) -> None:
+    rng = np.random.default_rng(5)
+    a = rng.standard_normal((3, 1, 50, 70)).astype(BF16)
+    b = rng.standard_normal((4, 70, 90)).astype(BF16)
+    c = rng.standard_normal((3, 4, 50, 90)).astype(np.float32)
+    bias = rng.standard_normal(90).astype(np.float32)
+    want = a.astype(np.float64) @ b.astype(np.float64) + c + bias
+
+    def add_bias(f: Function, value: str, at: At) -> str:
+        return f.op(f"fadd <{at.lanes} x float> {value}, {at.load(at.operand(0), 'float', 0, 1)}")
+
+    product(
+        a, b, c, workers=workers, epilogue=add_bias, operands=[bias], dtype="bfloat16", out_dtype="float32",
+        accumulate=True,
+    )  # fmt: skip
+    np.testing.assert_allclose(c, want, rtol=1e-5, atol=1e-4)
+
+
+def test_bfloat16_results_do_not_depend_on_threads(product) -> None:
+    rng = np.random.default_rng(0)
+    a, b = operand(rng, 700, 500, False, "bfloat16"), operand(rng, 500, 600, False, "bfloat16")
+    one, many = np.zeros((700, 600), np.float32), np.zeros((700, 600), np.float32)
+    product(a, b, one, dtype="bfloat16", out_dtype="float32")
+    product(a, b, many, dtype="bfloat16", out_dtype="float32", workers=5)
+    assert one.tobytes() == many.tobytes()
+
+
+@pytest.mark.skipif(not host_processor().has_amx_bf16, reason="this processor has no bfloat16 tiles")
+def test_large_bfloat16_products_use_tiles() -> None:
+    def text(spec: MatmulSpec) -> str:
+        module = Module()
+        emit_matmul(module, Machine.of(host_processor()), spec, name="product")
+        return str(module)
+
+    assert "tdpbf16ps" in text(MatmulSpec.of(64, 64, 64, dtype="bfloat16"))
+    assert "tdpbf16ps" not in text(MatmulSpec.of(1, 64, 64, dtype="bfloat16"))
+    assert "tdpbf16ps" not in text(MatmulSpec.of(64, 64, 64))

@@ -19,6 +19,7 @@ class Machine:
         memory_operands: whether an instruction can broadcast a number from memory (AVX-512), so that the
             broadcast needs no register.
         half: whether float16 converts to float32 in hardware (F16C, NEON).
+        amx: whether tiles of bfloat16 are multiplied in hardware, and the system lets this process use them.
         l1_nbytes, l2_nbytes: sizes of a core's own caches.
 
     >>> Machine(vector_nbytes=32, registers=16).lanes("float")
@@ -30,6 +31,7 @@ class Machine:
     fma: bool = True
     memory_operands: bool = True
     half: bool = True
+    amx: bool = False
     l1_nbytes: int = 32 * 1024
     l2_nbytes: int = 1024 * 1024
 
@@ -40,8 +42,9 @@ class Machine:
             vector_nbytes=processor.vector_nbytes,
             registers=processor.vector_registers,
             fma=processor.has_fma,
-            memory_operands=processor.has("avx512f"),
+            memory_operands=processor.has_avx512,
             half=processor.has("f16c") or processor.has_neon,
+            amx=processor.has_amx_bf16,
             l1_nbytes=cache_nbytes(1),
             l2_nbytes=cache_nbytes(2),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import gcd, prod
 
+from twinflow.compiler.contraction._amx import AmxMatmul, suits_amx
 from twinflow.compiler.contraction._kernel import (
     SCALAR,
     Kernel,
@@ -140,6 +141,8 @@ def emit_matmul(
     """
     if 0 in (spec.m, spec.n, *spec.batch):
         return Kernel(name, write_entry(module, name, []), 0, 0, 0)
+    if suits_amx(machine, spec):
+        return AmxMatmul(module, machine, spec, name, epilogue).emit()
     return _Matmul(module, machine, spec, name, epilogue).emit()
 
 
