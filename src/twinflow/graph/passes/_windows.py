@@ -265,6 +265,8 @@ class _Windows:
         w = _Window((*g.aval.shape[: g.aval.ndim - len(shape)], *shape), self.node.params)
         if len(w.taps) > _MOST_TAPS:
             return self._again(self.node, g, index)
+        if w.apart and index not in self.tap_of:  # in a program of its own the gradient goes where the index says
+            return self._again(self.node, g, index)
         if w.apart and all(d == 1 for d in w.dilation):
             return self._beside(g, index, w)
         parts = [self._do("where", self._hit(index, w, t), g, 0) for t in range(len(w.taps))]
