@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from twinflow import keras, tf
-from twinflow.core.errors import ArgumentError, ShapeError
+from twinflow.core.errors import ArgumentError, DataError, ShapeError
 from twinflow.keras import layers, ops
 
 
@@ -526,3 +526,31 @@ def test_tensorboard_gets_weights_pictures_the_graph_and_the_rate(tmp_path):
 def test_what_the_tensorboard_callback_does_not_write_is_refused(name):
     with pytest.raises(ArgumentError, match=rf"TensorBoard: {name}=1 is not written; leave it out"):
         keras.callbacks.TensorBoard(**{name: 1})
+
+
+def own_step_returning(value):
+    class Own(keras.Model):
+        def train_step(self, data):
+            return value
+
+    start = keras.Input((4,))
+    model = Own(start, layers.Dense(1)(start))
+    model.compile("adam", "mse")
+    model.fit(*data(), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error", "message"),
+    [
+        (lambda: layers.Add(name="sum")([keras.Input((3,)), keras.Input((4,))]), ShapeError, r"input of Add 'sum': \[float32\[2, 3\], float32\[2, 4\]\]"),
+        (lambda: layers.Concatenate(name="both")([np.ones((2, 3, 4), "f"), np.ones((2, 4, 4), "f")]), ShapeError, "input of Concatenate 'both'"),
+        (lambda: compiled(layers.Lambda(lambda t: t @ np.ones((3, 3), "f"), name="odd")), ShapeError, "input of Lambda 'odd'"),
+        (lambda: compiled().fit([[1, 2], [3]], [1, 2], verbose=0), DataError, r"different lengths; .* keras\.utils\.pad_sequences"),
+        (lambda: compiled().fit(np.array([["a"] * 4] * 3), np.ones(3), verbose=0), DataError, r"text or objects .*StringLookup"),
+        (lambda: compiled().compile("adam", 3), ArgumentError, "3 is no loss; give a name"),
+        (lambda: own_step_returning(None), ArgumentError, "Own.train_step returned NoneType, but the logs need a dict"),
+    ],
+)  # fmt: skip
+def test_wrong_use_names_the_layer_and_the_way_out(wrong, error, message):
+    with pytest.raises(error, match=message):
+        wrong()

@@ -25,6 +25,8 @@ def as_tensors(tree: Any) -> Any:
         return {k: as_tensors(v) for k, v in tree.items()}
     if isinstance(tree, (list, tuple)) and tree and all(isinstance(v, (np.ndarray, Tensor)) for v in tree):
         return [as_tensors(v) for v in tree]
+    if not isinstance(tree, Tensor):
+        tree = _checked(tree)
     t = to_tensor(tree)
     t = t.float() if t.dtype.name == "float64" else t
     return t.detach()
@@ -34,6 +36,23 @@ def triple(values: Any) -> Batch:
     """One to three values as (x, y, sample_weight), None for those that are missing."""
     x, y, w = [*values, None, None][:3]
     return x, y, w
+
+
+def _checked(data: Any) -> np.ndarray[Any, Any]:
+    """Data as an array. Raises: DataError for rows of different lengths, and for text."""
+    try:
+        array = np.asarray(data)
+    except ValueError:
+        raise DataError(
+            "fit: the rows of the data have different lengths; make them equally long with keras.utils.pad_sequences(rows), or give batches "
+            "by a data set"
+        ) from None
+    if array.dtype.kind in "USO":
+        raise DataError(
+            f"fit: the data holds text or objects ({array.dtype}), and layers take numbers; turn text into numbers before, with "
+            "keras.layers.StringLookup or TextVectorization, and objects with array.astype('float32')"
+        )
+    return array
 
 
 def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:

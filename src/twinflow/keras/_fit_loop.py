@@ -25,6 +25,16 @@ def plain(value: Any) -> Any:
     return float(array) if array.ndim == 0 else array
 
 
+def named(model: Any, step: str, found: Any) -> dict[str, Any]:
+    """What a step of the model's own returned, in the order of the names. Raises: ArgumentError unless it is numbers by name."""
+    if not isinstance(found, dict):
+        raise ArgumentError(
+            f"{type(model).__name__}.{step} returned {type(found).__name__}, but the logs need a dict of numbers by name; end it with "
+            "`return {m.name: m.result() for m in self.metrics}`"
+        )
+    return dict(sorted((k, plain(v)) for k, v in found.items()))
+
+
 def number(n: int) -> Tensor:
     """A whole number as a tensor."""
     return from_numpy(np.array(n, np.int64))
@@ -114,9 +124,7 @@ class FitLoop:
                 model.reset_metrics()
             self._emit("on_train_batch_begin", count)
             if model._has_own_step():
-                logs = dict(
-                    sorted((k, plain(v)) for k, v in model._program("own")(pack_x_y_sample_weight(*batch)).items())
-                )
+                logs = named(model, "train_step", model._program("own")(pack_x_y_sample_weight(*batch)))
             else:
                 model._program("train")(*batch)
                 self._advance(1)

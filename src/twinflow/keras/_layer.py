@@ -507,6 +507,9 @@ class Layer(Module):
         """What it is called in summaries and messages."""
         return type(self).__name__
 
+    def _label(self, path: str) -> str:
+        return f"{self._kind()} {self.name!r}"
+
     def __repr__(self) -> str:
         return f"<{self._kind()} name={self.name}, built={self.built}>"
 

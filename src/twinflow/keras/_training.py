@@ -17,7 +17,7 @@ from twinflow.jit import compile as compile_function
 from twinflow.keras import activations, losses, metrics, optimizers
 from twinflow.keras._callback import emit, listeners, wants_batches
 from twinflow.keras._data import Arrays, Batches, adapt, as_tensors, class_weights, pack_x_y_sample_weight, triple
-from twinflow.keras._fit_loop import FitLoop, full_and_rest, number, plain
+from twinflow.keras._fit_loop import FitLoop, full_and_rest, named, number
 from twinflow.keras._masking import get_mask, set_mask
 from twinflow.keras._progress import progress_line
 from twinflow.ops import fori_loop, from_numpy, zeros
@@ -68,7 +68,7 @@ class Trainer:
         d["_loss_tracker"] = _metrics_mean()
         d["_programs"] = {}
         d["stop_training"] = False
-        _validate_names(loss, [metrics, weighted_metrics])
+        _validate(loss, [metrics, weighted_metrics])
 
     def _need_compiled(self, what: str) -> None:
         if "_programs" not in self.__dict__:
@@ -474,9 +474,7 @@ class Trainer:
                 self.reset_metrics()
             emit(given, "on_test_batch_begin", count)
             if own:
-                logs = dict(
-                    sorted((k, plain(v)) for k, v in self._program("own_test")(pack_x_y_sample_weight(*batch)).items())
-                )
+                logs = named(self, "test_step", self._program("own_test")(pack_x_y_sample_weight(*batch)))
             else:
                 self._program("test")(*batch)
             emit(given, "on_test_batch_end", count, logs or self._results())
@@ -560,11 +558,10 @@ def _metrics_mean() -> Any:
     return metrics.Mean(name="loss")
 
 
-def _validate_names(loss: Any, wanted: Any) -> None:
-    """Find misspelt names at once, not at the first step."""
+def _validate(loss: Any, wanted: Any) -> None:
+    """Find misspelt names and what is no loss at once, not at the first step."""
     for spec in tree_leaves(loss):
-        if isinstance(spec, str):
-            losses.get(spec)
+        losses.get(spec)
     for spec in tree_leaves(wanted):
         if isinstance(spec, str) and spec not in ("accuracy", "acc"):
             metrics.get(spec)

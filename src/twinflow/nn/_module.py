@@ -121,6 +121,10 @@ class Module:
             if before[0] is not MODE.tracer:
                 _GUARDED.tracer, _GUARDED.ids = before
 
+    def _label(self, path: str) -> str:
+        """What messages call the module that stands at a path of an outer one."""
+        return f"{type(self).__name__} '{path}'" if path else type(self).__name__
+
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         for hook, with_kwargs in [*FORWARD_PRE.values(), *self._hooks("_forward_pre_hooks")]:
             if with_kwargs:
@@ -646,20 +650,26 @@ def _not_started(module: Module) -> ArgumentError:
     return ArgumentError(f"{name}: call super().__init__() in {name}.__init__ before assigning parameters or modules")
 
 
+def _described(value: Any) -> str:
+    """An argument of a module, for a message: type and shape of tensors and arrays, also of those in lists."""
+    if isinstance(value, (list, tuple)) and len(value) <= 4:
+        return f"[{', '.join(map(_described, value))}]"
+    if hasattr(value, "shape") and hasattr(value, "dtype"):
+        return f"{getattr(value.dtype, 'name', value.dtype)}[{', '.join(map(str, value.shape))}]"
+    return builtins.type(value).__name__
+
+
 def _name_module(error: TwinflowError, module: Module, args: tuple[Any, ...]) -> None:
     """Say in the error which module it came from, and what the module was given; outer modules complete the path."""
     note: Any = error.__dict__.get("module_note")
     if note is None:
-        given = ", ".join(
-            f"{a.dtype.name}[{', '.join(map(str, a.shape))}]" if isinstance(a, Tensor) else builtins.type(a).__name__
-            for a in args
-        )
+        given = ", ".join(map(_described, args))
         note = error.__dict__["module_note"] = (str(error), module, given)
     message, inner, given = note
     path = next((p for p, m in module.named_modules() if m is inner), "")
     if inner is not module and not path:
         return
-    where = f"{type(inner).__name__} '{path}'" if path else type(inner).__name__
+    where = inner._label(path)
     text, at, line = message.partition("\n  at ")
     error.args = (f"{text}\n  input of {where}: {given}{at}{line}",)
 
