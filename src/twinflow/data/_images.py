@@ -5,9 +5,7 @@ An image is a float32 tensor [C, H, W] with values from 0 to 1; labels are whole
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +14,7 @@ import numpy as np
 
 from twinflow.core.errors import DataError, missing_extra
 from twinflow.data._datasets import Dataset
+from twinflow.data._download import download as fetch
 from twinflow.data._idx import find_idx, read_idx
 from twinflow.ops import from_numpy
 from twinflow.tensor import Tensor
@@ -155,7 +154,7 @@ class MNIST(ImageArrays):
             path = find_idx(folders, file)
             if path is None and download:
                 path = folder / name / "raw" / f"{file}.gz"
-                _fetch((mirror or self._mirror) + path.name, path, self._md5[path.name])
+                fetch((mirror or self._mirror) + path.name, path, self._md5[path.name])
             if path is None:
                 raise DataError(f"{name}: there is no {file} (or {file}.gz) in {folder}; download=True fetches it")
             array = read_idx(path)
@@ -186,26 +185,6 @@ class FashionMNIST(MNIST):
         "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
         "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
     }
-
-
-def _fetch(url: str, path: Path, md5: str) -> None:
-    """Download a file, check it, and only then put it in its place."""
-    import urllib.request  # slow to import, and seldom wanted
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            data = answer.read()
-    except OSError as error:
-        raise DataError(
-            f"download of {url} failed: {error}; fetch the file by other means and put it into {path.parent}"
-        ) from None
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise DataError(f"download of {url}: the contents are damaged (MD5 {found}, not {md5})")
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(data)
-    os.replace(file.name, path)
 
 
 class ImageFolder(Dataset):
