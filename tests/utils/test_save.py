@@ -126,3 +126,14 @@ def test_fuzz(tmp_path_factory, at, junk, cut):
     path.write_bytes((raw[:at] + junk + raw[at + len(junk) :])[:cut])
     with contextlib.suppress(CheckpointError):
         tf.load(path)
+
+
+def test_a_header_of_any_length_is_no_pickle(tmp_path):
+    """A safetensors file begins with its header's length: 640 is written as the first bytes of a pickle are."""
+    path = tmp_path / "values"
+    lengths = set()
+    for n in range(1, 200):
+        tf.save({"x" * n: tf.tensor([1.0])}, path)
+        lengths.add(path.read_bytes()[0])
+        assert list(tf.load(path)) == ["x" * n]
+    assert 0x80 in lengths

@@ -120,6 +120,8 @@ class Loop:
         found = carry_of(value)
         if isinstance(plan, Carry) and found is not None and _was_number(start, plan, found):
             return found
+        if found is not None and getattr(start, "is_blank", False):
+            return found  # it begins as zeros of the shape that the first step makes
         if isinstance(value, Undefined) and value.reason:
             return Lost(value.reason)
         if k < self.state.n_within and not isinstance(start, Undefined):

@@ -9,7 +9,7 @@ import numpy as np
 from twinflow.core import as_dtype
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn import Parameter
-from twinflow.ops import as_tensor
+from twinflow.ops import as_tensor, index_put, index_select, unbind
 from twinflow.tensor import Tensor, no_grad
 
 
@@ -132,3 +132,36 @@ class Variable(Parameter):
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    # -- a few elements at a time, by TensorFlow's names ---------------------------------------------------------------
+
+    def scatter_nd_update(self, indices: Any, updates: Any, name: str | None = None) -> Variable:
+        """Put updates at the places along the last axis of the indices."""
+        return self._put("update", indices, updates)
+
+    def scatter_nd_add(self, indices: Any, updates: Any, name: str | None = None) -> Variable:
+        """Add updates at the places along the last axis of the indices."""
+        return self._put("add", indices, updates)
+
+    def scatter_nd_sub(self, indices: Any, updates: Any, name: str | None = None) -> Variable:
+        """Subtract updates at the places along the last axis of the indices."""
+        return self._put("add", indices, -to_tensor(updates, self.dtype))
+
+    def _put(self, how: str, indices: Any, updates: Any) -> Variable:
+        places = tuple(unbind(to_tensor(indices).to(dtype="int64"), -1))
+        with no_grad():
+            now = self.detach()
+            self.copy_(index_put(now, places, to_tensor(updates, self.dtype), accumulate=how == "add"))
+        return self
+
+    def gather_nd(self, indices: Any, name: str | None = None) -> Tensor:
+        """The elements whose places stand along the last axis of the indices."""
+        return self[tuple(unbind(to_tensor(indices).to(dtype="int64"), -1))]
+
+    def sparse_read(self, indices: Any, name: str | None = None) -> Tensor:
+        """The rows that the indices name."""
+        return index_select(self, 0, to_tensor(indices).to(dtype="int64"))
+
+    def get_shape(self) -> Any:
+        """The shape."""
+        return self.shape

@@ -22,20 +22,50 @@ from twinflow.keras import losses as losses
 from twinflow.keras import metrics as metrics
 from twinflow.keras import optimizers as optimizers
 from twinflow.keras._variable import to_tensor as convert_to_tensor  # noqa: F401
+from twinflow.keras.initializers import Constant as constant_initializer  # noqa: F401
+from twinflow.keras.initializers import Ones as ones_initializer  # noqa: F401
+from twinflow.keras.initializers import RandomNormal as random_normal_initializer  # noqa: F401
+from twinflow.keras.initializers import RandomUniform as random_uniform_initializer  # noqa: F401
+from twinflow.keras.initializers import Zeros as zeros_initializer  # noqa: F401
 from twinflow.tensor import Tensor as Tensor
 from twinflow.tf import autograph as autograph
+from twinflow.tf import bitwise as bitwise
 from twinflow.tf import compat as compat
+from twinflow.tf import config as config
 from twinflow.tf import data as data
 from twinflow.tf import debugging as debugging
+from twinflow.tf import dtypes as dtypes
+from twinflow.tf import errors as errors
 from twinflow.tf import estimator as estimator
 from twinflow.tf import feature_column as feature_column
 from twinflow.tf import image as image
+from twinflow.tf import io as io
 from twinflow.tf import linalg as linalg
 from twinflow.tf import math as math
+from twinflow.tf import nest as nest
 from twinflow.tf import nn as nn
 from twinflow.tf import random as random
+from twinflow.tf import signal as signal
+from twinflow.tf import strings as strings
 from twinflow.tf import summary as summary
 from twinflow.tf import train as train
+from twinflow.tf._arranging import batch_to_space as batch_to_space
+from twinflow.tf._arranging import bitcast as bitcast
+from twinflow.tf._arranging import broadcast_dynamic_shape as broadcast_dynamic_shape
+from twinflow.tf._arranging import broadcast_static_shape as broadcast_static_shape
+from twinflow.tf._arranging import dynamic_partition as dynamic_partition
+from twinflow.tf._arranging import dynamic_stitch as dynamic_stitch
+from twinflow.tf._arranging import get_static_value as get_static_value
+from twinflow.tf._arranging import histogram_fixed_width as histogram_fixed_width
+from twinflow.tf._arranging import histogram_fixed_width_bins as histogram_fixed_width_bins
+from twinflow.tf._arranging import identity_n as identity_n
+from twinflow.tf._arranging import shape_n as shape_n
+from twinflow.tf._arranging import space_to_batch as space_to_batch
+from twinflow.tf._arranging import space_to_batch_nd as space_to_batch_nd
+from twinflow.tf._arranging import tensor_scatter_nd_max as tensor_scatter_nd_max
+from twinflow.tf._arranging import tensor_scatter_nd_min as tensor_scatter_nd_min
+from twinflow.tf._arranging import unique_with_counts as unique_with_counts
+from twinflow.tf._arranging import unravel_index as unravel_index
 from twinflow.tf._array import argsort as argsort
 from twinflow.tf._array import boolean_mask as boolean_mask
 from twinflow.tf._array import broadcast_to as broadcast_to
@@ -105,11 +135,35 @@ from twinflow.tf._function import cond as cond
 from twinflow.tf._function import function as function
 from twinflow.tf._function import switch_case as switch_case
 from twinflow.tf._function import while_loop as while_loop
+from twinflow.tf._graphs import UnconnectedGradients as UnconnectedGradients
+from twinflow.tf._graphs import get_current_name_scope as get_current_name_scope
+from twinflow.tf._graphs import get_logger as get_logger
+from twinflow.tf._graphs import grad_pass_through as grad_pass_through
+from twinflow.tf._graphs import gradients as gradients
+from twinflow.tf._graphs import hessians as hessians
+from twinflow.tf._graphs import init_scope as init_scope
+from twinflow.tf._graphs import inside_function as inside_function
+from twinflow.tf._graphs import is_symbolic_tensor as is_symbolic_tensor
+from twinflow.tf._graphs import numpy_function as numpy_function
+from twinflow.tf._graphs import py_function as py_function
+from twinflow.tf._graphs import recompute_grad as recompute_grad
+from twinflow.tf._graphs import timestamp as timestamp
+from twinflow.tf._graphs import tuple as tuple
 from twinflow.tf._module import Module as Module
 from twinflow.tf._shapes import TensorShape as TensorShape
 from twinflow.tf._tape import GradientTape as GradientTape
+from twinflow.tf._tensor_array import TensorArray as TensorArray
 from twinflow.tf._variable import Variable as Variable
+from twinflow.tf.debugging import Assert as Assert
+from twinflow.tf.debugging import assert_equal as assert_equal
+from twinflow.tf.debugging import assert_greater as assert_greater
+from twinflow.tf.debugging import assert_less as assert_less
+from twinflow.tf.debugging import assert_rank as assert_rank
+from twinflow.tf.dtypes import as_dtype as as_dtype
+from twinflow.tf.linalg import eig as eig
+from twinflow.tf.linalg import eigvals as eigvals
 from twinflow.tf.linalg import norm as norm
+from twinflow.tf.linalg import sqrtm as matrix_square_root  # noqa: F401
 from twinflow.tf.math import abs as abs
 from twinflow.tf.math import acos as acos
 from twinflow.tf.math import acosh as acosh
@@ -170,6 +224,10 @@ from twinflow.tf.math import tan as tan
 from twinflow.tf.math import tanh as tanh
 from twinflow.tf.math import tensordot as tensordot
 from twinflow.tf.math import truediv as truediv
+from twinflow.tf.math import truncatediv as truncatediv
+from twinflow.tf.math import truncatemod as truncatemod
+from twinflow.tf.strings import as_string as as_string
 
 newaxis = None
+realdiv = truediv
 half, double = float16, float64

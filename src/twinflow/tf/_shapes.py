@@ -108,6 +108,37 @@ class TensorShape:
             return TensorShape(b if a is None else a)
         return TensorShape([y if x is None else x for x, y in zip(a, b)])
 
+    def with_rank(self, rank: int) -> TensorShape:
+        """The shape with so many axes. Raises: ShapeError if it has others."""
+        return self.merge_with([None] * int(rank))
+
+    def with_rank_at_least(self, rank: int) -> TensorShape:
+        """The shape itself. Raises: ShapeError if it has fewer axes."""
+        if self.rank is not None and self.rank < rank:
+            raise ShapeError(f"the shape {self} has {self.rank} axes, not {rank} or more")
+        return self
+
+    def with_rank_at_most(self, rank: int) -> TensorShape:
+        """The shape itself. Raises: ShapeError if it has more axes."""
+        if self.rank is not None and self.rank > rank:
+            raise ShapeError(f"the shape {self} has {self.rank} axes, not {rank} or fewer")
+        return self
+
+    def assert_has_rank(self, rank: int) -> None:
+        """Raises: ShapeError unless the shape may have so many axes."""
+        self.with_rank(rank)
+
+    def assert_same_rank(self, other: Any) -> None:
+        """Raises: ShapeError unless another shape may have as many axes."""
+        rank = TensorShape(other).rank
+        if rank is not None:
+            self.with_rank(rank)
+
+    def assert_is_fully_defined(self) -> None:
+        """Raises: ShapeError unless every extent is known."""
+        if not self.is_fully_defined():
+            raise ShapeError(f"the shape {self} is not known in full")
+
     def concatenate(self, other: Any) -> TensorShape:
         """The axes of one shape before those of another."""
         b = TensorShape(other)._dims

@@ -11,10 +11,34 @@ from twinflow.keras._variable import to_tensor
 from twinflow.nn import functional as F
 from twinflow.tensor import Tensor
 from twinflow.tf._array import pad as _pad
+from twinflow.tf._boxes import crop_and_resize as crop_and_resize
+from twinflow.tf._boxes import draw_bounding_boxes as draw_bounding_boxes
+from twinflow.tf._boxes import extract_patches as extract_patches
+from twinflow.tf._boxes import non_max_suppression as non_max_suppression
+from twinflow.tf._boxes import non_max_suppression_overlaps as non_max_suppression_overlaps
+from twinflow.tf._colors import hsv_to_rgb as hsv_to_rgb
+from twinflow.tf._colors import rgb_to_hsv as rgb_to_hsv
+from twinflow.tf._colors import rgb_to_yiq as rgb_to_yiq
+from twinflow.tf._colors import rgb_to_yuv as rgb_to_yuv
+from twinflow.tf._colors import turned
+from twinflow.tf._colors import yiq_to_rgb as yiq_to_rgb
+from twinflow.tf._colors import yuv_to_rgb as yuv_to_rgb
 from twinflow.tf._functions import named
 from twinflow.tf._shapes import known_int, shape_list
 
 _LARGEST = {"uint8": 255, "int8": 127, "int16": 32767, "uint16": 65535, "int32": 2**31 - 1}
+
+
+def _stateless(fn: Any) -> Any:
+    """The function whose seed (two numbers) decides alone."""
+
+    def wrapped(*args: Any, seed: Any, **kwargs: Any) -> Tensor:
+        first, second = (int(v) for v in to_tensor(seed).tolist())
+        return fn(*args, seed=(first << 31) ^ second, **kwargs)
+
+    wrapped.__name__ = wrapped.__qualname__ = f"stateless_{fn.__name__}"
+    wrapped.__doc__ = f"`{fn.__name__}`, decided by its seed of two numbers alone."
+    return wrapped
 
 
 def _picture(op: str, image: Any) -> Tensor:
@@ -299,3 +323,111 @@ def total_variation(images: Any) -> Tensor:
     down = ops.abs(x[..., 1:, :, :] - x[..., :-1, :, :])
     along = ops.abs(x[..., :, 1:, :] - x[..., :, :-1, :])
     return ops.sum(down, (-3, -2, -1)) + ops.sum(along, (-3, -2, -1))
+
+
+# -- colours, edges, likeness ------------------------------------------------------------------------------------
+
+
+class ResizeMethod:
+    """The names of ways to resize that are taken."""
+
+    BILINEAR = "bilinear"
+    NEAREST_NEIGHBOR = "nearest"
+
+
+@named
+def adjust_hue(image: Any, delta: Any) -> Tensor:
+    """The hue turned by delta, in whole turns."""
+    return _on_floats(image, lambda x: turned(x, delta))
+
+
+@named
+def random_hue(image: Any, max_delta: float, seed: Any = None) -> Tensor:
+    """`adjust_hue` by a random number within ±max_delta."""
+    return adjust_hue(image, _between(-max_delta, max_delta, seed))
+
+
+@named
+def resize_with_pad(image: Any, target_height: int, target_width: int, method: str = "bilinear") -> Tensor:
+    """The whole picture in another size, in the middle of zeros where its proportions differ."""
+    x = _picture("resize_with_pad", image)
+    h, w = int(x.shape[-3]), int(x.shape[-2])
+    ratio = max(h / target_height, w / target_width)
+    height, width = int(h / ratio), int(w / ratio)
+    y = resize(x, (height, width), method)
+    top, left = int((target_height - h / ratio) / 2), int((target_width - w / ratio) / 2)
+    return pad_to_bounding_box(y, top, left, target_height, target_width)
+
+
+@named
+def image_gradients(image: Any) -> Any:
+    """(differences to the next row, differences to the next column), 0 at the end."""
+    x = to_tensor(image)
+    down, along = x[:, 1:] - x[:, :-1], x[:, :, 1:] - x[:, :, :-1]
+    return F.pad(down, [0, 0, 0, 0, 0, 1]), F.pad(along, [0, 0, 0, 1])
+
+
+@named
+def sobel_edges(image: Any) -> Tensor:
+    """Sobel's differences along rows and columns, with a further last axis of 2; pictures are reflected at their edges."""
+    x = to_tensor(image)
+    p = _pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]], "REFLECT")
+    h, w = int(x.shape[1]), int(x.shape[2])
+
+    def part(i: int, j: int) -> Tensor:
+        return p[:, i : i + h, j : j + w]
+
+    dy = part(2, 0) + part(2, 1) * 2 + part(2, 2) - part(0, 0) - part(0, 1) * 2 - part(0, 2)
+    dx = part(0, 2) + part(1, 2) * 2 + part(2, 2) - part(0, 0) - part(1, 0) * 2 - part(2, 0)
+    return ops.stack([dy, dx], -1)
+
+
+def _likeness(a: Any, b: Any, max_val: float, size: int, sigma: float, k1: float, k2: float) -> tuple[Tensor, Tensor]:
+    """(SSIM, the part of contrast and structure) of each picture and channel."""
+    x, y = (convert_image_dtype(_batched(_picture("ssim", v)), "float32").movedim(-1, 1) for v in (a, b))
+    if not to_tensor(a).dtype.is_floating_point:
+        max_val = 1.0
+    at = ops.arange(float(size)) - (size - 1) / 2
+    g = ops.exp(at * at * (-0.5 / sigma**2))
+    g = g / ops.sum(g)
+    kernel = (g.unsqueeze(1) * g).reshape(1, 1, size, size)
+
+    def smooth(t: Tensor) -> Tensor:
+        n, c, h, w = (int(v) for v in t.shape)
+        z = F.conv2d(t.reshape(n * c, 1, h, w), kernel)
+        return z.reshape(n, c, *z.shape[2:])
+
+    c1, c2 = (k1 * max_val) ** 2, (k2 * max_val) ** 2
+    mx, my = smooth(x), smooth(y)
+    light = (mx * my * 2 + c1) / (mx * mx + my * my + c1)
+    joint = smooth(x * y) * 2 - mx * my * 2
+    spread = smooth(x * x + y * y) - mx * mx - my * my
+    structure = (joint + c2) / (spread + c2)
+    return ops.mean(light * structure, (-2, -1)), ops.mean(structure, (-2, -1))
+
+
+@named
+def ssim(
+    img1: Any,
+    img2: Any,
+    max_val: float,
+    filter_size: int = 11,
+    filter_sigma: float = 1.5,
+    k1: float = 0.01,
+    k2: float = 0.03,
+) -> Tensor:
+    """The structural similarity of pictures, 1 where they are equal.
+
+    Source: Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE TIP 2004.
+    """
+    found = ops.mean(_likeness(img1, img2, max_val, filter_size, filter_sigma, k1, k2)[0], -1)
+    return found if to_tensor(img1).ndim == 4 else found[0]
+
+
+stateless_random_brightness = _stateless(random_brightness)
+stateless_random_contrast = _stateless(random_contrast)
+stateless_random_crop = _stateless(random_crop)
+stateless_random_flip_left_right = _stateless(random_flip_left_right)
+stateless_random_flip_up_down = _stateless(random_flip_up_down)
+stateless_random_hue = _stateless(random_hue)
+stateless_random_saturation = _stateless(random_saturation)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from twinflow import linalg as _linalg
 from twinflow import ops
 from twinflow.keras._variable import to_tensor
 from twinflow.linalg._solving import cholesky_solve as _cholesky_solve
-from twinflow.tensor import Tensor
+from twinflow.tensor import Tensor, refuse_tracing
 from twinflow.tf._functions import named, unary
 from twinflow.tf.math import einsum as einsum
 from twinflow.tf.math import global_norm as global_norm
@@ -28,6 +30,102 @@ slogdet = unary(lambda x: tuple(_linalg.slogdet(x)), "(sign, log |det|).", "slog
 eigvals = unary(_linalg.eigvals, "The eigenvalues of a square matrix, complex numbers.")
 eig = unary(lambda x: tuple(_linalg.eig(x)), "(eigenvalues, eigenvectors as columns), complex numbers.", "eig")  # type: ignore[arg-type, return-value]
 matrix_transpose = unary(lambda x: x.mT, "The last two axes exchanged.", "matrix_transpose")
+
+
+@named
+def lu(input: Any, output_idx_type: Any = "int32") -> Any:
+    """(L and U in one matrix, the order of rows) with input[order] = L · U, L with ones on its diagonal."""
+    packed, pivots = _linalg.lu_factor(to_tensor(input))
+    n = int(packed.shape[-2])
+    refuse_tracing("tf.linalg.lu", "the order of rows depends on values; use tf.linalg.solve or tf.linalg.det")
+    rows = np.asarray(pivots._data).reshape(-1, pivots.shape[-1]) - 1
+    orders = []
+    for swaps in rows:
+        order = list(range(n))
+        for k, p in enumerate(swaps.tolist()):
+            order[k], order[p] = order[p], order[k]
+        orders.append(order)
+    return packed, ops.tensor(orders, dtype=output_idx_type).reshape(*packed.shape[:-2], n)
+
+
+@named
+def lu_reconstruct(lower_upper: Any, perm: Any) -> Tensor:
+    """The matrix that `lu` took apart."""
+    x, order = to_tensor(lower_upper), to_tensor(perm).to(dtype="int64")
+    lower = ops.tril(x, -1) + ops.eye(int(x.shape[-1]), dtype=x.dtype)
+    product = lower @ ops.triu(x)
+    back = ops.argsort(order, -1).unsqueeze(-1).expand(product.shape)
+    return ops.gather(product, -2, back)
+
+
+@named
+def lu_solve(lower_upper: Any, perm: Any, rhs: Any) -> Tensor:
+    """x with A · x = rhs, from what `lu` gave of A."""
+    x, order = to_tensor(lower_upper), to_tensor(perm).to(dtype="int64")
+    b = to_tensor(rhs)
+    b = ops.gather(b, -2, order.unsqueeze(-1).expand(b.shape))
+    lower = ops.tril(x, -1) + ops.eye(int(x.shape[-1]), dtype=x.dtype)
+    y = _linalg.solve_triangular(lower, b, upper=False)
+    return _linalg.solve_triangular(ops.triu(x), y, upper=True)
+
+
+@named
+def lu_matrix_inverse(lower_upper: Any, perm: Any) -> Tensor:
+    """The inverse of a matrix, from what `lu` gave of it."""
+    x = to_tensor(lower_upper)
+    return lu_solve(x, perm, ops.eye(int(x.shape[-1]), dtype=x.dtype).expand(x.shape))
+
+
+@named
+def sqrtm(input: Any) -> Tensor:
+    """The matrix whose square this is, by its eigenvectors. Raises: LinAlgError for a matrix without a basis of them."""
+    x = to_tensor(input)
+    values, vectors = _linalg.eig(x)
+    found = (vectors * ops.sqrt(values).unsqueeze(-2)) @ _linalg.inv(vectors)
+    return found if x.dtype.is_complex else ops.real(found)
+
+
+@named
+def logm(input: Any) -> Tensor:
+    """The complex matrix whose exponential this is, by its eigenvectors. Raises: LinAlgError without a basis of them."""
+    values, vectors = _linalg.eig(to_tensor(input))
+    return (vectors * ops.log(values).unsqueeze(-2)) @ _linalg.inv(vectors)
+
+
+@named
+def tensor_diag(diagonal: Any) -> Tensor:
+    """[*shape, *shape]: the elements where both places agree, zeros elsewhere."""
+    x = to_tensor(diagonal)
+    return ops.diag_embed(x.reshape(-1)).reshape(*x.shape, *x.shape)
+
+
+@named
+def tensor_diag_part(input: Any) -> Tensor:
+    """The elements of [*shape, *shape] where both places agree."""
+    x = to_tensor(input)
+    half = tuple(x.shape[: x.ndim // 2])
+    n = int(np.prod(half))
+    return ops.diagonal(x.reshape(n, n)).reshape(half)
+
+
+def _tridiagonal(diagonals: Any) -> Tensor:
+    """The matrix of (above, on, below the diagonal), [..., 3, n]."""
+    upper, middle, lower = ops.unbind(to_tensor(diagonals), -2)
+    return ops.diag_embed(middle) + ops.diag_embed(upper[..., :-1], 1) + ops.diag_embed(lower[..., 1:], -1)
+
+
+@named
+def tridiagonal_matmul(diagonals: Any, rhs: Any) -> Tensor:
+    """A tridiagonal matrix, given as [..., 3, n], times another."""
+    return _tridiagonal(diagonals) @ to_tensor(rhs)
+
+
+@named
+def tridiagonal_solve(diagonals: Any, rhs: Any) -> Tensor:
+    """x with A · x = rhs for a tridiagonal matrix, given as [..., 3, n]. Cost: that of a full matrix."""
+    b = to_tensor(rhs)
+    a = _tridiagonal(diagonals)
+    return _linalg.solve(a, b.unsqueeze(-1)).squeeze(-1) if b.ndim == a.ndim - 1 else _linalg.solve(a, b)
 
 
 @named

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from twinflow import ops
+from twinflow import special as _special
 from twinflow.core import as_dtype
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras._variable import to_tensor
@@ -226,11 +227,17 @@ def l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12) -> Tensor:
     return t * ops.rsqrt(ops.maximum(total, ops.full_like(total, epsilon)))
 
 
+def _number_of_segments(ids: Tensor) -> int:
+    """One more than the largest id. Raises: TraceError where the ids are not known: use the unsorted functions there."""
+    known = ids._data
+    return int(known.max() if isinstance(known, np.ndarray) else ids.max()) + 1
+
+
 @named
 def segment_sum(data: Any, segment_ids: Any) -> Tensor:
     """The sums of rows with the same id; ids rise from 0."""
-    ids = to_tensor(segment_ids).to(dtype="int64")
-    return unsorted_segment_sum(data, ids, int(ids.max()) + 1)
+    ids = to_tensor(segment_ids)
+    return unsorted_segment_sum(data, ids, _number_of_segments(ids))
 
 
 @named
@@ -319,7 +326,7 @@ def unsorted_segment_mean(data: Any, segment_ids: Any, num_segments: int) -> Ten
 def _sorted_segments(fn: Callable[..., Tensor], name: str) -> Callable[..., Any]:
     def wrapped(data: Any, segment_ids: Any) -> Tensor:
         ids = to_tensor(segment_ids)
-        return fn(data, ids, int(ids.max()) + 1)
+        return fn(data, ids, _number_of_segments(ids))
 
     wrapped.__name__ = wrapped.__qualname__ = name
     wrapped.__doc__ = f"`unsorted_{name}` for ids that rise from 0."
@@ -450,3 +457,44 @@ def clip_by_global_norm(t_list: Any, clip_norm: Any, use_norm: Any = None) -> An
     length = global_norm(t_list) if use_norm is None else to_tensor(use_norm)
     scale = clip_norm / ops.maximum(length, ops.zeros_like(length) + clip_norm)
     return [None if t is None else to_tensor(t) * scale for t in t_list], length
+
+
+# -- special functions, and sums by segment ----------------------------------------------------------------------
+
+bessel_i0 = unary(_special.i0, "The modified Bessel function of order 0.", "bessel_i0")
+bessel_i0e = unary(_special.i0e, "e^-|x| I₀(x).", "bessel_i0e")
+bessel_i1 = unary(_special.i1, "The modified Bessel function of order 1.", "bessel_i1")
+bessel_i1e = unary(_special.i1e, "e^-|x| I₁(x).", "bessel_i1e")
+ndtri = unary(_special.ndtri, "Where the normal distribution function has this value.", "ndtri")
+erfcinv = unary(lambda x: -_special.ndtri(x / 2) * 0.5**0.5, "The inverse of erfc.", "erfcinv")
+igamma = binary(_special.gammainc, "The lower regularised incomplete gamma function P(a, x).", "igamma")
+igammac = binary(_special.gammaincc, "The upper regularised incomplete gamma function Q(a, x).", "igammac")
+zeta = binary(_special.zeta, "The Hurwitz zeta function Σ (k + q)^-x.", "zeta")
+truncatediv = binary(lambda x, y: ops.div(x, y, rounding_mode="trunc"), "x / y, rounded towards 0.", "truncatediv")
+truncatemod = binary(ops.fmod, "The rest of x / y with the sign of x.", "truncatemod")
+
+
+@named
+def polygamma(a: Any, x: Any) -> Tensor:
+    """The a-th derivative of digamma. Raises: ArgumentError unless a is one whole number."""
+    order = to_tensor(a)
+    if order.numel() != 1:
+        raise ArgumentError("tf.math.polygamma: the order is one whole number")
+    return _special.polygamma(int(order), to_tensor(x))
+
+
+@named
+def lbeta(x: Any) -> Tensor:
+    """log of the product of Γ along the last axis over Γ of the sum."""
+    t = to_tensor(x)
+    return ops.sum(ops.lgamma(t), -1) - ops.lgamma(ops.sum(t, -1))
+
+
+@named
+def unsorted_segment_sqrt_n(data: Any, segment_ids: Any, num_segments: int) -> Tensor:
+    """The sums of rows with the same id, over the root of their number."""
+    total = unsorted_segment_sum(data, segment_ids, num_segments)
+    ids = to_tensor(segment_ids).reshape(-1)
+    count = unsorted_segment_sum(ops.ones(ids.shape, dtype=total.dtype), ids, num_segments)
+    count = ops.sqrt(ops.maximum(count, ops.ones_like(count)))
+    return total / count.reshape(-1, *(1,) * (total.ndim - 1))

@@ -150,7 +150,8 @@ def load(f: str | os.PathLike[str] | BinaryIO, map_location: Any = None, *, weig
             raise CheckpointError(f"load: {name} cannot be read: {error.strerror}") from None
     else:
         name, raw = str(getattr(f, "name", "the file")), f.read()
-    if raw[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    # a header of 640 bytes begins as a pickle does, but its length is a number of 8 bytes whose upper half is 0
+    if raw[:2] in (b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05") and raw[4:8] != bytes(4):
         if weights_only:
             from twinflow.utils._torch_file import read_torch_file  # the same: it needs zipfile and pickle
 

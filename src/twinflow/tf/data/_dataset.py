@@ -19,8 +19,10 @@ from twinflow.ops import default_generator, randint
 from twinflow.tensor import Tensor, refuse_tracing
 from twinflow.tf.data._batching import Batched, PaddedBatched, Unbatched, Windowed
 from twinflow.tf.data._combining import Cached, Concatenated, Interleaved, Part, Prefetched, Repeated, Zipped
+from twinflow.tf.data._further import Further
 from twinflow.tf.data._rows import DATASET, Rows, structured
 from twinflow.tf.data._stages import Chosen, Counting, Generated, Mapped, Rounds, Shuffled, Slices, Stage
+from twinflow.tf.errors import OutOfRangeError
 from twinflow.utils import load, save
 
 AUTOTUNE = -1
@@ -61,11 +63,11 @@ class Iterator:
         return self._rows.element(self._at - 1)
 
     def get_next(self) -> Any:
-        """The next element. Raises: DataError at the end."""
+        """The next element. Raises: OutOfRangeError at the end."""
         try:
             return next(self)
         except StopIteration:
-            raise DataError("get_next: the data set has ended") from None
+            raise OutOfRangeError("get_next: the data set has ended") from None
 
     def state_dict(self) -> dict[str, Any]:
         """Where the iteration is, as data that `twinflow.save` writes: positions, random states, elements in buffers."""
@@ -78,7 +80,7 @@ class Iterator:
         self._rows, self._at = None if state["waiting"] is None else Rows.from_state(state["waiting"]), 0
 
 
-class Dataset:
+class Dataset(Further):
     """Elements (tensors, or tuples and dictionaries of them) and what is done to them.
 
     A function given to `map` or `filter` that is written with tensors alone runs on many elements at once, each of its

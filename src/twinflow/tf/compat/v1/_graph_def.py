@@ -30,6 +30,7 @@ from twinflow.tf.compat.v1._graph import (
 )
 from twinflow.tf.compat.v1._run import VARIABLE
 from twinflow.tf.compat.v1._saver import Saver
+from twinflow.tf.compat.v1._spaces import find
 from twinflow.tf.compat.v1._variables import Variable
 from twinflow.utils import write_atomically
 
@@ -229,6 +230,7 @@ class _Importer:
         raise CheckpointError(f"import_graph_def: {kind!r} is not understood")
 
     def add(self, row: dict[str, Any]) -> None:
+        find(row["op"])
         function = FUNCTIONS.get(row["op"])
         if function is None:
             raise CheckpointError(f"import_graph_def: this twinflow has no operation {row['op']!r}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from twinflow.core.errors import ArgumentError
-from twinflow.tf import nn as _nn
+from twinflow.keras._variable import to_tensor
+from twinflow.tf import _networks as _rare
+from twinflow.tf import _nn
 from twinflow.tf.compat.v1._deferred import convert_to_tensor, deferred
 from twinflow.tf.compat.v1._functions import in_top_k as in_top_k
 from twinflow.tf.compat.v1._functions import l2_normalize as l2_normalize
@@ -168,3 +170,46 @@ def xw_plus_b(x: Any, weights: Any, biases: Any, name: str | None = None) -> Any
 def relu_layer(x: Any, weights: Any, biases: Any, name: str | None = None) -> Any:
     """max(x · weights + biases, 0)."""
     return relu(xw_plus_b(x, weights, biases), name=name or "relu_layer")
+
+
+atrous_conv2d = deferred(_rare.atrous_conv2d, "atrous_conv2d")
+atrous_conv2d_transpose = deferred(_rare.atrous_conv2d_transpose, "atrous_conv2d_transpose", static=("output_shape",))
+batch_norm_with_global_normalization = deferred(_rare.batch_norm_with_global_normalization, "batchnorm")
+conv1d_transpose = deferred(_nn.conv1d_transpose, "conv1d_transpose", static=("output_shape",))
+conv3d_transpose = deferred(_nn.conv3d_transpose, "conv3d_transpose", static=("output_shape",))
+conv_transpose = deferred(_rare.conv_transpose, "conv_transpose", static=("output_shape",))
+convolution = deferred(_rare.convolution, "convolution")
+ctc_loss_v2 = deferred(_rare.ctc_loss, "ctc_loss", name="ctc_loss_v2")
+dilation2d = deferred(_rare.dilation2d, "Dilation2D")
+erosion2d = deferred(_rare.erosion2d, "erosion2d")
+max_pool_with_argmax = deferred(_rare.max_pool_with_argmax, "MaxPoolWithArgmax")
+normalize_moments = deferred(_rare.normalize_moments, "normalize")
+pool = deferred(_rare.pool, "pool")
+sufficient_statistics = deferred(_rare.sufficient_statistics, "sufficient_statistics")
+weighted_moments = deferred(_rare.weighted_moments, "weighted_moments")
+max_pool1d = deferred(_nn.max_pool1d, "max_pool1d")
+max_pool3d = deferred(_nn.max_pool3d, "max_pool3d")
+avg_pool1d = deferred(_nn.avg_pool1d, "avg_pool1d")
+avg_pool3d = deferred(_nn.avg_pool3d, "avg_pool3d")
+max_pool_v2, avg_pool_v2 = max_pool, avg_pool
+depthwise_conv2d_native = depthwise_conv2d
+
+
+def _normalized(x: Any, scale: Any, offset: Any, mean: Any, variance: Any, epsilon: float, is_training: bool) -> Any:
+    t = to_tensor(x)
+    if is_training:
+        mean, variance = _nn.moments(t, (0, 1, 2))
+    n = t.numel() // int(t.shape[-1])
+    y = _nn.batch_normalization(t, mean, variance, offset, scale, epsilon)
+    return y, mean * 1, variance * (n / max(n - 1, 1) if is_training else 1.0)
+
+
+_fused = deferred(_normalized, "FusedBatchNorm", name="fused_batch_norm")
+
+
+def fused_batch_norm(x: Any, scale: Any, offset: Any, mean: Any = None, variance: Any = None, epsilon: float = 0.001,
+                     data_format: str = "NHWC", is_training: bool = True, name: str | None = None) -> Any:  # fmt: skip
+    """(normalised images [N, H, W, C], the batch's mean, its variance divided by n - 1), or by the statistics given."""
+    if data_format != "NHWC":
+        raise ArgumentError("tf.nn.fused_batch_norm: the channels stand last (NHWC)")
+    return _fused(x, scale, offset, mean, variance, epsilon, is_training, name=name)

@@ -231,11 +231,14 @@ class ConfigProto:
     """Options of a session. Those that have a meaning here are taken; others are errors.
 
     Args:
-        allow_soft_placement, log_device_placement: must be left False: there is one device.
+        allow_soft_placement: taken: operations run on the processor whatever device was named for them.
+        log_device_placement: must be left False: there is one device.
     """
 
     def __init__(self, **options: Any) -> None:
         for name, value in options.items():
+            if name == "allow_soft_placement":
+                continue
             if value not in (False, None, 0):
                 raise ArgumentError(
                     f"tf.ConfigProto: {name}={value!r} has no meaning here: the graph runs on the processor with as many threads as "
@@ -314,7 +317,7 @@ class BaseSession:
         program = state.programs.get(at)
         if program is None:
             program = state.programs[at] = Program(state, found, fed)
-        flat = tree.kind is list and len(tree.children) == len(leaves)
+        flat = tree.kind is list and all(c.kind is None for c in tree.children)
         structure: Any = None if tree.kind is None else list if flat else tree
         if built:
             structure = _Assembly(tree_flatten(fetches)[0], tree)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from twinflow.core.errors import ArgumentError, ShapeError
@@ -19,6 +20,7 @@ from twinflow.tf.compat.v1._functions import (
     ones_like,
     reduce_mean,
     reduce_sum,
+    reshape,
     square,
     subtract,
 )
@@ -177,3 +179,24 @@ def get_total_loss(add_regularization_losses: bool = True, name: str = "total_lo
     if not found:
         raise ArgumentError("tf.losses.get_total_loss: no loss has been made in this graph")
     return add_n(found, name=name)
+
+
+def cosine_distance(labels: Any, predictions: Any, axis: Any = None, weights: Any = 1.0, scope: str | None = None,
+                    loss_collection: str | None = GraphKeys.LOSSES, reduction: str = Reduction.SUM_BY_NONZERO_WEIGHTS, dim: Any = None) -> Any:  # fmt: skip
+    """1 - Σ labels · predictions along an axis, of vectors of length 1."""
+    y, p = _pair("cosine_distance", labels, predictions)
+    values = 1.0 - reduce_sum(multiply(p, y), dim if axis is None else axis, keepdims=True)
+    return compute_weighted_loss(values, weights, scope, loss_collection, reduction)
+
+
+def mean_pairwise_squared_error(labels: Any, predictions: Any, weights: Any = 1.0, scope: str | None = None,
+                                loss_collection: str | None = GraphKeys.LOSSES) -> Any:  # fmt: skip
+    """The mean over all pairs of elements of an example of ((pᵢ - pⱼ) - (yᵢ - yⱼ))²."""
+    y, p = _pair("mean_pairwise_squared_error", labels, predictions)
+    if p.shape.rank is None or None in p.shape.as_list()[1:]:
+        raise ShapeError("tf.losses.mean_pairwise_squared_error: the shape of an example must be known")
+    n = math.prod(p.shape.as_list()[1:])
+    e = reshape(subtract(p, y), [-1, n])
+    pairs = (reduce_sum(square(e), 1) * float(n) - square(reduce_sum(e, 1))) * (2.0 / max(n * (n - 1), 1))
+    w = weights if isinstance(weights, (int, float)) else reshape(cast(weights, p.dtype), [-1])
+    return compute_weighted_loss(pairs, w, scope, loss_collection)

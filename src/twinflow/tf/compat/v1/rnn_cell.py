@@ -15,7 +15,7 @@ from twinflow.tf._array import sequence_mask as _sequence_mask
 from twinflow.tf.compat.v1 import layers as _layers
 from twinflow.tf.compat.v1._control import scan_along
 from twinflow.tf.compat.v1._deferred import convert_to_tensor, deferred
-from twinflow.tf.compat.v1._functions import reverse, shape, transpose, where, zeros
+from twinflow.tf.compat.v1._functions import concat, reverse, shape, transpose, where, zeros
 from twinflow.tf.compat.v1._graph import Tensor
 from twinflow.tf.compat.v1._scopes import get_variable, ones_initializer, variable_scope
 
@@ -338,3 +338,26 @@ def bidirectional_dynamic_rnn(
             cell_bw, reverse(x, [1]), initial_state=initial_state_bw, dtype=dtype, scope="bw"
         )
     return (forwards, reverse(backwards, [1])), (last, first)
+
+
+class ResidualWrapper(RNNCell):
+    """A cell whose inputs are added to its outputs."""
+
+    def __init__(self, cell: RNNCell, residual_fn: Any = None) -> None:
+        self._cell, self._join = cell, residual_fn
+        self.state_size, self.output_size = cell.state_size, cell.output_size
+
+    def __call__(self, inputs: Any, state: Any, scope: Any = None) -> Any:
+        """(output, new state) of one step."""
+        x = convert_to_tensor(inputs)
+        y, new = self._cell(x, state)
+        return (x + y if self._join is None else self._join(x, y)), new
+
+
+def static_bidirectional_rnn(cell_fw: Any, cell_bw: Any, inputs: Any, initial_state_fw: Any = None, initial_state_bw: Any = None,
+                             dtype: Any = None, scope: Any = None) -> Any:  # fmt: skip
+    """(list of outputs of both directions side by side, last state forwards, last state backwards) along a list of inputs."""
+    with variable_scope(scope or "bidirectional_rnn"):
+        forwards, last = static_rnn(cell_fw, inputs, initial_state_fw, dtype, "fw")
+        backwards, first = static_rnn(cell_bw, list(inputs)[::-1], initial_state_bw, dtype, "bw")
+    return [concat([a, b], -1) for a, b in zip(forwards, backwards[::-1])], last, first

@@ -2,6 +2,22 @@
 
 from twinflow.tf.compat.v1._graph_def import import_meta_graph as import_meta_graph
 from twinflow.tf.compat.v1._graph_def import write_graph as write_graph
+from twinflow.tf.compat.v1._hooks import CheckpointSaverHook as CheckpointSaverHook
+from twinflow.tf.compat.v1._hooks import FeedFnHook as FeedFnHook
+from twinflow.tf.compat.v1._hooks import FinalOpsHook as FinalOpsHook
+from twinflow.tf.compat.v1._hooks import LoggingTensorHook as LoggingTensorHook
+from twinflow.tf.compat.v1._hooks import MonitoredSession as MonitoredSession
+from twinflow.tf.compat.v1._hooks import MonitoredTrainingSession as MonitoredTrainingSession
+from twinflow.tf.compat.v1._hooks import NanLossDuringTrainingError as NanLossDuringTrainingError
+from twinflow.tf.compat.v1._hooks import NanTensorHook as NanTensorHook
+from twinflow.tf.compat.v1._hooks import SessionRunArgs as SessionRunArgs
+from twinflow.tf.compat.v1._hooks import SessionRunContext as SessionRunContext
+from twinflow.tf.compat.v1._hooks import SessionRunHook as SessionRunHook
+from twinflow.tf.compat.v1._hooks import SessionRunValues as SessionRunValues
+from twinflow.tf.compat.v1._hooks import SingularMonitoredSession as SingularMonitoredSession
+from twinflow.tf.compat.v1._hooks import StepCounterHook as StepCounterHook
+from twinflow.tf.compat.v1._hooks import StopAtStepHook as StopAtStepHook
+from twinflow.tf.compat.v1._hooks import SummarySaverHook as SummarySaverHook
 from twinflow.tf.compat.v1._optimizers import AdadeltaOptimizer as AdadeltaOptimizer
 from twinflow.tf.compat.v1._optimizers import AdagradOptimizer as AdagradOptimizer
 from twinflow.tf.compat.v1._optimizers import AdamOptimizer as AdamOptimizer
@@ -12,7 +28,11 @@ from twinflow.tf.compat.v1._optimizers import Optimizer as Optimizer
 from twinflow.tf.compat.v1._optimizers import RMSPropOptimizer as RMSPropOptimizer
 from twinflow.tf.compat.v1._saver import Saver as Saver
 from twinflow.tf.compat.v1._saver import checkpoint_exists as checkpoint_exists
+from twinflow.tf.compat.v1._saver import get_checkpoint_state as get_checkpoint_state
 from twinflow.tf.compat.v1._saver import latest_checkpoint as latest_checkpoint
+from twinflow.tf.compat.v1._saver import list_variables as list_variables
+from twinflow.tf.compat.v1._saver import load_checkpoint as load_checkpoint
+from twinflow.tf.compat.v1._saver import load_variable as load_variable
 from twinflow.tf.compat.v1._schedules import ExponentialMovingAverage as ExponentialMovingAverage
 from twinflow.tf.compat.v1._schedules import cosine_decay as cosine_decay
 from twinflow.tf.compat.v1._schedules import create_global_step as create_global_step

@@ -1,0 +1,141 @@
+"""TensorArray, nest, config, io, strings, rarer data sets, and derivatives by tf.gradients."""
+
+import numpy as np
+import pytest
+
+from twinflow import tf
+from twinflow.core.errors import ArgumentError, DataError, IndexOutOfRange, ShapeError, TraceError
+
+
+def test_tensor_arrays_in_loops_and_out():
+    ta = tf.TensorArray(tf.float32, size=2)
+    ta = ta.write(0, [1.0, 2.0]).write(1, [3.0, 4.0])
+    assert ta.stack().tolist() == [[1, 2], [3, 4]] and ta.read(1).tolist() == [3, 4] and int(ta.size()) == 2
+    assert ta.concat().tolist() == [1, 2, 3, 4] and ta.gather([1, 0]).tolist() == [[3, 4], [1, 2]]
+    assert tf.TensorArray(tf.float32, size=0).unstack(tf.ones([3, 2])).element_shape == (2,)
+    grown = tf.TensorArray(tf.float32, size=0, dynamic_size=True).write(0, 1.0).write(1, 2.0)
+    assert grown.stack().tolist() == [1, 2]
+    with pytest.raises(IndexOutOfRange, match="none has the number 5"):
+        ta.write(5, [0.0, 0.0])
+    with pytest.raises(ShapeError, match=r"the shape \(2,\), not \(3,\)"):
+        ta.write(0, [0.0, 0.0, 0.0])
+    with pytest.raises(ArgumentError, match="nothing was written"):
+        tf.TensorArray(tf.float32, size=1).stack()
+
+
+def test_a_tensor_array_in_a_function_has_gradients():
+    @tf.function
+    def cumulative(x):
+        ta = tf.TensorArray(tf.float32, size=x.shape[0])
+        total = tf.constant(0.0)
+        for i in tf.range(x.shape[0]):
+            total = total + x[i]
+            ta = ta.write(i, total)
+        return ta.stack()
+
+    x = tf.Variable([1.0, 2.0, 3.0])
+    with tf.GradientTape() as tape:
+        y = tf.reduce_sum(cumulative(x))
+    assert float(y) == 10 and tape.gradient(y, x).tolist() == [3, 2, 1]
+
+
+def test_functions_run_eagerly_where_asked():
+    seen = []
+
+    @tf.function
+    def f(x):
+        seen.append(float(x))
+        return x
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        f(tf.constant(1.0))
+        f(tf.constant(2.0))
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert seen == [1.0, 2.0] and not tf.config.list_physical_devices("GPU")
+
+
+def test_nested_containers():
+    with pytest.raises(ArgumentError, match="two structures differ"):
+        tf.nest.map_structure(lambda a, b: a, [1], [1, 2])
+    assert tf.nest.pack_sequence_as({"a": 1, "b": (2, 3)}, [4, 5, 6]) == {"a": 4, "b": (5, 6)}
+    assert tf.nest.is_nested([1]) and not tf.nest.is_nested(tf.constant(1))
+
+
+def test_files_and_encodings(tmp_path):
+    path = str(tmp_path / "folder" / "note.txt")
+    tf.io.write_file(path, "hello")
+    assert (
+        tf.io.read_file(path) == b"hello"
+        and tf.io.gfile.exists(path)
+        and tf.io.gfile.glob(str(tmp_path / "*/*.txt")) == [path]
+    )
+    with pytest.raises(DataError, match="overwrite=True"):
+        tf.io.gfile.copy(path, path)
+    assert tf.io.parse_tensor(tf.io.serialize_tensor(tf.constant([1.0, 2.0])), tf.float32).tolist() == [1, 2]
+    assert tf.io.decode_base64(tf.io.encode_base64(b"\x00\xff?")) == b"\x00\xff?"
+    with pytest.raises(DataError, match="no whole number"):
+        tf.io.decode_raw(b"abc", tf.int16)
+
+
+def test_rarer_data_sets(tmp_path):
+    data = tf.data.Dataset
+    ds = data.range(7)
+    assert [int(x) for x in ds.scan(0, lambda s, x: (s + x, s + x))] == [0, 1, 3, 6, 10, 15, 21]
+    assert [int(x) for x in data.from_tensor_slices([1, 2, 1, 3]).unique()] == [1, 2, 3]
+    assert [b.tolist() for b in ds.batch(3).rebatch(4)] == [[0, 1, 2, 3], [4, 5, 6]]
+    pairs = ds.group_by_window(lambda x: x % 2, lambda k, w: w.batch(2), 2)
+    assert sorted(b.tolist() for b in pairs) == [[0, 2], [1, 3], [4, 6], [5]]
+    chosen = data.choose_from_datasets([data.range(3), data.range(10, 13)], data.from_tensor_slices([0, 1, 1]))
+    assert [int(x) for x in chosen] == [0, 10, 11]
+    mixed = data.sample_from_datasets([data.range(5), data.range(5, 8)], seed=1)
+    assert sorted(int(x) for x in mixed) == list(range(8))
+    ds.save(str(tmp_path / "kept"))
+    assert [int(x) for x in data.load(str(tmp_path / "kept"))] == list(range(7))
+    words = data.from_generator(lambda: iter([np.ones(n, np.float32) for n in (1, 5, 2, 6)]), tf.float32)
+    shapes = [tuple(b.shape) for b in words.bucket_by_sequence_length(lambda x: x.shape[0], [4], [2, 2])]
+    assert sorted(shapes) == [(2, 2), (2, 6)]
+    assert [int(x) for x in data.counter(5, 2).take(3)] == [5, 7, 9]
+
+
+def test_gradients_and_hessians_of_functions():
+    x = tf.Variable([1.0, 2.0])
+
+    @tf.function
+    def f():
+        y = tf.reduce_sum(x**3)
+        return tf.gradients(y, x)[0], tf.hessians(y, x)[0]
+
+    first, second = f()
+    assert first.tolist() == [3, 12] and second.tolist() == [[6, 0], [0, 12]]
+    with pytest.raises(ArgumentError, match=r"tf\.stop_gradient"):
+        tf.gradients(x, x, stop_gradients=[x])
+
+
+def test_python_inside_graphs_is_refused():
+    assert tf.numpy_function(np.square, [tf.constant(3.0)], tf.float32).tolist() == 9
+    with pytest.raises(TraceError, match="a graph runs without Python"):
+        tf.function(lambda x: tf.py_function(lambda v: v, [x], tf.float32))(tf.constant(1.0))
+
+
+def test_elements_of_variables():
+    v = tf.Variable([[1.0, 2.0], [3.0, 4.0]])
+    v.scatter_nd_add([[0, 0]], [10.0])
+    v.scatter_nd_update([[1]], [[7.0, 8.0]])
+    assert v.numpy().tolist() == [[11, 2], [7, 8]] and v.gather_nd([[0, 1]]).tolist() == [2]
+
+
+def test_shapes_are_checked():
+    shape = tf.TensorShape([None, 3])
+    assert shape.with_rank(2) == shape
+    with pytest.raises(ShapeError, match="incompatible"):
+        shape.with_rank(3)
+    with pytest.raises(ShapeError, match="not known in full"):
+        shape.assert_is_fully_defined()
+
+
+def test_random_streams_that_a_seed_decides():
+    a, b = (tf.random.stateless_normal([3], seed=[1, 2]).tolist() for _ in range(2))
+    assert a == b and tf.random.split([1, 2], 3).shape == (3, 2)
+    assert tf.random.gamma([1000], 2.0).numpy().mean() == pytest.approx(2, abs=0.3)
