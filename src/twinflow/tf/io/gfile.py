@@ -28,7 +28,8 @@ class GFile:
     >>> path = tempfile.mkdtemp() + "/note.txt"
     >>> with tf.io.gfile.GFile(path, "w") as file:
     ...     _ = file.write("hello")
-    >>> tf.io.gfile.GFile(path).read()
+    >>> with tf.io.gfile.GFile(path) as file:
+    ...     file.read()
     'hello'
     """
 
