@@ -179,7 +179,7 @@ def Print(input_: Any, data: Any, message: str | None = None, first_n: int | Non
 
 
 def _assert(run: Run, condition: Any, message: str) -> Any:
-    ops.check_value(ops.all(run.operand(condition)), message)
+    ops.ensure(run.operand(condition), message)
     return ()
 
 
@@ -252,7 +252,7 @@ def assert_non_positive(x: Any, message: str | None = None, name: str | None = N
 
 def _checked(x: Any, message: str) -> Value:
     t = to_tensor(x)
-    ops.check_value(ops.all(ops.isfinite(t)), message)
+    ops.ensure(ops.isfinite(t), message)
     return t * 1
 
 
