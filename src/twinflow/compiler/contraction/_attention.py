@@ -20,7 +20,8 @@ from twinflow.compiler.contraction._text import NBYTES, Function, Module, Value
 from twinflow.compiler.contraction._tile import Axis, Tile, Tiles
 
 KEYS = 64  # of a block of scores, unless all keys are fewer than twice as many
-GRAIN_FLOPS = 2e6  # of a chunk
+GRAIN_FLOPS = 5e5  # of a chunk: few heads of one text should not be uneven parts of the work
+LARGE_FLOPS = 4e6  # of a head whose queries are divided
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class _Attention:
         if spec.queries is None or spec.keys is None:
             return 1, True
         flops = products * spec.queries * spec.keys * (spec.features + spec.value_features)
-        return max(1, int(GRAIN_FLOPS / max(flops, 1))), flops >= 2 * GRAIN_FLOPS
+        return max(1, int(GRAIN_FLOPS / max(flops, 1))), flops >= LARGE_FLOPS
 
     def _place(self, f: Function, name: str, entry: Value, head: Value) -> str:
         """Where an array's part for a batch entry and head begins."""
