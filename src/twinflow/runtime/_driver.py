@@ -292,11 +292,15 @@ exit:
 """
 
 
+def driver_ir(arch: str) -> str:
+    """The module of the driver for an architecture, the first word of LLVM's triple."""
+    text = _DRIVER_IR.replace("FLUSH", str(FIELDS["flush"])).replace("EVENTS", str(FIELDS["events"]))
+    return PARALLEL_IR + mode_ir(arch) + timing_ir(arch) + text
+
+
 @functools.cache
 def _driver() -> tuple[Any, Any, Executable]:
-    arch = engine().processor.arch
-    text = _DRIVER_IR.replace("FLUSH", str(FIELDS["flush"])).replace("EVENTS", str(FIELDS["events"]))
-    code = engine().compile(PARALLEL_IR + mode_ir(arch) + timing_ir(arch) + text)
+    code = engine().compile(driver_ir(engine().processor.arch))
     enter = code.function("tf_enter", ctypes.c_void_p)  # one argument: each costs a tenth of a microsecond
     return enter, code.function("tf_repeat", ctypes.c_void_p, ctypes.c_int64), code
 

@@ -19,6 +19,7 @@ from twinflow.runtime._pool import pool
 
 _CAPACITY = 100_000
 EVENT = np.dtype([("record", "u8"), ("start", "i8"), ("end", "i8")])
+_X86, _ARM = ("x86_64", "i386", "i686"), ("aarch64", "arm64")
 _MIN_NS = 1_000_000  # the counter's rate is known well enough after this long
 
 
@@ -28,15 +29,18 @@ def timing_ir(arch: str) -> str:
     A record counts its calls and ticks in its fields `calls` and `time`. `events` is a block: how many events there were, for
     how many there is room, the events.
     """
-    if arch in ("aarch64", "arm64"):
-        ticks = '%now = call i64 asm sideeffect "mrs $0, cntvct_el0", "=r"()'
-    else:
-        ticks = "%now = call i64 @llvm.readcyclecounter()"
+    if arch in _ARM:  # LLVM's own reads a counter there that programs may not see
+        counter = 'declare i64 @llvm.read_volatile_register.i64(metadata)\n!0 = !{!"cntvct_el0"}'
+        ticks = "call i64 @llvm.read_volatile_register.i64(metadata !0)"
+    elif arch in _X86:
+        counter, ticks = "declare i64 @llvm.readcyclecounter()", "call i64 @llvm.readcyclecounter()"
+    else:  # reading one may end the program
+        counter, ticks = "", "add i64 0, 0"
     return f"""
-declare i64 @llvm.readcyclecounter()
+{counter}
 
 define internal i64 @ticks() alwaysinline {{
-  {ticks}
+  %now = {ticks}
   ret i64 %now
 }}
 
@@ -84,9 +88,13 @@ class Timer:
 
     Attributes:
         ns_per_tick: known after `stop`.
+    Raises: TwinflowError where there is no counter of time that programs may read.
     """
 
     def __init__(self) -> None:
+        arch = engine().processor.arch
+        if arch not in _X86 + _ARM:
+            raise TwinflowError(f"profile: there is no counter of time that programs may read on {arch}")
         self._ticks = _counter().function("tf_ticks", restype=ctypes.c_int64)
         self._block = np.zeros(2 + 3 * _CAPACITY, np.int64)
         self._block[1] = _CAPACITY
@@ -98,15 +106,12 @@ class Timer:
         pool().note_times(address_of(self._block))
 
     def stop(self) -> None:
-        """End. Raises: TwinflowError if this processor has no counter that a program may read."""
+        """End, and find out how long a tick is."""
         pool().note_times(0)
         ns, ticks = self._began
         while (now := perf_counter_ns()) - ns < _MIN_NS:
             pass
-        passed = self._ticks() - ticks
-        if passed <= 0:
-            raise TwinflowError("profile: this processor has no counter of time that programs may read")
-        self.ns_per_tick = (now - ns) / passed
+        self.ns_per_tick = (now - ns) / (self._ticks() - ticks)
 
     def events(self) -> np.ndarray[Any, Any]:
         """The first 100,000 events, in the order in which they ended: (address of the record, start, end), in ticks."""
