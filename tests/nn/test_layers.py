@@ -341,3 +341,31 @@ def test_functions_with_an_underscore_write_into_their_input() -> None:
 def test_one_example_in_a_wrong_layout(layer: Any, shape: Any, hint: str) -> None:
     with pytest.raises(ShapeError, match=hint):
         layer()(twinflow.ones(*shape))
+
+
+IN_PLACE = (
+    F.relu,
+    F.silu,
+    F.mish,
+    F.elu,
+    F.leaky_relu,
+    F.hardswish,
+    F.hardsigmoid,
+    F.selu,
+    F.celu,
+    F.relu6,
+    F.hardtanh,
+)
+
+
+@pytest.mark.parametrize("activation", IN_PLACE, ids=lambda f: f.__name__)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_activations_in_place_have_the_same_gradient(activation, compiled):
+    def gradient(x, inplace):
+        (activation(x * 2.0, inplace=inplace) ** 2).sum().backward()
+        g, x.grad = x.grad, None
+        return g
+
+    x = twinflow.tensor([-2.0, -0.5, 0.3, 1.7], requires_grad=True)
+    got = twinflow.compile(lambda x: gradient(x, True))(x) if compiled else gradient(x, True)
+    np.testing.assert_allclose(got.numpy(), gradient(x, False).numpy(), rtol=1e-5)

@@ -6,7 +6,7 @@ from typing import Any
 
 from twinflow.core import as_int
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
-from twinflow.tensor import Tensor, assign, old_value
+from twinflow.tensor import Tensor, update
 
 Ints = tuple[int, ...]
 
@@ -71,7 +71,7 @@ def drop_batch(y: Any, added: bool) -> Any:
 
 def finish(input: Tensor, inplace: bool, op: str, fn: Any) -> Tensor:
     """fn(input), written back into `input` if asked."""
-    return assign(input, fn(old_value(input)), op) if inplace else fn(input)
+    return update(input, fn, op) if inplace else fn(input)
 
 
 def probability(op: str, p: float) -> None:
