@@ -223,6 +223,19 @@ def test_a_view_of_a_result_keeps_its_memory():
     assert kept.tolist() == [2, 2, 2, 2, 2]
 
 
+def test_state_of_a_plain_object_that_a_compiled_function_rebinds_is_reported():
+    class Baseline:
+        value = tf.zeros(2)
+
+    @tf.compile
+    def step(x):
+        Baseline.value = 0.9 * Baseline.value + x
+        return Baseline.value.sum()
+
+    with pytest.warns(UserWarning, match=r"step left a tensor .*Later calls do not set it: return it"):
+        step(tf.ones(2))
+
+
 @pytest.mark.parametrize("read", [lambda t: t == 0, lambda t: t + 1, lambda t: (t != t).any(), lambda t: t.sum()])
 def test_a_tensor_kept_from_a_trace_has_no_value_outside(read):
     kept = []
@@ -232,7 +245,8 @@ def test_a_tensor_kept_from_a_trace_has_no_value_outside(read):
         kept.append(x * 2)
         return x
 
-    f(tf.ones(2))
+    with pytest.warns(UserWarning, match=r"f left a tensor made at .*kept.append\(x \* 2\) in a variable"):
+        f(tf.ones(2))
     with pytest.raises(TraceError, match="made while a function was traced"):
         read(kept[0])
 

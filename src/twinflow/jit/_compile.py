@@ -7,6 +7,7 @@ values of everything else, and the grad mode. Tensors that the function touches 
 from __future__ import annotations
 
 import functools
+import gc
 import threading
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from twinflow.core import Dim, TreeDef, log, log_enabled, tree_flatten, tree_leaves, tree_unflatten
+from twinflow.core import Dim, TreeDef, format_location, log, log_enabled, tree_flatten, tree_leaves, tree_unflatten
 from twinflow.core.errors import ArgumentError, TraceError
 from twinflow.graph import Graph, aval_of, interpret
 from twinflow.jit._differentiable import WayBack, record_call, runner, way_back
@@ -25,6 +26,7 @@ from twinflow.tensor import (
     ABSENT,
     MODE,
     SPECIAL,
+    Attributes,
     LateGrad,
     Tensor,
     Tracer,
@@ -104,6 +106,7 @@ class Program:
             if self.way is not None:
                 self._keep_residuals(self.way, tracer, tensors, stand_ins)
             self._collect_writes(tracer, tensors, stand_ins)
+        self.outliving = tracer.outliving()
         self.graph = graph
         self.guards = tracer.guards
         self.after_call = tracer.after_call
@@ -238,9 +241,11 @@ class Program:
             if value is was:
                 continue
             is_tensor = isinstance(value, Tensor)
-            self.attribute_sets.append((where, name, len(tracer.graph.outputs) if is_tensor else None, value))
             if is_tensor:
+                self.attribute_sets.append((where, name, len(tracer.graph.outputs), None))
                 tracer.graph.outputs.append(tracer.node_of(value))
+            else:
+                self.attribute_sets.append((where, name, None, value))
         for where, name, was in tracer.attributes.values():
             tracer.guards.append(
                 (functools.partial(_kind_of_attribute, where, name), _attribute_kind(was), f"attribute {name!r}")
@@ -343,6 +348,26 @@ class Program:
             parts = [next(grads) for _ in range(n_parts)]
             late = LateGrad(make, *parts) if make is not None else None
             meta_of(tensors[t] if type(t) is int else t).grad = late or (wrap(parts[0]) if parts else None)
+
+
+def _warn_of_what_outlives(name: str, program: Program) -> None:
+    """Say so if the function left a tensor where it outlives the call: later calls do not put theirs there."""
+    outliving = program.outliving
+    del program.outliving
+    if outliving():
+        gc.collect()  # what only circles hold is nobody's
+    # modules that the function itself made live on in the guards of their mode, and nobody else sees their buffers
+    guarded = [x for read, *_ in program.guards if isinstance(read, Attributes) for x in read.objects]
+    own = {id(b._data) for x in guarded for b in vars(x).get("_buffers", {}).values() if b is not None}
+    held = [node for node in outliving() if id(node) not in own]
+    if held:
+        made = format_location(held[0].line)
+        warnings.warn(
+            f"compile: {name} left a tensor{f' made at {made}' if made else ''} in a variable, container or attribute that outlives the "
+            "call. Later calls do not set it: return it, make it an attribute or buffer of an nn.Module, or write it into a tensor "
+            "with copy_()",
+            stacklevel=5,
+        )
 
 
 def _kind_of_attribute(where: dict[str, Any], name: str) -> Any:
@@ -553,6 +578,7 @@ class Compiled:
         self._explain(name, kind, shapes, leaves, reasons)
         named = self._dimensions.setdefault(kind, Dimensions()).see(shapes)
         program = Program(self._fn, name, leaves, treedef, self._backend, named)
+        _warn_of_what_outlives(name, program)
         known.append(program)
         while len(self._programs) > _KEPT:
             del self._programs[next(iter(self._programs))]

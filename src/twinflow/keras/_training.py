@@ -90,11 +90,15 @@ class Trainer(Objectives):
         self._test_batch(x, y, w)
 
     def _run_own(self, data: Any) -> dict[str, Any]:
-        return prepared(self.train_step)(data)
+        results = prepared(self.train_step)(data)
+        self.__dict__["_output_losses"] = None  # they belong to this step alone
+        return results
 
     def _run_own_test(self, data: Any) -> dict[str, Any]:
         with no_grad():
-            return prepared(self.test_step)(data)
+            results = prepared(self.test_step)(data)
+        self.__dict__["_output_losses"] = None
+        return results
 
     def _run_train_rows(self, data: Any, order: Tensor, first: Tensor, last: Tensor) -> Tensor:
         return self._loop(self._train_batch, data, order, first, last)

@@ -7,6 +7,7 @@ them become new nodes; at the end, the last value of each written tensor is the 
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,6 +61,7 @@ class Tracer:
         self.guards: list[tuple[Callable[[], Any], Any, str]] = []  # (read, value at trace time, what)
         self.dims = False  # whether an input has a named dimension
         self._dim_inputs: dict[Any, Node] = {}
+        self._made: list[weakref.ref[Tensor]] = []  # what operations gave, to find what outlives the trace
         self._alive: list[Tensor] = []  # keeps ids unique
         self._with_grad = MODE.grad
         self._tape_before: list[tuple[Any, bool, Any, int]] = []  # of written tensors, to be put back
@@ -158,11 +160,19 @@ class Tracer:
         if self.body and self._with_grad and not MODE.grad:
             return self._without_gradient(node)
         if prim.n_out == 1:
-            return wrap(node)
+            return self._result(node)
         pick = PICK[0]
         return tuple(
-            [wrap(self.graph.add(pick, (node,), {"index": i}, aval=a, line=node.line)) for i, a in enumerate(node.aval)]
+            [
+                self._result(self.graph.add(pick, (node,), {"index": i}, aval=a, line=node.line))
+                for i, a in enumerate(node.aval)
+            ]
         )
+
+    def _result(self, node: Node) -> Tensor:
+        t = wrap(node)
+        self._made.append(weakref.ref(t))
+        return t
 
     def _without_gradient(self, node: Node) -> Any:
         """A result under `no_grad` in a body: the graph says so, because the body is differentiated later."""
@@ -208,6 +218,16 @@ class Tracer:
         key = id(where), name
         if key not in self.attributes:
             self.attributes[key] = where, name, where.get(name, ABSENT)
+
+    def outliving(self) -> Callable[[], list[Node]]:
+        """What gives, once the trace has ended, the nodes of results of operations that somebody still holds."""
+        graph, made = self.graph, self._made
+
+        def held() -> list[Node]:
+            found = [t._data for ref in made if (t := ref()) is not None]
+            return [node for node in found if isinstance(node, Node) and node.graph is graph]
+
+        return held
 
     def scalar(self, read: Callable[[], float], dtype: Any, name: str) -> Tensor:
         """A 0-dimensional input that is read from Python before each call."""

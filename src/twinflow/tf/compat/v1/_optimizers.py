@@ -51,6 +51,8 @@ def _apply(run: Run, rule: str, options: Any, lr: Any, variables: Any, grads: An
             t = counter.to(dtype=FLOAT64)
             written.append(count.tensor)
         core._update(group, t, members)
+    if not isinstance(group["lr"], (int, float)):
+        group["lr"] = 0.0  # a rate that was computed belongs to this run alone; a number is read at every run
     run.written.update(id(v) for v in written)
     return ()
 
