@@ -375,3 +375,11 @@ def test_steps_beyond_the_data_and_classes_that_are_not_registered(tmp_path):
     with pytest.raises(CheckpointError, match="'Own' is not registered"):
         keras.models.load_model(tmp_path / "m.keras")
     assert keras.models.load_model(tmp_path / "m.keras", custom_objects={"Own": Own}).built
+
+
+def test_a_layer_that_a_program_builds_keeps_its_weights():
+    layer = layers.Dense(3)
+    layer.build((None, 2))
+    kernel = layer.kernel
+    layer(np.ones((1, 2), np.float32))
+    assert layer.built and layer.kernel is kernel

@@ -139,3 +139,44 @@ def test_random_streams_that_a_seed_decides():
     a, b = (tf.random.stateless_normal([3], seed=[1, 2]).tolist() for _ in range(2))
     assert a == b and tf.random.split([1, 2], 3).shape == (3, 2)
     assert tf.random.gamma([1000], 2.0).numpy().mean() == pytest.approx(2, abs=0.3)
+
+
+def test_shapes_are_known_numbers_in_functions():
+    @tf.function
+    def f(x):
+        ta = tf.TensorArray(tf.float32, tf.shape(x)[0])
+        state = tf.zeros([tf.shape(x)[1]])
+        for i in tf.range(tf.shape(x)[0]):
+            state = tf.tanh(x[i] + state)
+            ta = ta.write(i, state)
+        return tf.reshape(ta.stack(), [-1, tf.shape(x)[1] * 1])
+
+    x = tf.Variable(np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2))
+    with tf.GradientTape() as tape:
+        y = f(x)
+        total = tf.reduce_sum(y)
+    a = np.tanh(x.numpy()[0])
+    b = np.tanh(x.numpy()[1] + a)
+    np.testing.assert_allclose(y.detach().numpy()[1], b, rtol=1e-5)
+    assert tape.gradient(total, x).shape.as_list() == [3, 2]
+
+
+def test_types_and_shapes_answer_by_tensorflows_names():
+    assert tf.float32.is_floating and tf.int32.max == 2**31 - 1 and tf.uint8.min == 0 and tf.float32.size == 4
+    assert tf.bool.is_bool and tf.int64.as_numpy_dtype is np.int64 and tf.float16.max == 65504
+    shape = tf.zeros([2, 3]).shape
+    assert (
+        shape.as_list() == [2, 3]
+        and shape.rank == shape.ndims == 2
+        and shape.num_elements() == 6
+        and shape.is_fully_defined()
+    )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda: tf.matmul(tf.ones([2, 3]), tf.ones([2, 3])), lambda: tf.gather(tf.constant([1.0]), [5]), lambda: tf.debugging.assert_equal(1, 2)],
+)  # fmt: skip
+def test_programs_catch_wrong_arguments(wrong):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        wrong()

@@ -84,7 +84,7 @@ def test_layers_as_objects_share_their_variables():
         "d/bias:0",
     ] and dense.kernel.shape.as_list() == [4, 3]
     x, y = run([a, b])[0]
-    np.testing.assert_allclose(x[0], y[0])
+    np.testing.assert_allclose(x[0], y[0], rtol=1e-5)
     image = tf.placeholder(tf.float32, [None, 4, 4, 2])
     grown = tf.layers.conv2d_transpose(image, 3, 3, strides=2, padding="same")
     split = tf.layers.separable_conv2d(image, 5, 3, padding="same")
@@ -188,3 +188,17 @@ def test_recurrent_wrappers():
     )
     a, b = run([y, both], feed={x: np.zeros((2, 3, 4))})[0]
     assert a.shape == (2, 3, 4) and len(b) == 3 and b[0].shape == (2, 6)
+
+
+def test_losses_and_ranks_as_tensorflow_1_counts_them():
+    a = tf.constant([[0.1, 0.9, 0.3], [0.8, 0.2, 0.4]])
+    b = tf.constant([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
+    pairs, best = run(tf.losses.mean_pairwise_squared_error(b, a), tf.nn.in_top_k(a, [1, 2], 1))
+    e = np.array([[0.1, -0.1, 0.3], [-0.2, 0.2, 0.4]])
+    want = sum(((r[:, None] - r) ** 2).sum() / 6 for r in e)
+    assert pairs == pytest.approx(want, rel=1e-5) and best.tolist() == [True, False]
+
+
+def test_fetches_keep_nested_containers():
+    x = tf.constant(2.0)
+    assert run([tf.no_op(), {"a": x}, (x,)])[0] == [None, {"a": 2.0}, (2.0,)]

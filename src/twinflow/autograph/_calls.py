@@ -12,7 +12,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from twinflow.autograph import _convert
-from twinflow.autograph._unknown import Slices, make_range, unknown
+from twinflow.autograph._unknown import Slices, known_number, make_range, unknown
 from twinflow.core import as_dtype
 from twinflow.ops import arange
 from twinflow.tensor import is_tracing
@@ -49,6 +49,8 @@ def iterable(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         found = make_range(*given, dtype=kwargs.get("dtype"))
         if found is not None:
             return found
+        if fn is builtins.range:
+            return range(*[known_number(g) for g in given])
     if fn is builtins.zip and args and all(unknown(a) for a in args):
         n = min(int(a.shape[0]) for a in args)
         return Slices(tuple(a[:n] for a in args))

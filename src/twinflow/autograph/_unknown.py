@@ -7,6 +7,7 @@ from typing import Any
 
 from twinflow import ops
 from twinflow.core.errors import ArgumentError
+from twinflow.graph import Node, constant_value
 from twinflow.tensor import Tensor, is_tracing
 
 
@@ -37,9 +38,17 @@ class Range:
         return i < self.limit if self.delta > 0 else i > self.limit
 
 
+def known_number(x: Any) -> Any:
+    """The number that a tensor of a traced function is whatever it is called with, or None; what is no such tensor is itself."""
+    if not unknown(x):
+        return x
+    value = constant_value(x._data) if isinstance(x._data, Node) else None
+    return None if value is None or value.size != 1 else value.item()
+
+
 def make_range(*bounds: Any, dtype: Any = None) -> Range | None:
     """The range of these arguments of `range`, None if all of them are known numbers."""
-    if not any(unknown(b) for b in bounds):
+    if all(known_number(b) is not None for b in bounds):
         return None
     if not 1 <= len(bounds) <= 3:
         raise ArgumentError(f"range: it takes 1 to 3 arguments, not {len(bounds)}")

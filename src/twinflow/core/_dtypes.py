@@ -42,6 +42,43 @@ class DType:
     def __reduce__(self) -> tuple[Any, ...]:
         return as_dtype, (self.name,)
 
+    # TensorFlow's names
+
+    @property
+    def is_floating(self) -> bool:
+        """`is_floating_point`."""
+        return self.is_floating_point
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether elements are whole numbers."""
+        return self.category == 1
+
+    @property
+    def is_bool(self) -> bool:
+        """Whether elements are true or false."""
+        return self.category == 0
+
+    @property
+    def size(self) -> int:
+        """`itemsize`."""
+        return self.itemsize
+
+    @property
+    def as_numpy_dtype(self) -> Any:
+        """NumPy's type of scalars."""
+        return self.np.type
+
+    @property
+    def min(self) -> Any:
+        """The smallest number of the type."""
+        return limits_of(self)[0]
+
+    @property
+    def max(self) -> Any:
+        """The largest number of the type."""
+        return limits_of(self)[1]
+
     def to_real(self) -> DType:
         """The type of the real part: float32 for complex64, itself for the others."""
         return {"complex64": float32, "complex128": float64}.get(self.name, self)
@@ -49,6 +86,15 @@ class DType:
     def to_complex(self) -> DType:
         """The complex type that holds this one: complex128 for float64, complex64 for narrower ones."""
         return complex128 if self.name in ("float64", "complex128") else complex64
+
+
+def limits_of(dtype: DType) -> tuple[Any, Any]:
+    """(smallest, largest) number of a type."""
+    if dtype.category == 0:
+        return False, True
+    info: Any = np.iinfo(dtype.np) if dtype.category == 1 else ml_dtypes.finfo(dtype.np)  # type: ignore[no-untyped-call] # it is untyped
+    low, high = info.min, info.max
+    return (int(low), int(high)) if dtype.category == 1 else (float(low), float(high))
 
 
 bool_ = DType("bool", "bool", np.bool_, 0, signed=False)

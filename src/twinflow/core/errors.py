@@ -13,15 +13,19 @@ class TwinflowError(RuntimeError):
         super().__init__(f"{message}\n  at {where}" if where and "\n  at " not in message else message)
 
 
-class ShapeError(TwinflowError, ValueError):
+class InputError(TwinflowError):
+    """Base of errors about what an operation was given: its shapes, types, indices or arguments."""
+
+
+class ShapeError(InputError, ValueError):
     """Shapes that do not fit together, or not the operation."""
 
 
-class DTypeError(TwinflowError, TypeError):
+class DTypeError(InputError, TypeError):
     """A type that the operation does not take, or types that do not combine."""
 
 
-class ArgumentError(TwinflowError, ValueError):
+class ArgumentError(InputError, ValueError):
     """An argument outside what the operation accepts."""
 
 
@@ -29,7 +33,7 @@ class CheckError(ArgumentError, AssertionError):
     """A check of values that did not hold when it was run."""
 
 
-class IndexOutOfRange(TwinflowError, IndexError):
+class IndexOutOfRange(InputError, IndexError):
     """An index, axis or label outside its range."""
 
 

@@ -1,6 +1,7 @@
 """The graph IR: primitives' form, nodes, text, the interpreter that gives a graph its meaning, and the verifier."""
 
 from twinflow.graph._canonical import canonical_text as canonical_text
+from twinflow.graph._interpret import constant_value as constant_value
 from twinflow.graph._interpret import interpret as interpret
 from twinflow.graph._interpret import run_node as run_node
 from twinflow.graph._ir import Graph as Graph

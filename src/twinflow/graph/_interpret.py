@@ -52,3 +52,21 @@ def run_node(node: Node, operands: Sequence[Any]) -> Any:
     if isinstance(node.aval, Aval):
         return np.asarray(value, node.aval.dtype.np)
     return tuple(np.asarray(v, a.dtype.np) for v, a in zip(value, node.aval))
+
+
+def constant_value(node: Node, limit: int = 1024) -> np.ndarray[Any, Any] | None:
+    """The elements of a node that depends on no input; None for any other, and for one of more than `limit` elements."""
+    values: dict[Node, Any] = {}
+    stack = [node]
+    while stack:
+        n = stack[-1]
+        if n.prim is None or not isinstance(n.aval, Aval) or n.aval.size > limit:
+            return None
+        missing = [x for x in n.inputs if isinstance(x, Node) and x not in values]
+        if missing:
+            stack += missing
+        else:
+            values[n] = run_node(n, [values[x] if isinstance(x, Node) else x for x in n.inputs])
+            stack.pop()
+    found: np.ndarray[Any, Any] = values[node]
+    return found

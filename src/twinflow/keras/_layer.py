@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import threading
 import warnings
@@ -123,6 +124,18 @@ class Layer(Module):
         self._regularized: list[tuple[Any, Variable]] = []
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self._output_shape: Any = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__.get("build")
+        if own is not None:
+
+            @functools.wraps(own)
+            def build(self: Layer, *args: Any, **options: Any) -> None:
+                own(self, *args, **options)
+                self.built = True  # also where a program calls it: a second build would make other weights
+
+            cls.build = build  # type: ignore[method-assign]
 
     # -- what a subclass defines ---------------------------------------------------------------------------------
 

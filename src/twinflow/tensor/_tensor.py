@@ -310,6 +310,25 @@ class Size(tuple[int, ...]):
             n *= s
         return n
 
+    def as_list(self) -> list[int]:
+        """The extents as a list: TensorFlow's name."""
+        return list(self)
+
+    @property
+    def rank(self) -> int:
+        """The number of axes: TensorFlow's name."""
+        return len(self)
+
+    ndims = rank
+
+    def num_elements(self) -> int:
+        """`numel()` by TensorFlow's name."""
+        return self.numel()
+
+    def is_fully_defined(self) -> bool:
+        """True: a tensor's shape is known; TensorFlow asks."""
+        return True
+
     def __repr__(self) -> str:
         return f"twinflow.Size([{', '.join(map(str, self))}])"
 

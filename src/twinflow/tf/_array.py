@@ -14,7 +14,7 @@ from twinflow.core import DType, as_dtype
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras._variable import to_tensor
 from twinflow.nn import functional as F
-from twinflow.tensor import Tensor
+from twinflow.tensor import Tensor, is_tracing
 from twinflow.tf._functions import named
 from twinflow.tf._shapes import known_int, shape_list
 
@@ -413,8 +413,11 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Tenso
 
 @named
 def shape(input: Any, out_type: Any = "int32") -> Tensor:
-    """The extents, as a tensor."""
-    return ops.tensor([int(n) for n in to_tensor(input).shape], dtype=as_dtype(out_type))
+    """The extents, as a tensor; in a traced function one whose value is known, for shapes and ranges."""
+    x = to_tensor(input)
+    if is_tracing() and x.ndim:
+        return ops.stack([ops.full((), int(n), dtype=as_dtype(out_type)) for n in x.shape])
+    return ops.tensor([int(n) for n in x.shape], dtype=as_dtype(out_type))
 
 
 @named

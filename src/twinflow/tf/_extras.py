@@ -13,7 +13,7 @@ import numpy as np
 from twinflow import ops
 from twinflow.autodiff import vmap
 from twinflow.autodiff._function import Function as _Function
-from twinflow.core import as_dtype
+from twinflow.core import as_dtype, tree_map
 from twinflow.core.errors import ArgumentError
 from twinflow.keras._variable import to_tensor
 from twinflow.ops import Device
@@ -108,7 +108,7 @@ def print(
 
 def vectorized_map(fn: Callable[[Any], Any], elems: Any) -> Any:
     """`fn` on every slice along the leading axis at once."""
-    return vmap(fn)(elems)
+    return vmap(fn)(tree_map(to_tensor, elems))
 
 
 def foldr(fn: Callable[[Any, Any], Any], elems: Any, initializer: Any = None) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from twinflow.core.errors import ShapeError
+from twinflow.graph import Node, constant_value
 from twinflow.tensor import Tensor
 
 
@@ -209,7 +210,7 @@ def known_int(value: Any) -> int:
 
 
 def _known(t: Tensor) -> Any:
-    data = t._data
+    data = constant_value(t._data) if isinstance(t._data, Node) else t._data
     if not hasattr(data, "tolist"):
         raise ShapeError(
             "a shape must be known before the graph is compiled, but it was computed from values; make it from numbers, from "

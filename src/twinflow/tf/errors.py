@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from twinflow.core.errors import ArgumentError as FailedPreconditionError
-from twinflow.core.errors import ArgumentError as InvalidArgumentError
 from twinflow.core.errors import CheckpointError as DataLossError
 from twinflow.core.errors import CheckpointError as NotFoundError
 from twinflow.core.errors import DataError
+from twinflow.core.errors import InputError as InvalidArgumentError
 from twinflow.core.errors import OutOfMemory as ResourceExhaustedError
 from twinflow.core.errors import TraceError as OperatorNotAllowedInGraphError
 from twinflow.core.errors import TwinflowError as InternalError

@@ -98,10 +98,16 @@ cumprod = deferred(math.cumprod, "Cumprod")
 confusion_matrix = deferred(math.confusion_matrix, "confusion_matrix")
 unsorted_segment_sum = deferred(math.unsorted_segment_sum, "UnsortedSegmentSum", static=("num_segments",))
 top_k = deferred(math.top_k, "TopKV2", static=("k",))
-in_top_k = deferred(math.in_top_k, "InTopK")
+_in_top_k = deferred(math.in_top_k, "InTopK")
 l2_normalize = deferred(math.l2_normalize, "l2_normalize")
 scalar_mul = deferred(math.scalar_mul, "ScalarMul")
 zero_fraction = deferred(math.zero_fraction, "zero_fraction")
+
+
+def in_top_k(predictions: Any, targets: Any, k: int, name: str | None = None) -> Any:
+    """Whether each row's target is among its k largest predictions."""
+    return _in_top_k(targets, predictions, k, name=name)
+
 
 OPERATORS.update(
     {

@@ -191,7 +191,7 @@ def cosine_distance(labels: Any, predictions: Any, axis: Any = None, weights: An
 
 def mean_pairwise_squared_error(labels: Any, predictions: Any, weights: Any = 1.0, scope: str | None = None,
                                 loss_collection: str | None = GraphKeys.LOSSES) -> Any:  # fmt: skip
-    """The mean over all pairs of elements of an example of ((pᵢ - pⱼ) - (yᵢ - yⱼ))²."""
+    """The mean over all pairs of elements of an example of ((pᵢ - pⱼ) - (yᵢ - yⱼ))², summed over the examples."""
     y, p = _pair("mean_pairwise_squared_error", labels, predictions)
     if p.shape.rank is None or None in p.shape.as_list()[1:]:
         raise ShapeError("tf.losses.mean_pairwise_squared_error: the shape of an example must be known")
@@ -199,4 +199,4 @@ def mean_pairwise_squared_error(labels: Any, predictions: Any, weights: Any = 1.
     e = reshape(subtract(p, y), [-1, n])
     pairs = (reduce_sum(square(e), 1) * float(n) - square(reduce_sum(e, 1))) * (2.0 / max(n * (n - 1), 1))
     w = weights if isinstance(weights, (int, float)) else reshape(cast(weights, p.dtype), [-1])
-    return compute_weighted_loss(pairs, w, scope, loss_collection)
+    return compute_weighted_loss(pairs, w, scope, loss_collection, Reduction.SUM)
