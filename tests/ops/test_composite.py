@@ -20,6 +20,7 @@ CASES = {
     "rms_norm": (lambda x, w: F.rms_norm(x, (60,), w), ((150, 60), (60,))),
     "group_norm": (lambda x, w, b: F.group_norm(x, 2, w, b), ((20, 4, 11, 12), (4,), (4,))),
     "batch_norm": (lambda x, w, b: F.batch_norm(x, None, None, w, b, True), ((20, 4, 11, 12), (4,), (4,))),
+    "conv": (lambda x, w, b: F.conv2d(x, w, b, padding=1), ((8, 8, 20, 21), (9, 8, 3, 3), (9,))),
     "avg_pool": (lambda x: F.avg_pool2d(x, (3, 2)), ((20, 4, 15, 16),)),
     "max_pool": (lambda x: F.max_pool2d(x, 3, 2, 1), ((20, 4, 15, 16),)),
 }

@@ -39,7 +39,7 @@ class Composite(Primitive):
             tape finds; on arrays it is compiled and computes again what it needs from the operands, which costs less than
             NumPy takes to keep it.
         batched: how many operands, from the first, have the batch as their first axis; if any has, so has the result.
-        sizes: see `Native`; for compositions whose derivative is given.
+        sizes, exact: see `Native`; for compositions whose derivative is given.
     """
 
     __slots__ = ("_back_program", "batched", "compose", "least")
@@ -56,6 +56,7 @@ class Composite(Primitive):
         back: Any = None,
         batched: int = 1,
         sizes: Sequence[dict[int, str]] | None = None,
+        exact: bool = False,
         n_out: int = 1,
     ) -> None:
         self.name = name
@@ -64,7 +65,7 @@ class Composite(Primitive):
         self.batched = batched
         self.out = out
         least = 0 if reference is None else pays
-        self.ref = self.run = Native(name, reference, compose, least, batched=batched, sizes=sizes)
+        self.ref = self.run = Native(name, reference, compose, least, batched=batched, sizes=sizes, exact=exact)
         self.vjp = vjp or self._rule
         self.back = back or self._back
         self._back_program = Native(

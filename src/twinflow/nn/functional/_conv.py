@@ -8,6 +8,7 @@ from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.nn.functional._arguments import Ints, drop_batch, ints, same_type, spatial, tensors
 from twinflow.ops import call
 from twinflow.ops._autocast import lowered
+from twinflow.ops._conv_bias import conv_with_bias
 from twinflow.tensor import Tensor
 
 
@@ -56,8 +57,10 @@ def _conv(op: str, n: int, x: Any, w: Any, bias: Any, stride: Any, padding: Any,
             f"{wanted}{hint}"
         )
     p = _paddings(op, padding, n, w.shape[2:], s, d)
-    y = call("conv", x, w, stride=s, padding=p, dilation=d, groups=groups)
-    return drop_batch(_with_bias(op, y, bias, n), added)
+    window: dict[str, Any] = {"stride": s, "padding": p, "dilation": d, "groups": groups}
+    if bias is not None and tuple(bias.shape) == (w.shape[0],):
+        return drop_batch(conv_with_bias(x, w, bias, **window), added)
+    return drop_batch(_with_bias(op, call("conv", x, w, **window), bias, n), added)
 
 
 def conv1d(
