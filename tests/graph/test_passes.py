@@ -261,6 +261,28 @@ def test_what_a_loop_computes_again_and_again_is_hoisted_and_what_nobody_reads_i
     assert len(scan.inputs) == scan.params["n_const"] + 2
 
 
+def test_what_a_loop_reads_or_gives_twice_is_read_and_given_once():
+    def program(h, xs):
+        def step(h, x):
+            a, b = x
+            new = tf.tanh(h * a + b)
+            return new, (new * a, new * b, h)
+
+        last, (first, second, before) = tf.scan(step, h, (xs, xs))
+        return last, second, first, before
+
+    rng = np.random.default_rng(0)
+    h, xs = rng.normal(size=3), rng.normal(size=(5, 3))
+    compiled = tf.compile(program, backend=interpreted)
+    compiled(tf.tensor(h), tf.tensor(xs))
+    graph = hoist_from_scans(compiled.graph)
+    verify(graph)
+    for got, want in zip(interpret(graph, [h, xs]), interpret(compiled.graph, [h, xs])):
+        np.testing.assert_array_equal(got, want)
+    (scan,) = (n for n in graph.nodes if n.op == "scan")
+    assert len(scan.inputs) == 2 and len(scan.aval) == 3  # the last state, the products, the states before
+
+
 def test_a_hoisted_value_may_be_a_result_of_the_step():
     def program(w, xs):
         return tf.scan(lambda c, x: (c + x, (tf.exp(w), w)), tf.zeros(3, dtype=tf.float64), xs)[1]
