@@ -264,6 +264,9 @@ NARROW = [
     (1, (8, 8), (3, 3), 100, 100, {"padding": pad(1, 1), "accumulate": True}),
     (1, (9,), (5,), 130, 140, {"padding": pad(2)}),
     (1, (2, 3, 3), (2, 3, 3), 40, 120, {"padding": pad(1, 1, 1)}),
+    (1, (49,), (3,), 90, 260, {"padding": pad(1)}),  # lines longer than a vector
+    (3, (7, 6), (3, 2), 33, 350, {"padding": ((1, 1), (0, 1)), "stride": (2, 2)}),
+    (1, (4, 1), (1, 3), 130, 180, {"padding": pad(0, 2), "dilation": (1, 2)}),  # taps that see nothing but padding
 ]
 
 
