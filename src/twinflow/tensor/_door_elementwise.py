@@ -26,6 +26,7 @@ def write_elementwise(m: Module) -> None:
     for name, condition in COMPARISONS.items():
         for kind in SIZES:
             write_loop(m, f"{name}_{kind}", kind, f"fcmp {condition}")
+    _elements(m)
     _size(m)
     _fit(m)
     for write in (_unary, _binary, _matmul):
@@ -81,18 +82,25 @@ def write_loop(m: Module, name: str, kind: str, instruction: str, *, public: boo
     m.add(c)
 
 
+def _elements(m: Module) -> None:
+    """The number of elements of an array."""
+    c = m.function("elements", ["ptr"], "i64")
+    rank, size = c.value(f"sext i32 {c.load(c.params[0], NDIM, 'i32')} to i64"), c.variable("1", "i64")
+    dims = c.load(c.params[0], DIMS)
+    with c.count("0", rank) as k:
+        extent = c.load(dims, c.value(f"shl i64 {k}, 3"), "i64")
+        c.store(c.value(f"mul i64 {c.load(size, 0, 'i64')}, {extent}"), size, 0, "i64")
+    c.ret(c.load(size, 0, "i64"), "i64")
+    m.add(c)
+
+
 def _size(m: Module) -> None:
     """The number of elements of an array that lies in order; -1 of one that does not."""
     c = m.function("size", ["ptr"], "i64")
     wanted = C_CONTIGUOUS | ALIGNED
     flags = c.value(f"and i32 {c.load(c.params[0], FLAGS, 'i32')}, {wanted}")
     c.unless(c.equal(flags, str(wanted), "i32"), "no")
-    n, size = c.value(f"sext i32 {c.load(c.params[0], NDIM, 'i32')} to i64"), c.variable("1", "i64")
-    dims = c.load(c.params[0], DIMS)
-    with c.count("0", n) as k:
-        extent = c.load(dims, c.value(f"shl i64 {k}, 3"), "i64")
-        c.store(c.value(f"mul i64 {c.load(size, 0, 'i64')}, {extent}"), size, 0, "i64")
-    c.ret(c.load(size, 0, "i64"), "i64")
+    c.ret(c.call("@elements", c.params[0], result="i64"), "i64")
     c.label("no")
     c.ret("-1", "i64")
     m.add(c)

@@ -33,11 +33,8 @@ def _sum(m: Module) -> None:
     d, _ = c.float_type(a)
     rank = c.value(f"sext i32 {c.load(a, NDIM, 'i32')} to i64")
     c.unless(c.value(f"icmp ult i64 {rank}, {_RANKS}"), "slow")
-    size = c.variable("1", "i64")
-    with c.count("0", rank) as k:
-        extent = c.load(c.load(a, DIMS), c.value(f"shl i64 {k}, 3"), "i64")
-        c.store(c.value(f"mul i64 {c.load(size, 0, 'i64')}, {extent}"), size, 0, "i64")
-    c.unless(c.value(f"icmp ult i64 {c.load(size, 0, 'i64')}, {_SUMMED}"), "slow")
+    size = c.call("@elements", a, result="i64")
+    c.unless(c.value(f"icmp ult i64 {size}, {_SUMMED}"), "slow")
     wanted = c.wanted(x)
     place = c.call(
         "PyArray_NewFromDescr", c.known("ndarray"), c.owned(d), "i32 0", "null", "null", "null", "i32 0", "null"
@@ -53,33 +50,46 @@ def _sum(m: Module) -> None:
 
 
 def _linear(m: Module) -> None:
-    """x Wᵀ + b for a few rows."""
+    """x Wᵀ + b: for a few rows as `_np_compose` has it, else by `run`."""
     c = Way(m, "linear", 3)
     x, w, b = (c.load(c.args, 8 * k) for k in range(3))
     data, weight, bias = c.tensor(x), c.tensor(w), c.tensor(b)
     d, single = c.float_type(data)
-    for array, rank in ((data, 2), (weight, 2), (bias, 1)):
-        c.same_type(array, d)
+    c.same_type(weight, d)
+    c.same_type(bias, d)
+    for array, rank in ((weight, 2), (bias, 1)):
         c.unless(c.equal(c.load(array, NDIM, "i32"), str(rank), "i32"), "slow")
-    rows, n_in = (c.load(c.load(data, DIMS), 8 * k, "i64") for k in range(2))
+    rank = c.value(f"sext i32 {c.load(data, NDIM, 'i32')} to i64")
+    c.unless(c.value(f"icmp sgt i64 {rank}, 1"), "slow")
+    dims = c.load(data, DIMS)
+    n_in = c.load(dims, c.value(f"shl i64 {c.value(f'sub i64 {rank}, 1')}, 3"), "i64")
     n_out = c.load(c.load(weight, DIMS), 0, "i64")
     c.unless(c.equal(c.load(c.load(weight, DIMS), 8, "i64"), n_in, "i64"), "slow")
-    c.unless(c.equal(c.call("@size", bias, result="i64"), n_out, "i64"), "slow")
-    size = c.value(f"mul i64 {rows}, {n_in}")
-    c.unless(c.value(f"icmp ult i64 {c.value(f'sub i64 {size}, 1')}, {_DOT - 1}"), "slow")
-    c.unless(c.value(f"icmp ult i64 {c.value(f'mul i64 {size}, {n_out}')}, {_PRODUCTS}"), "slow")
+    c.unless(c.equal(c.load(c.load(bias, DIMS), 0, "i64"), n_out, "i64"), "slow")
+    n = c.call("@elements", data, result="i64")
+    c.unless(c.differ(n, "0", "i64"), "slow")
     wanted = c.wanted(x, w, b)
+    out = c.variable()
+    c.unless(c.equal(rank, "2", "i64"), "large")
+    c.unless(c.value(f"icmp ult i64 {n}, {_DOT}"), "large")
+    c.unless(c.value(f"icmp ult i64 {c.value(f'mul i64 {n}, {n_out}')}, {_PRODUCTS}"), "large")
+    c.unless(c.differ(c.call("@size", bias, result="i64"), "-1", "i64"), "large")
     turned = c.call("PyArray_Transpose", weight, "null")
     c.unless(c.differ(turned), "raised")
-    out = c.call("PyArray_MatrixProduct2", data, turned, "null")
+    made = c.call("PyArray_MatrixProduct2", data, turned, "null")
     c.drop(turned)
-    c.unless(c.differ(out), "raised")
+    c.unless(c.differ(made), "raised")
+    c.store(made, out)
     loop = c.choose(single, c.field("loop"), c.field("loop64"))
     nbytes = c.value(f"mul i64 {n_out}, {c.choose(single, '4', '8', 'i64')}")
-    with c.count("0", rows) as k:
-        row = c.at(c.load(out, DATA), c.value(f"mul i64 {k}, {nbytes}"))
+    with c.count("0", c.load(dims, 0, "i64")) as k:
+        row = c.at(c.load(made, DATA), c.value(f"mul i64 {k}, {nbytes}"))
         c.call(loop, row, row, "i64 1", c.load(bias, DATA), "i64 1", f"i64 {n_out}", result="void")
-    c.finish(out, wanted, x, w, b)
+    c.jump("made")
+    c.label("large")
+    c.store(c.run(c.field("run"), data, weight, bias), out)
+    c.label("made")
+    c.finish(c.load(out), wanted, x, w, b)
 
 
 def _row_max(m: Module, kind: str) -> None:
