@@ -57,8 +57,8 @@ def _linear(m: Module) -> None:
     d, single = c.float_type(data)
     c.same_type(weight, d)
     c.same_type(bias, d)
-    for array, rank in ((weight, 2), (bias, 1)):
-        c.unless(c.equal(c.load(array, NDIM, "i32"), str(rank), "i32"), "slow")
+    for array, axes in ((weight, "2"), (bias, "1")):
+        c.unless(c.equal(c.load(array, NDIM, "i32"), axes, "i32"), "slow")
     rank = c.value(f"sext i32 {c.load(data, NDIM, 'i32')} to i64")
     c.unless(c.value(f"icmp sgt i64 {rank}, 1"), "slow")
     dims = c.load(data, DIMS)
