@@ -113,7 +113,7 @@ class NativeGraph:
         self.bound: list[Any] = [None] * self.n_io  # the arrays whose addresses stand in the io table
         self.spares: list[list[np.ndarray[Any, Any]]] = [[] for _ in range(self.n_io)]
         self._places = [(number, out, self.spares[number]) for number, out in self.results]
-        self._pool = pool()
+        self.pool = pool()
 
     # -- running -----------------------------------------------------------------------------------------------
 
@@ -184,9 +184,9 @@ class NativeGraph:
         """The same as a call, for programs of eager operations, which write no state: nothing is remembered of the arrays,
         because they hardly come again. A program is run either by calls or by this.
         """
-        if not self._pool.started or OBSERVERS:
+        if not self.pool.started or OBSERVERS:
             self.prepare()
-            _ = self._pool.address
+            _ = self.pool.address
         program = self.program
         io = program.io
         copies = []

@@ -16,6 +16,7 @@ import numpy as np
 from twinflow.core import FROM_NUMPY, Dim
 from twinflow.graph import Aval, Node
 from twinflow.tensor import Tracer, wrap
+from twinflow.tensor._door import doors_are_open, program_call
 
 _KEPT_NBYTES = 1 << 28  # arenas and spare results of programs that wait for their next call
 _REAL = (np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.bool_))
@@ -26,7 +27,7 @@ class _Program:
 
     def __init__(self, native: Native, arrays: tuple[Any, ...], params: dict[str, Any]) -> None:
         # imported here because programs that stay with small operands should not pay for the compiler
-        from twinflow.lower import compile_graph
+        from twinflow.lower import OBSERVERS, compile_graph
 
         with Tracer(native.name) as tracer:
             graph = tracer.graph
@@ -48,11 +49,36 @@ class _Program:
         self.nbytes = self.run.arena_nbytes + sum(a.size * a.dtype.itemsize for a in results)
         self.lock = threading.Lock()
         self.used = next(_clock)
+        self.call: Callable[..., Any] = self._first  # what callers call
+        self._observers = OBSERVERS
+        self._native: Any = None
 
-    def __call__(self, arrays: tuple[Any, ...]) -> Any:
-        with self.lock:
-            results = self.run.run_once([*arrays, *self.scalars] if self.scalars else arrays)
-        return results[0] if self.single else tuple(results)
+    def _first(self, *arrays: Any) -> Any:
+        """A run by Python, after which others go a native way if there is one."""
+        made = _run_by_python(self.run, self.lock, self.scalars, self.single, arrays)
+        if doors_are_open():
+            run, lock, scalars, single = self.run, self.lock, self.scalars, self.single
+
+            def python(*arrays: Any) -> Any:  # knows nothing of this object, which would else be a cycle
+                return _run_by_python(run, lock, scalars, single, arrays)
+
+            self._native = None
+            # the addresses of scalars stay in the program's table
+            if single == (len(run.results) == 1) and not _has_callbacks(run.image):
+                self._native = program_call(python, run, lock, self._observers, len(arrays))
+            self.call = python if self._native is None else self._native.call
+        return made
+
+
+def _run_by_python(run: Any, lock: Any, scalars: list[Any], single: bool, arrays: tuple[Any, ...]) -> Any:
+    with lock:
+        results = run.run_once([*arrays, *scalars] if scalars else arrays)
+    return results[0] if single else tuple(results)
+
+
+def _has_callbacks(image: Any) -> bool:
+    """Whether the program calls Python functions."""
+    return bool(image.callbacks) or any(_has_callbacks(part) for part, _, _ in image.parts)
 
 
 class Native:
@@ -111,7 +137,7 @@ class Native:
             program = _Program(self, arrays, params)
             _keep(key, program)
         program.used = next(_clock)
-        made = program(arrays)
+        made = program.call(*arrays)
         return made.reshape(shape) if self.flat else made
 
     def _without_kernels(self, arrays: tuple[Any, ...], params: dict[str, Any], shape: Any) -> Any:

@@ -348,6 +348,8 @@ class NativeProgram:
         self._repeat_field = self._frame["repeat"]
         self._repeat_field[0] = 1
         self.enter, self._run, self._code = _driver()
+        self.enter_address = self._code.address("tf_enter")
+        self.io_address = address_of(self._io)
 
     @property
     def repeat(self) -> int:

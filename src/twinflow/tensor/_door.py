@@ -109,3 +109,15 @@ def open_doors(*, make: bool = True) -> bool:
 def doors_are_open() -> bool:
     """Whether small operations take their native ways."""
     return bool(DOORS) and type(DOORS[0].call).__name__ == "native_operation"
+
+
+def program_call(python: Callable[..., Any], graph: Any, lock: Any, observers: list[Any], n_inputs: int) -> Any:
+    """A `ProgramCall` for a compiled program; None if the doors are closed, or its results are not arrays that it makes."""
+    if not doors_are_open():
+        return None
+    from twinflow.tensor._door_open import ProgramCall
+    from twinflow.tensor._door_program import MOST
+
+    if not 0 < len(graph.results) <= MOST or any(number < 0 for number, _ in graph.results) or graph.checks:
+        return None
+    return ProgramCall(python, graph, lock, observers, n_inputs)

@@ -11,7 +11,7 @@ from twinflow.tensor._door_record import AT, DESCR, DIMS, NDIM, TYPE, Module
 class Way(Code):
     """A public function (operation, args, count and flag, names of keywords) -> tensor, and what all of them do."""
 
-    def __init__(self, m: Module, name: str, n: int) -> None:
+    def __init__(self, m: Module, name: str, n: int, *, tensors: bool = True) -> None:
         super().__init__(m.names, name, ["ptr", "ptr", "i64", "ptr"], public=True)
         self.m = m
         self.operation, self.args, self.flagged, self.keywords = self.params
@@ -20,8 +20,9 @@ class Way(Code):
         self.n = self.value(f"and i64 {self.flagged}, {(1 << 63) - 1}")
         if n:
             self.unless(self.equal(self.n, str(n), "i64"), "slow")
-        count = self.load(self.known("SPECIAL"), m.layout.special["count"])
-        self.unless(self.equal(count, self.known("0")), "slow")
+        if tensors:  # then nothing special may be active
+            count = self.load(self.known("SPECIAL"), m.layout.special["count"])
+            self.unless(self.equal(count, self.known("0")), "slow")
 
     def field(self, name: str, type: str = "ptr") -> str:
         """A field of the operation."""

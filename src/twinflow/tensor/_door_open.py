@@ -29,6 +29,8 @@ from twinflow.tensor import _tape
 from twinflow.tensor._door import Door
 from twinflow.tensor._door_arranging import write_arranging
 from twinflow.tensor._door_elementwise import write_elementwise
+from twinflow.tensor._door_program import AT as PROGRAM_AT
+from twinflow.tensor._door_program import write_program
 from twinflow.tensor._door_record import (
     AT,
     DATA,
@@ -51,7 +53,7 @@ _OBJECTS = {
     "Tensor": Tensor, "Meta": Meta, "ViewMeta": ViewMeta, "Tie": Tie, "GradNode": _tape.GradNode, "Spec": _tape.Spec,
     "SPECIAL": SPECIAL, "MODE": MODE, "sequence": _tape._sequence, "ndarray": np.ndarray, "float32": np.dtype(np.float32),
     "float64": np.dtype(np.float64), "bool": np.dtype(np.bool_), "quiet": quiet.__self__,  # type: ignore[attr-defined] # the context it runs things in
-    "'grad'": "grad", "'requires_grad'": "requires_grad", "'_meta'": "_meta",
+    "'started'": "started", "'program'": "program", "'grad'": "grad", "'requires_grad'": "requires_grad", "'_meta'": "_meta",
 }  # fmt: skip
 
 
@@ -75,6 +77,7 @@ def find_code(make: bool) -> FlatCode | None:
     write_elementwise(module)
     write_arranging(module)
     write_rows(module)
+    write_program(module)
     text = module.text()
     cache = KernelCache(default_cache_dir())
     key = hashlib.sha256(f"{_PROCESSOR}\n{text}".encode()).hexdigest()
@@ -117,11 +120,15 @@ def _arrays_are_known() -> bool:
     )
 
 
+_open: list[tuple[Any, FlatCode]] = []  # the type of native callables and the code, once the doors are open
+
+
 def hang(code: FlatCode, doors: list[Door], methods: dict[Any, tuple[Door, bool]]) -> None:
     """Open each door, and let the methods of tensors that are its operation go through it directly."""
     kind = native_callable_type("twinflow.tensor.native_operation", OPERATION_NBYTES, AT["vectorcall"], AT["dict"])
     kind.__reduce__ = lambda self: (_itself, (self.__wrapped__,))
-    kind.__repr__ = lambda self: f"<native {self.__wrapped__!r}>"
+    kind.__repr__ = lambda self: f"<native {getattr(self, '__wrapped__', 'program')!r}>"
+    _open.append((kind, code))
     for door in doors:
         door.call = _operation(kind, code, door, door.python, reflected=False)
     for name, function in list(vars(Tensor).items()):
@@ -178,3 +185,34 @@ def _keeps(prim: Primitive, n: int) -> int:
         bits = sum(1 << k for k, kept in enumerate((*operands, result)) if kept)
         found |= bits << 8 * wanted
     return found
+
+
+class ProgramCall:
+    """What a compiled program is called by: (*arrays) -> result, or a tuple of them. `call` is native, and lives as long as
+    this does.
+
+    Args:
+        python: the function of the same meaning, which waits for `lock`.
+        graph: the NativeGraph, of which nothing is remembered between runs, and whose references never raise.
+        observers: a list of who watches programs.
+    """
+
+    def __init__(self, python: Callable[..., Any], graph: Any, lock: Any, observers: list[Any], n_inputs: int) -> None:
+        kind, code = _open[0]
+        program = graph.program
+        places = [len(graph.results)]
+        for number, _ in graph.results:
+            places += number, id(graph.spares[number])
+        results = np.array(places, np.int64)
+        acquire, release = lock.acquire, lock.release
+        self._kept = python, graph, program, lock, observers, results, acquire, release, graph.spares, graph.pool
+        self.call = new_object(kind)
+        words = words_of(self.call)
+        values = {
+            "vectorcall": code.functions["program"], "python": id(python), "table": code.table.ctypes.data, "graph": id(graph),
+            "program": id(program), "pool": id(graph.pool), "observers": id(observers), "acquire": id(acquire),
+            "release": id(release), "enter": program.enter_address, "frame": program.frame, "io": program.io_address,
+            "inputs": n_inputs, "results": results.ctypes.data,
+        }  # fmt: skip
+        for field, value in values.items():
+            words[PROGRAM_AT[field] // 8] = value
