@@ -87,7 +87,7 @@ def choose_tile(
 
     Per index of the reduction a tile costs the largest of: its multiply-adds and its loads (two a cycle each), and
     the four cycles of latency of a sum; loads cost a little beside. What remains at the edges costs as much as the smaller
-    tiles there. Where the `depth` of the reduction is given, a panel of B that outgrows the first-level cache costs more
+    tiles there. Where the `depth` of the reduction is given, a panel of B that leaves no room in the first-level cache costs more
     if there are further rows, in this block or `again` in others.
     """
     m, n = OPEN_EXTENT if rows is None else rows, OPEN_EXTENT if cols is None else cols
@@ -96,7 +96,7 @@ def choose_tile(
         loads = 0.04 * (r + v)  # fewer leave more to the other thread of a core
         if depth is None:
             return max(r * v / 2, (r + v) / 2, 2.0) + 0.5 + loads
-        if (again or m > high) and v * machine.vector_nbytes * depth > machine.l1_nbytes:
+        if (again or m > high) and v * machine.vector_nbytes * depth > machine.l1_nbytes * 3 // 4:
             loads += 0.2 * v
         # measured: tiles of one vector, which load more often than they multiply, run at 1.3 cycles for two loads
         return max(r * v / 2, 0.65 * (r + v), 2.0) + 0.5 + loads

@@ -87,8 +87,8 @@ class Tile:
         accumulate: add to what C holds; None: decided at run time.
         finish: apply the epilogue; None: decided at run time.
         transposed: a row of the tile is a column of the product as its user wrote it.
-        ahead: what lies so many elements after what is read of A is asked for early; 0: nothing is. Rows that are
-            contiguous along the reduction are asked for line by line.
+        ahead: what lies so many elements after what is read of A is asked for early, into the second-level
+            cache; 0: nothing is.
         copy_step: vectors of B are stored as they are read, so many elements from one index of the reduction to the
             next; 0: they are not.
     """
@@ -218,7 +218,7 @@ class _Writer:
         self.copies = max(1, -(-8 // sums))  # 4 cycles of latency, 2 multiply-adds a cycle: 8 sums must be under way
         self.unroll = max(1, min(8, 32 // sums), self.copies)
         self._lines = range(0, tile.vectors, max(1, LINE_NBYTES // machine.vector_nbytes))
-        self._strips = tile.ahead > 0 and tile.reduce[-1].a == 1
+        self._strips = tile.ahead > 0 and tile.reduce[-1].a <= len(tile.rows)
         strips = self._strips and (tile.reduce[-1].count or OPEN_DEPTH) * NBYTES[tile.a_type] // LINE_NBYTES
         # lines of C are asked for strip by strip, where there are enough of them
         self._spread = strips >= 4 and tile.c_lane == 1 and len(tile.rows) > 1 and _even(tile.c_rows)
@@ -296,7 +296,7 @@ class _Writer:
             return self._strip(axis, count, at, sums)
 
         def strip(index: Value, at: Sequence[str], sums: list[str]) -> list[str]:
-            self._ask_early(at[0], f.div(index, line), f.div(count, line))
+            self._ask_early(axis, at[0], f.div(index, line), f.div(count, line))
             return self._strip(axis, line, at, sums)
 
         rest = f.rem(count, line)
@@ -338,14 +338,15 @@ class _Writer:
                 sums = self._step(at, sums, 0, mask)
         return sums
 
-    def _ask_early(self, a: str, strip: Value, strips: Value) -> None:
-        """Ask for what the next tile reads of A where this one reads a strip, and for a part of C.
+    def _ask_early(self, axis: Axis, a: str, strip: Value, strips: Value) -> None:
+        """Ask for what lies `ahead` of a strip of A, and for a part of C.
 
-        All at once, they would keep the few lines that can be under way from being those that are multiplied next.
+        All at once, the lines of a tile would hold up those that are multiplied next: few can be under way.
         """
         f, tile = self.f, self.tile
-        for row in tile.rows:
-            prefetch(f, f.shift(a, row + tile.ahead, tile.a_type), near=False)
+        line = LINE_NBYTES // NBYTES[tile.a_type]
+        for n in sorted({(row + k * axis.a) // line for row in tile.rows for k in range(line)}):
+            prefetch(f, f.shift(a, n * line + tile.ahead, tile.a_type), near=False)
         if not self._spread:
             return
         rows = len(tile.rows)
@@ -361,7 +362,7 @@ class _Writer:
         """Add one index of the innermost axis (form "dot": one vector of indices) to one copy of the sums."""
         f, tile, lanes, half = self.f, self.tile, self.lanes, self.machine.half
         now = list(sums)
-        if tile.ahead and not self._strips:
+        if tile.ahead and not self._strips:  # each index of the reduction is another line
             prefetch(f, f.shift(at[0], tile.ahead, tile.a_type))
         right = []
         for v in range(tile.vectors if tile.form != "sum" else 0):
