@@ -554,3 +554,43 @@ def own_step_returning(value):
 def test_wrong_use_names_the_layer_and_the_way_out(wrong, error, message):
     with pytest.raises(error, match=message):
         wrong()
+
+
+def test_weights_of_classes_count_in_training_alone_and_with_data_sets():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(24, 4)).astype(np.float32), rng.integers(0, 2, 24)
+    weights = {0: 0.5, 1: 2.0}
+
+    def train(*given, **options):
+        model = keras.Sequential([keras.Input((4,)), layers.Dense(1, activation="sigmoid", kernel_initializer="ones")])
+        model.compile("sgd", "binary_crossentropy")
+        return model.fit(*given, epochs=2, verbose=0, shuffle=False, **options).history
+
+    split = train(x, y, batch_size=6, class_weight=weights, validation_split=0.25)
+    apart = train(x[:18], y[:18], batch_size=6, class_weight=weights, validation_data=(x[18:], y[18:]))
+    batches = train(tf.data.Dataset.from_tensor_slices((x[:18], y[:18])).batch(6), class_weight=weights)
+    by_hand = train(x[:18], y[:18], batch_size=6, sample_weight=np.where(y[:18] == 1, 2.0, 0.5))
+    assert split["val_loss"] == pytest.approx(apart["val_loss"], rel=1e-5)
+    for found in (split, apart, batches):
+        assert found["loss"] == pytest.approx(by_hand["loss"], rel=1e-5)
+
+
+def test_metrics_of_decisions_are_numbered():
+    names = [keras.metrics.AUC().name, keras.metrics.AUC().name, keras.metrics.Mean().name, keras.metrics.Mean().name]
+    assert names == ["auc", "auc_1", "mean", "mean"]  # as in Keras 3.15
+
+
+def test_a_subclassed_model_is_built_for_a_shape():
+    class Two(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = layers.Dense(3), layers.Dense(2)
+
+        def call(self, inputs):
+            a, b = inputs
+            return self.last(self.first(a) + b)
+
+    model = Two()
+    model.build([(None, 4), (None, 3)])
+    assert [tuple(w.shape) for w in model.weights] == [(4, 3), (3,), (3, 2), (2,)] and model.built
+    assert model([np.ones((5, 4), np.float32), np.ones((5, 3), np.float32)]).shape == (5, 2)

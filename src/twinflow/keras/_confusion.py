@@ -9,6 +9,7 @@ import numpy as np
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras._loss import align
 from twinflow.keras._metric import REGISTRY, Metric, ratio
+from twinflow.keras._registry import snake_case, unique_name
 from twinflow.keras._variable import Variable, to_tensor
 from twinflow.ops import log, maximum, minimum, tensor, where
 from twinflow.tensor import Tensor, no_grad, paused_tracing
@@ -27,7 +28,7 @@ class _Decisions(Metric):
         name: str | None = None,
         dtype: Any = None,
     ) -> None:
-        super().__init__(name, dtype)
+        super().__init__(name or unique_name(snake_case(type(self).__name__)), dtype)  # numbered, as in Keras
         self.thresholds, self.top_k, self.class_id = thresholds, top_k, class_id
         if thresholds is None:
             found = [0.5 if top_k is None else float("-inf")]
@@ -197,7 +198,7 @@ class AUC(_Decisions):
         label_weights: Any = None,
         from_logits: bool = False,
     ) -> None:
-        Metric.__init__(self, name or "auc", dtype)
+        Metric.__init__(self, name or unique_name("auc"), dtype)
         if curve not in ("ROC", "PR"):
             raise ArgumentError(f"AUC: curve is 'ROC' or 'PR', not {curve!r}")
         if summation_method not in ("interpolation", "minoring", "majoring"):

@@ -113,6 +113,11 @@ class Arrays:
         x, y, w = self.rows(rows)
         return Arrays("fit", x, y, w, self.batch_size)
 
+    def weigh_classes(self, weights: dict[int, float]) -> None:
+        """Multiply the weights of examples by those of their classes."""
+        x, y, w = self.data
+        self.data = x, y, _times(class_weights(y, weights), w)
+
     def batches(self) -> Iterator[Batch]:
         """The batches in order."""
         for k in range(self.steps()):
@@ -127,8 +132,13 @@ class Batches:
         self.n_steps = n_steps
         if n_steps is None and hasattr(source, "__len__"):
             self.n_steps = len(source)
+        self._class_weights: dict[int, float] | None = None
         self._running: Iterator[Any] | None = None
         self._is_once = iter_is_once(source)
+
+    def weigh_classes(self, weights: dict[int, float]) -> None:
+        """Multiply the weights of examples by those of their classes, in every batch."""
+        self._class_weights = weights
 
     def epoch(self, what: str) -> Iterator[Batch]:
         """The batches of one epoch. Raises: DataError if a source ends before `steps_per_epoch`."""
@@ -151,8 +161,8 @@ class Batches:
                 if batch is None:
                     break
             count += 1
-            x, y, w = unpack(batch)
-            yield as_tensors(x), as_tensors(y), as_tensors(w)
+            x, y, w = (as_tensors(v) for v in unpack(batch))
+            yield x, y, w if self._class_weights is None else _times(class_weights(y, self._class_weights), w)
         getattr(self.source, "on_epoch_end", _nothing)()
         if count == 0 or (self.n_steps is not None and count < self.n_steps):
             wanted = f"{self.n_steps} batches" if self.n_steps is not None else "at least one batch"
@@ -203,6 +213,11 @@ def adapt(what: str, x: Any, y: Any, sample_weight: Any, batch_size: int | None,
     if x is None:
         raise ArgumentError(f"{what}: there is no x")
     return Arrays(what, x, y, sample_weight, batch_size)
+
+
+def _times(a: Tensor, b: Any) -> Tensor:
+    """Two weights of the same examples as one; the second may be missing."""
+    return a if b is None else a * b
 
 
 def class_weights(y: Any, weights: dict[int, float]) -> Tensor:

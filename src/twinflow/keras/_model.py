@@ -13,7 +13,7 @@ from twinflow.keras._input_layer import InputLayer
 from twinflow.keras._layer import LAYERS, Layer, shape_of
 from twinflow.keras._registry import serialize, unique_name
 from twinflow.keras._summary import summary_text
-from twinflow.keras._symbolic import CallNode, Input, KerasTensor, by_depth, ordered_calls, run_calls
+from twinflow.keras._symbolic import CallNode, Input, KerasTensor, by_depth, infer, ordered_calls, run_calls
 from twinflow.keras._training import Trainer
 from twinflow.tensor import Tensor
 
@@ -53,6 +53,27 @@ class Model(Trainer, Layer):  # type: ignore[misc] # Keras's compile is not Modu
             )
         if inputs is not None:
             self._make_functional(inputs, outputs)
+
+    def build(self, input_shape: Any) -> None:
+        """Make all weights, for inputs of this shape (with the batch axis), or a list or dict of them."""
+        if self.__dict__["_graph"] is None and self._can_be_called():
+            several = isinstance(input_shape, dict) or (
+                isinstance(input_shape, list) and isinstance(input_shape[0], (list, tuple))
+            )
+            shapes = input_shape if several else (tuple(input_shape),)
+            given = (
+                {k: KerasTensor(s) for k, s in shapes.items()}
+                if isinstance(shapes, dict)
+                else [KerasTensor(s) for s in shapes]
+            )
+            infer(Layer.__call__, (self, given if several else given[0]), {})
+        self.built = True
+
+    def _ensure_built(self, args: tuple[Any, ...]) -> None:
+        if type(self).build is Model.build:
+            self.built = True  # a model's layers are built when it calls them
+        else:
+            super()._ensure_built(args)
 
     # -- functional ------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from twinflow.core import tree_leaves
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras import activations, losses, metrics, optimizers
 from twinflow.keras._masking import get_mask, set_mask
+from twinflow.keras._metric import REGISTRY
 from twinflow.tensor import Tensor, no_grad
 
 
@@ -224,4 +225,4 @@ def _validate(loss: Any, wanted: Any) -> None:
         losses.get(spec)
     for spec in tree_leaves(wanted):
         if isinstance(spec, str) and spec not in ("accuracy", "acc"):
-            metrics.get(spec)
+            REGISTRY.find(spec)

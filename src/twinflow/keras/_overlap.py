@@ -7,6 +7,7 @@ from typing import Any
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras._loss import align
 from twinflow.keras._metric import REGISTRY, Metric, ratio
+from twinflow.keras._registry import snake_case, unique_name
 from twinflow.keras._variable import to_tensor
 from twinflow.nn import functional as F
 from twinflow.ops import matmul, where
@@ -27,7 +28,7 @@ class _Matrix(Metric):
         sparse_y_pred: bool = True,
         axis: int = -1,
     ) -> None:
-        super().__init__(name, dtype)
+        super().__init__(name or unique_name(snake_case(type(self).__name__)), dtype)  # numbered, as in Keras
         self.num_classes, self.ignore_class, self.axis = num_classes, ignore_class, axis
         self.target_class_ids = list(range(num_classes)) if target_class_ids is None else list(target_class_ids)
         if any(not 0 <= c < num_classes for c in self.target_class_ids):

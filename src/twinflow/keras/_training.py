@@ -199,13 +199,12 @@ class Trainer(Objectives):
             steps_per_epoch: how many batches make an epoch.
         """
         self._need_compiled("fit")
-        if class_weight is not None:
-            weight = class_weights(as_tensors(y), class_weight)
-            sample_weight = weight if sample_weight is None else weight * as_tensors(sample_weight)
         data = adapt("fit", x, y, sample_weight, batch_size, steps_per_epoch)
         validation = self._validation(data, validation_split, validation_data, validation_batch_size, validation_steps)
         if validation_split and isinstance(data, Arrays):
             data, validation = data.split(validation_split)
+        if class_weight is not None:  # validation is not weighted by classes
+            data.weigh_classes(class_weight)
         loop = FitLoop(self, data, epochs, _verbosity(verbose), callbacks, shuffle, steps_per_epoch)
         return loop.run(initial_epoch, validation, validation_freq)
 
