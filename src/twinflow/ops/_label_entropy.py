@@ -52,7 +52,7 @@ def _np_compose(x: Any, t: Any, *, reduction: str) -> Any:
     return loss, z
 
 
-_I64 = np.dtype(np.int64)
+_I64, _U64 = np.dtype(np.int64), np.dtype(np.uint64)
 _ROWS = np.arange(1024)
 
 
@@ -125,7 +125,7 @@ def label_entropy(x: Tensor, t: Tensor, reduction: str) -> Tensor | None:
     a, labels = x._data, t._data
     if a.ndim != 2 or not a.size or labels.dtype is not _I64:
         return None
-    if labels.min() < 0 or labels.max() >= a.shape[1]:
+    if _max_reduce(labels.view(_U64), None) >= a.shape[1]:  # negative ones are the largest of all there
         return None
     loss: Tensor = apply(_row, x, t, reduction=reduction)[0]
     return loss
