@@ -207,13 +207,14 @@ def fused_launch(
     Args:
         plain: the launch without; `node` is its result.
         kept: whether the product itself is stored.
-        states: nodes that overwrite a state. C holds partial sums on the way, so no state may be C.
+        states: nodes that overwrite a state. Where C holds partial sums on the way, no state may be C.
     """
     source = plain.source
     if not isinstance(source, ProductSource | ConvSource):
         return None
     kernel, where = loop.kernel, dict(zip(loop.kernel.buffers, loop.arguments))
     sums = next(b for b, n in where.items() if n is node)
+    once = isinstance(source, ProductSource) and source.spec.stores_once
     if not kept:
         sixty_four = node.aval.dtype.name == "float64"
         mine = [
@@ -221,7 +222,7 @@ def fused_launch(
             for s in kernel.stores
             if s.buffer.dtype in PRODUCT_DTYPES
             and (s.buffer.dtype == "float64") is sixty_four
-            and where[s.buffer] not in states
+            and (once or where[s.buffer] not in states)
         ]
         if not mine:
             return None

@@ -14,7 +14,7 @@ from twinflow.lower._control import CONTROL, ControlCall, control_call
 from twinflow.lower._conv import CONVOLUTIONS, conv_launch
 from twinflow.lower._fuse import Group, Plan, below_reshapes
 from twinflow.lower._kernels import KernelBuffers, LoopCall, fused_launch, loop_call, matmul_call, product_launch
-from twinflow.lower._launch import Launch, Scratch, loop_launch
+from twinflow.lower._launch import Launch, ProductSource, Scratch, loop_launch
 from twinflow.lower._named import named_launches
 from twinflow.lower._transpose import transpose_launch
 from twinflow.lower._values import REDUCTIONS
@@ -62,8 +62,13 @@ class Step:
         call = self.loop or self.epilogue
         if call is None or old not in call.arguments:
             return False
-        if self.epilogue is not None and (new is self.writes[0] or old in self.operands):
-            return False  # a product's C holds partial sums on the way
+        if self.epilogue is not None:
+            if old in self.operands:
+                return False  # tiles are read again when others have been written
+            source = self.launches[0].source
+            once = isinstance(source, ProductSource) and source.spec.stores_once
+            if new is self.writes[0] and not once:
+                return False  # C holds partial sums on the way
         return _same_place_only(call, old, new)
 
     @property

@@ -184,6 +184,27 @@ def test_epilogue_knows_rows_and_columns(product) -> None:
         np.testing.assert_allclose(c, np.tril(a @ b), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("k", [60, 512])
+@pytest.mark.parametrize(("m", "n"), [(1, 40), (37, 45), (300, 100)])
+@pytest.mark.parametrize("orientation", ["ntn", "tnn", "nnt"])
+def test_an_epilogue_may_read_what_is_overwritten(product, m, n, k, orientation, dtype) -> None:
+    """Where C is stored once, it may be an operand of the epilogue: parameters are updated so."""
+    rng = np.random.default_rng(m + k)
+    a, b, c = (
+        operand(rng, *shape, t == "t", d)
+        for shape, t, d in zip(((m, k), (k, n), (m, n)), orientation, (dtype, dtype, "float32"), strict=True)
+    )
+    row, col = steps(c)
+    want = c - (a.astype(np.float64) @ b.astype(np.float64))
+
+    def update(f: Function, value: str, at: At) -> str:
+        return f.op(f"fsub <{at.lanes} x float> {at.load(at.operand(0), 'float', row, col)}, {value}")
+
+    product(a, b, c, epilogue=update, operands=[c], workers=3, dtype=dtype, out_dtype="float32")
+    np.testing.assert_allclose(c, want, rtol=1e-5, atol=1e-3)
+
+
 @pytest.mark.parametrize("open_extents", ["", "b", "m"])
 @pytest.mark.parametrize("transpose_b", [False, True])
 def test_batches_broadcast(product, open_extents, transpose_b) -> None:

@@ -20,6 +20,7 @@ from twinflow.compiler.contraction._pack import Pack
 from twinflow.compiler.contraction._plan import (
     PACKED,
     READ,
+    WHOLE_DEPTH,
     Split,
     choose_blocks,
     choose_depth,
@@ -121,6 +122,11 @@ class MatmulSpec:
             (cols, 1),
             dtype=dtype, out_dtype=out_dtype, accumulate=accumulate,
         )  # fmt: skip
+
+    @property
+    def stores_once(self) -> bool:
+        """Whether C is written only when its sums are whole, so that the epilogue may read what was there before."""
+        return self.k is not None and self.k <= WHOLE_DEPTH and not self.accumulate
 
     @property
     def flops(self) -> int | None:

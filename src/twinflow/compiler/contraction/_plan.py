@@ -152,6 +152,10 @@ def choose_parts(m: int | None, n: int | None, k: int | None) -> int:
     return max(1, min(16, k // 512, int(2.0 * m * n * k / GRAIN_FLOPS)))
 
 
+WHOLE_DEPTH = 512
+"""A reduction up to so deep is never cut between visits of C."""
+
+
 def choose_depth(machine: Machine, k: int | None, packed: bool = True) -> int:
     """The depth of a block: all of the reduction, or equal parts of it.
 
@@ -161,7 +165,7 @@ def choose_depth(machine: Machine, k: int | None, packed: bool = True) -> int:
     most = max(256, min(1024, machine.l2_nbytes // 2048)) if packed else 256
     if k is None:
         return most
-    if k <= 512:
+    if k <= WHOLE_DEPTH:
         return max(1, k)
     if k <= most * 5 // 4:
         return max(1, k)
