@@ -520,3 +520,32 @@ def test_wrong_checkpoints(tmp_path):
     last.write_bytes(last.read_bytes()[:-100])
     with pytest.raises(CheckpointError, match="truncated or damaged"):
         quiet().fit(Net(), [1], ckpt_path=last)
+
+
+class SquareRoot(TrainModule):
+    """An update by hand whose gradient is NaN at weight 0, and that forgets its gradients afterwards."""
+
+    automatic_optimization = False
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(tf.zeros(3))
+
+    def configure_optimizers(self):
+        return optim.SGD([self.weight], lr=0.1)
+
+    def training_step(self, batch, batch_idx):
+        (optimizer,) = self.trainer.optimizers
+        loss = ((self.weight * batch).square().sum().sqrt() * 0.0).sum()
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss
+
+
+@pytest.mark.parametrize("compile", [False, True], ids=["eager", "compiled"])
+def test_a_step_taken_by_hand_is_not_made_from_a_gradient_that_is_not_finite(compile):
+    model = SquareRoot()
+    with pytest.raises(GradientError, match="a gradient is not finite in epoch 1, batch 0, so training stops before"):
+        quiet(compile=compile).fit(model, [tf.ones(3)])
+    assert model.weight.tolist() == [0.0, 0.0, 0.0]

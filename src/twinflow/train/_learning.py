@@ -21,6 +21,21 @@ if TYPE_CHECKING:
 _LOSS, _GRADIENT = "the loss is not finite", "a gradient is not finite"
 
 
+def _before_step(optimizer: Any, *_: Any) -> None:
+    """What a step that a module takes by hand begins with: nothing is updated from gradients that are not finite."""
+    with no_grad():
+        _ensure_finite_gradients([p for group in optimizer.param_groups for p in group["params"]])
+
+
+def _ensure_finite_gradients(parameters: list[Tensor]) -> None:
+    grads = [p.grad for p in parameters if p.grad is not None]
+    if not is_tracing():
+        # a finite sum has finite terms; only where it is not are the terms looked at
+        ensure(all(math.isfinite(float(g.sum())) or bool(g.isfinite().all()) for g in grads), _GRADIENT)
+    elif grads:
+        ensure(stack([g.isfinite().all() for g in grads]), _GRADIENT)
+
+
 class Learner:
     """What a Trainer does with a batch. Compiled, a batch is one program: the check for NaN is part of it, and stops it
     before it writes anything."""
@@ -49,7 +64,13 @@ class Learner:
 
     def _gradients(self, batch: Any) -> None:
         module, trainer = self._module, self._trainer
-        loss = self._loss_of(module.training_step(batch, trainer.index()))
+        watched = trainer.optimizers if trainer.check_finite and not module.automatic_optimization else []
+        handles = [o.register_step_pre_hook(_before_step) for o in watched]
+        try:
+            loss = self._loss_of(module.training_step(batch, trainer.index()))
+        finally:
+            for handle in handles:
+                handle.remove()
         if module.automatic_optimization:
             n = trainer.accumulate_grad_batches
             (loss / n if n > 1 else loss).backward()
@@ -93,21 +114,14 @@ class Learner:
     # -- what is not finite ------------------------------------------------------------------------------------
 
     def _ensure_finite(self, loss: Tensor) -> None:
-        grads = [p.grad for p in self._trained() if p.grad is not None]
-        if is_tracing():
-            ensure(loss.isfinite(), _LOSS)
-            if grads:
-                ensure(stack([g.isfinite().all() for g in grads]), _GRADIENT)
-            return
-        ensure(math.isfinite(float(loss.sum())), _LOSS)
-        # a finite sum has finite terms; only where it is not are the terms looked at
-        ensure(all(math.isfinite(float(g.sum())) or bool(g.isfinite().all()) for g in grads), _GRADIENT)
+        ensure(loss.isfinite() if is_tracing() else math.isfinite(float(loss.sum())), _LOSS)
+        _ensure_finite_gradients(self._trained())
 
     def _explained(self, what: str, batch: Any, kept: Any) -> GradientError:
         """The error for a batch: it is run again, from the same random state, on the references."""
         module, trainer = self._module, self._trainer
         where = f"epoch {trainer.current_epoch + 1}, batch {trainer.batch_idx}"
-        if not trainer.compile and not module.automatic_optimization:
+        if not trainer.compile and not module.automatic_optimization and what == _LOSS:
             return GradientError(
                 f"fit: {what} in {where}; training_step has already updated the parameters. Go on from the last checkpoint, with "
                 "twinflow.autograd.detect_anomaly() around the step, which names the operation; a compiled step (compile=True) "
