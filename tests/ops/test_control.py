@@ -461,3 +461,35 @@ def test_a_view_of_a_tensor_written_before_is_read_in_both_branches():
         x = tf.full((2, 3), sign)
         want = fn(x.clone())
         assert tf.compile(fn)(x.clone()).tolist() == want.tolist()
+
+
+def test_a_loop_that_counters_decide_has_gradients():
+    @tf.compile
+    def power(x):
+        def f(v):
+            return tf.while_loop(lambda s: s[0] + s[1] < 8, lambda s: (s[0] + 1, s[1] + 1, s[2] * x), (0, 0, v))[2]
+
+        y = f(x)
+        return y, tf.autograd.grad(y, x)[0]
+
+    x = tf.tensor(2.0, requires_grad=True)
+    y, g = power(x)
+    assert float(y) == 32 and float(g) == 5 * 16
+
+
+def test_a_loop_that_counters_end_before_it_begins():
+    @tf.compile
+    def f(x):
+        return tf.while_loop(lambda s: s[0] < 3, lambda s: (s[0] + 1, s[1] * 2), (5, x))[1]
+
+    assert float(f(tf.tensor(3.0))) == 3
+
+
+def test_a_loop_that_values_decide_says_what_has_gradients():
+    @tf.compile
+    def f(x):
+        y = tf.while_loop(lambda s: s < 100, lambda s: s * x, x)
+        return tf.autograd.grad(y, x)[0]
+
+    with pytest.raises(GradientError, match="the number of steps"):
+        f(tf.tensor(2.0, requires_grad=True))

@@ -16,6 +16,7 @@ from twinflow.core import as_dtype, tree_flatten, tree_unflatten
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
 from twinflow.ops._body import Body, describe_mismatch, leaf_tensor, union, write_back
 from twinflow.ops._branch import cond_p, while_p
+from twinflow.ops._counting import known_steps
 from twinflow.ops._create import arange, as_tensor
 from twinflow.ops._declare import call
 from twinflow.ops._scan import check_length, scan_p
@@ -241,15 +242,15 @@ def cond(pred: Any, true_fn: Callable[..., Any], false_fn: Callable[..., Any], o
 def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], init: Any) -> Any:
     """`val = body_fn(val)` as long as `cond_fn(val)` holds, from `init`.
 
-    In a compiled function its forward-mode derivative exists, its reverse-mode derivative does not (scan and fori_loop have
-    both). Source: `jax.lax.while_loop`, whose signature this is.
+    In a compiled function its forward-mode derivative exists. Its reverse-mode derivative exists where counters that begin
+    at numbers decide how many steps there are, 4096 at most (scan and fori_loop have both). Source: `jax.lax.while_loop`, whose signature this is.
 
     >>> import twinflow
     >>> twinflow.while_loop(lambda x: x < 100, lambda x: x * 2, twinflow.tensor(3))
     tensor(192)
     """
     leaves, tree = tree_flatten(init)
-    carry = [leaf_tensor(x, "while_loop: the value") for x in leaves]
+    carry = [_first_value(x) for x in leaves]
 
     def flat_test(*args: Tensor) -> list[Tensor]:
         return [_predicate(cond_fn(tree_unflatten(list(args), tree)), "while_loop")]
@@ -274,6 +275,13 @@ def while_loop(cond_fn: Callable[[Any], Any], body_fn: Callable[[Any], Any], ini
     return tree_unflatten(_while_graph(flat_test, flat_body, carry), tree)
 
 
+def _first_value(x: Any) -> Tensor:
+    """A leaf of a loop's first value; a number is part of the graph, so that what is counted from it is known."""
+    t = leaf_tensor(x, "while_loop: the value")
+    number = isinstance(x, (bool, int, float)) and MODE.tracer is not None
+    return call("full", shape=(), value=x, dtype=t.dtype) if number else t
+
+
 def _while_graph(flat_test: Any, flat_body: Any, carry: list[Tensor]) -> list[Tensor]:
     test, body = Body("while_loop", flat_test, carry), Body("while_loop", flat_body, carry)
     if test.written:
@@ -283,10 +291,16 @@ def _while_graph(flat_test: Any, flat_body: Any, carry: list[Tensor]) -> list[Te
     wids = {id(t) for t in written}
     reads = [t for t in test.captured if id(t) not in wids]
     ins = list(test.inputs)
+    n = known_steps(test.graph, ins, body.graph, body.inputs, carry)
     test.graph.inputs = [*test.align(reads), *ins, *test.align(written)]
     body.graph.inputs = [*body.captured_inputs, *body.inputs, *body.written_inputs]
     body.graph.outputs += body.written_nodes
+    if n == 0:
+        return _own(carry)
     outs = apply(
+        scan_p, *body.captured, *carry, *written,
+        body=body.graph, n_const=len(body.captured), n_carry=len(carry) + len(written), length=n, reverse=False,
+    ) if n is not None else apply(
         while_p, *reads, *body.captured, *carry, *written,
         test=test.graph, body=body.graph, n_test=len(reads), n_body=len(body.captured),
     )  # fmt: skip

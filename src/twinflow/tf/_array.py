@@ -18,6 +18,9 @@ from twinflow.tensor import Tensor, is_tracing
 from twinflow.tf._functions import named
 from twinflow.tf._shapes import known_int, shape_list
 
+_PLAIN = {"bfloat16": "float32"}  # NumPy has no number of this type
+
+
 # -- making ------------------------------------------------------------------------------------------------------
 
 
@@ -33,7 +36,12 @@ def constant(value: Any, dtype: Any = None, shape: Any = None) -> Tensor:
         array = np.asarray(value)
         if array.dtype == np.int64:
             value = array.astype(np.int32)
-    t = to_tensor(value, dtype).detach().clone()
+    t = to_tensor(value, dtype)
+    if is_tracing() and not isinstance(value, Tensor) and t.numel() == 1 and not t.dtype.is_complex:
+        number = np.asarray(t._data).reshape(()).astype(_PLAIN.get(t.dtype.name, t.dtype.np)).item()
+        t = ops.full(tuple(t.shape), number, dtype=t.dtype)  # known to what is derived from it
+    else:
+        t = t.detach().clone()
     if shape is None:
         return t
     return t.expand(shape_list(shape)).clone() if t.numel() == 1 else t.reshape(shape_list(shape))

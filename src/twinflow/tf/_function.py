@@ -16,6 +16,7 @@ from twinflow.graph import Graph
 from twinflow.jit import Compiled
 from twinflow.keras._variable import to_tensor
 from twinflow.tensor import Tensor
+from twinflow.tf._array import constant
 from twinflow.tf._shapes import TensorShape
 
 
@@ -305,14 +306,15 @@ def while_loop(
     """`loop_vars = body(*loop_vars)` as long as `cond(*loop_vars)` holds; the variables keep shape and type.
 
     Args:
-        maximum_iterations: a bound on the number of steps; with one the loop has gradients in a traced function.
+        maximum_iterations: a bound on the number of steps. With one the loop has gradients in a traced function; without, if counters that
+            begin at numbers decide how many steps there are.
 
     >>> from twinflow import tf
     >>> i, total = tf.while_loop(lambda i, s: i < 4, lambda i, s: (i + 1, s + i), (0, 0))
     >>> int(total)
     6
     """
-    start = tree_map(to_tensor, list(loop_vars))
+    start = tree_map(lambda v: v if isinstance(v, Tensor) else constant(v), list(loop_vars))
 
     def step(values: list[Any]) -> list[Any]:
         made = body(*values)
