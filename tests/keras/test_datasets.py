@@ -4,10 +4,12 @@ import io
 import json
 import pickle
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from twinflow import keras
 from twinflow.core.errors import ArgumentError, DataError
 from twinflow.data._download import check_digest
 from twinflow.keras import datasets
@@ -129,3 +131,25 @@ def test_missing_and_damaged_files_say_what_to_do(tmp_path):
     with pytest.raises(ArgumentError, match=r"32 .* or 64"):
         check_digest(b"abc", "12", "f")
     check_digest(b"abc", "900150983cd24fb0d6963f7d28e17f72", "f")
+
+
+def test_files_are_fetched_once_checked_and_unpacked(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"abc")
+    options = {"origin": (tmp_path / "a.txt").as_uri(), "cache_dir": tmp_path / "cache"}
+    path = keras.utils.get_file(**options, file_hash="900150983cd24fb0d6963f7d28e17f72")
+    assert path == str(tmp_path / "cache" / "datasets" / "a.txt") and Path(path).read_text() == "abc"
+    (tmp_path / "a.txt").write_bytes(b"new")
+    assert Path(keras.utils.get_file(**options)).read_text() == "abc"
+    assert Path(keras.utils.get_file(**options, force_download=True)).read_text() == "new"
+    with pytest.raises(DataError, match="the contents are damaged"):
+        keras.utils.get_file(**options, file_hash="0" * 64)
+    with tarfile.open(tmp_path / "b.tar", "w") as packed:
+        packed.add(tmp_path / "a.txt", "inner/a.txt")
+    folder = keras.utils.get_file("b.tar", (tmp_path / "b.tar").as_uri(), cache_dir=tmp_path, extract=True)
+    assert folder.endswith("b.tar_extracted") and Path(folder, "inner", "a.txt").read_text() == "new"
+    with pytest.raises(DataError, match="cannot be unpacked"):
+        keras.utils.get_file(**options, extract=True)
+    with pytest.raises(ArgumentError, match="give origin"):
+        keras.utils.get_file("x")
+    with pytest.raises(DataError, match=r"download of .* failed: .*fetch the file by other means"):
+        keras.utils.get_file("gone", (tmp_path / "gone").as_uri(), cache_dir=tmp_path)

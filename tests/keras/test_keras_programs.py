@@ -594,3 +594,14 @@ def test_a_subclassed_model_is_built_for_a_shape():
     model.build([(None, 4), (None, 3)])
     assert [tuple(w.shape) for w in model.weights] == [(4, 3), (3,), (3, 2), (2,)] and model.built
     assert model([np.ones((5, 4), np.float32), np.ones((5, 3), np.float32)]).shape == (5, 2)
+
+
+def test_a_layer_on_a_tensor_of_a_static_graph_names_the_way_out():
+    from twinflow.tf.compat import v1
+
+    with v1.Graph().as_default():
+        x = v1.placeholder(v1.float32, [None, 4])
+        with pytest.raises(
+            ArgumentError, match=r"(?s)use the layers of tf\.compat\.v1\.layers.*input of Dense 'graphless'"
+        ):
+            layers.Dense(3, name="graphless")(x)

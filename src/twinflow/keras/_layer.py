@@ -55,8 +55,13 @@ def _as_input(x: Any) -> Any:
     """Arrays become tensors, and double precision becomes float32, as Keras casts inputs."""
     if isinstance(x, (np.ndarray, np.generic)):
         return to_tensor(x)
-    if isinstance(x, Tensor) and x.dtype.name == "float64":
-        return x.float()
+    if isinstance(x, Tensor):
+        return x.float() if x.dtype.name == "float64" else x
+    if hasattr(x, "op") and hasattr(x, "graph"):
+        raise ArgumentError(
+            "a Keras layer keeps variables of its own and cannot stand in a static graph; use the layers of tf.compat.v1.layers, which make "
+            "variables of the graph, or a keras.Model without a session"
+        )
     return x
 
 

@@ -28,4 +28,5 @@ from twinflow.keras.utils._data_sets import split_dataset as split_dataset
 from twinflow.keras.utils._data_sets import text_dataset_from_directory as text_dataset_from_directory
 from twinflow.keras.utils._data_sets import timeseries_dataset_from_array as timeseries_dataset_from_array
 from twinflow.keras.utils._data_sets import unpack_x_y_sample_weight as unpack_x_y_sample_weight
+from twinflow.keras.utils._files import get_file as get_file
 from twinflow.keras.utils._plot import plot_model as plot_model
