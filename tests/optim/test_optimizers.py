@@ -292,6 +292,7 @@ def test_half_precision_parameters_stay_half():
         (lambda w: SGD([w, w]), "appears twice"),
         (lambda w: SGD([w * 2]), "must be a leaf"),
         (lambda w: SGD([tf.ones(2, dtype="int64")]), "parameters are floating, not int64"),
+        (lambda w: SGD([tf.ones(2, dtype="complex64")]), "not complex64; keep a real parameter with a last axis of 2"),
         (lambda w: SGD(["w"]), "parameters are tensors, not str"),
         (lambda w: SGD([w], lr=-1), "lr must be not negative, but -1 was given"),
         (lambda w: SGD([w], nesterov=True), "nesterov needs momentum"),

@@ -184,7 +184,12 @@ class Optimizer:
                     f"{name}: a parameter must be a leaf, but this {tuple(p.shape)} tensor was computed; use .detach()"
                 )
             if not p.dtype.is_floating_point:
-                raise ArgumentError(f"{name}: parameters are floating, not {p.dtype.name}")
+                hint = (
+                    "; keep a real parameter with a last axis of 2, and compute with view_as_complex of it"
+                    if p.dtype.is_complex
+                    else ""
+                )
+                raise ArgumentError(f"{name}: parameters are floating, not {p.dtype.name}{hint}")
             if id(p) in known:
                 raise ArgumentError(f"{name}: a parameter of shape {tuple(p.shape)} appears twice")
             known.add(id(p))
