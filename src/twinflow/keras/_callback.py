@@ -178,6 +178,7 @@ def is_better(name: str, mode: str, monitor: str, min_delta: float = 0.0) -> Cal
 
 
 def watched(name: str, monitor: str, logs: Logs | None) -> float:
+    """A number among the logs. Raises: ArgumentError if it is not there."""
     value = (logs or {}).get(monitor)
     if value is None:
         raise ArgumentError(

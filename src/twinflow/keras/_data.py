@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -182,6 +181,8 @@ def by_number(source: Any) -> Iterator[Any]:
     if workers <= 1:
         yield from (source[i] for i in range(len(source)))
         return
+    from concurrent.futures import ThreadPoolExecutor  # slow to import, and seldom wanted
+
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Any] = deque()
         for i in range(len(source)):

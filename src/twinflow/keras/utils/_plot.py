@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+from html import escape  # xml.sax would import urllib
 from typing import Any
-from xml.sax.saxutils import escape
 
 from twinflow.core import tree_leaves
 from twinflow.core.errors import ArgumentError, missing_extra
@@ -70,7 +70,7 @@ def _svg(boxes: Any, lines: Any) -> str:
         out.append(f'<rect x="{x:.0f}" y="{y:.0f}" width="{_WIDTH}" height="{height}" fill="white" stroke="black"/>')
         for k, line in enumerate(text.split("\n")):
             out.append(
-                f'<text x="{x + _WIDTH / 2:.0f}" y="{y + 28 + 16 * k:.0f}" text-anchor="middle">{escape(line)}</text>'
+                f'<text x="{x + _WIDTH / 2:.0f}" y="{y + 28 + 16 * k:.0f}" text-anchor="middle">{escape(line, quote=False)}</text>'
             )
     return "\n".join([*out, "</svg>\n"])
 
