@@ -112,7 +112,7 @@ class KernelCache:
             self._writable = False
             return
         with self._lock:
-            self._nbytes = self._nbytes + len(data) if self._nbytes >= 0 else sum(size for _, size, _ in self._files())
+            self._nbytes = self._nbytes + len(data) if self._nbytes >= 0 else self._estimate(path.parent)
             if self._nbytes > self.max_nbytes:
                 self._evict()
 
@@ -157,6 +157,12 @@ class KernelCache:
         if not self._warned:
             self._warned = True
             _warn("kernel cache: %s (TWINFLOW_CACHE names another folder, or off)", message)
+
+    def _estimate(self, folder: Path) -> int:
+        """The bytes of the cache, judged by one of its 256 folders: looking into all would take a large one seconds."""
+        with contextlib.suppress(OSError):
+            return 256 * sum(entry.stat().st_size for entry in os.scandir(folder))
+        return -1
 
     def _files(self) -> list[tuple[float, int, str]]:
         """All files as (time of last use, bytes, path), oldest first."""
