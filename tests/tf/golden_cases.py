@@ -110,6 +110,8 @@ CASES = {
 
 def flat(value):
     """The arrays of a result, as lists that JSON holds."""
+    if isinstance(value, dict):
+        value = [value[k] for k in sorted(value)]
     if isinstance(value, (list, tuple)):
         return [a for v in value for a in flat(v)]
     array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)

@@ -159,3 +159,11 @@ def test_only_named_variables_are_watched_if_asked_for():
         z = x * y
     gx, gy = tape.gradient(z, [x, y])
     assert float(gx) == 3 and gy is None
+
+
+def test_values_of_watched_tensors_are_read_plainly():
+    x = tf.constant([1.0, 2.0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = x * 3
+    assert y.numpy().tolist() == [3, 6] and tape.gradient(y, x).numpy().tolist() == [3, 3]

@@ -127,7 +127,7 @@ def _reads_plainly(t: Tensor) -> bool:
     while waiting:
         at = waiting.pop()
         if isinstance(at, Tensor):
-            if getattr(at, "reads_plainly", False):
+            if getattr(at, "reads_plainly", False) or meta_of(at).reads_plainly:
                 return True
         elif id(at) not in seen:
             seen.add(id(at))

@@ -36,6 +36,9 @@ class Meta:
     index: int  # which result of grad_fn this is
     inference: bool
     requires_grad: bool
+    reads_plainly = (
+        False  # whether values computed from this leaf are read without detach(), as of a tensor that a tape watches
+    )
     retains: Any = None  # the hook that keeps the gradient of a tensor that is no leaf
     seen: int  # the version at which payload and grad_fn of a view were last made
     version: list[int]  # one list shared by all views of the same memory

@@ -72,6 +72,7 @@ class GradientTape:
             self._watched[id(t)] = t
             if not t.requires_grad:
                 t.requires_grad_(True)
+                meta_of(t).reads_plainly = True
 
     @contextmanager
     def stop_recording(self) -> Iterator[None]:
