@@ -18,6 +18,7 @@ from twinflow.graph import PRIMITIVES
 from twinflow.tensor import apply, wrap
 
 BUDGET_S = float(os.environ.get("TWINFLOW_FUZZ_S", "0"))
+FIRST_SEED = int(os.environ.get("TWINFLOW_FUZZ_FROM", "1000"))
 NAMES = sorted(name for name, p in PRIMITIVES.items() if p.samples is not None)
 JUMPS = {
     "argmax", "argmin", "bitcast", "cast", "ceil", "cholesky", "cond", "det", "eig", "eigh", "eq", "floor", "floor_divide", "fmod", "ge", "gt",
@@ -308,7 +309,7 @@ def test_random_programs(block):
 
 @pytest.mark.skipif(not BUDGET_S, reason="set TWINFLOW_FUZZ_S to the seconds to spend")
 def test_random_programs_for_long():
-    end, seed = time.monotonic() + BUDGET_S, 1000
+    end, seed = time.monotonic() + BUDGET_S, FIRST_SEED
     while time.monotonic() < end:
         check(seed)
         seed += 1

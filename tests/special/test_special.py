@@ -60,3 +60,14 @@ def test_incomplete_gamma_functions_add_to_one():
 def test_wrong_use_says_what_is_wrong(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+@pytest.mark.parametrize(
+    ("x", "value"),  # mpmath 1.3, 40 digits
+    [(8.8e-05, -11364.213434556375), (-1.99991196, -11357.550381959058), (-2.000088, 11364.558893233974),
+     (-7.00008, 12502.015388996297), (-12.3, 4.832199881811456)],
+)  # fmt: skip
+def test_digamma_beside_its_poles(x, value):
+    t = tf.tensor([x], dtype=tf.float64)
+    for found in (tf.digamma(t), tf.compile(tf.digamma)(t)):
+        assert abs(found.item() / value - 1) < 1e-15 * 4

@@ -86,7 +86,8 @@ def _digamma_scalar(x: float) -> float:
     if x < 0 and x == math.floor(x):
         return math.nan
     if x < 0.5:  # reflection
-        return _digamma_scalar(1 - x) - math.pi / math.tan(math.pi * x)
+        # tan(πx) has period 1; of x itself, πx would round away what is left beside a whole number
+        return _digamma_scalar(1 - x) - math.pi / math.tan(math.pi * (x - round(x)))
     shift = 0.0
     while x < 10:
         shift -= 1 / x
