@@ -60,8 +60,8 @@ class Step:
         if self.launches and self.launches[0].copies == (old, new):
             return sum(a.of is old for launch in self.launches for a in launch.arguments) == 1  # nothing else reads it
         call = self.loop or self.epilogue
-        if call is None or old not in call.arguments:
-            return False
+        if call is None or old not in call.arguments or new not in call.nodes:
+            return False  # what a product stores itself, beside its epilogue, is not the loop's
         if self.epilogue is not None:
             if old in self.operands:
                 return False  # tiles are read again when others have been written
