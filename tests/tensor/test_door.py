@@ -388,6 +388,15 @@ EXPRESSIONS = {
 }
 
 
+def dot_leaks_types():
+    """Whether NumPy's own product leaves a reference to the element type behind, as 2.5 does on Python 3.12."""
+    a, kind = np.ones((2, 2), np.float32), np.dtype(np.float32)
+    before = sys.getrefcount(kind)
+    for _ in range(1000):
+        np.dot(a, a)
+    return sys.getrefcount(kind) - before > 500
+
+
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_references_and_memory_do_not_leak(name):
     operands = draw((10,)), draw((10,), grad=True), draw((8, 8)), draw((8, 8), grad=True)
@@ -398,6 +407,8 @@ def test_references_and_memory_do_not_leak(name):
         _door_open._NO_PARAMS,
         tf.Tensor.__add__,
     ]
+    if dot_leaks_types():
+        watched = [o for o in watched if not isinstance(o, np.dtype)]
     expression = EXPRESSIONS[name]
     for _ in range(50):
         expression(*operands)
