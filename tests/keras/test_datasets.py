@@ -153,3 +153,16 @@ def test_files_are_fetched_once_checked_and_unpacked(tmp_path):
         keras.utils.get_file("x")
     with pytest.raises(DataError, match=r"download of .* failed: .*fetch the file by other means"):
         keras.utils.get_file("gone", (tmp_path / "gone").as_uri(), cache_dir=tmp_path)
+
+
+def test_an_archive_with_files_outside_its_folder_is_not_unpacked(tmp_path):
+    path = tmp_path / "datasets" / "bad.tar"
+    path.parent.mkdir()
+    with tarfile.open(path, "w") as packed:
+        info = tarfile.TarInfo("../outside")
+        info.size = 1
+        packed.addfile(info, io.BytesIO(b"x"))
+    with pytest.raises(DataError, match=r"'\.\./outside', which is no file inside its folder"):
+        keras.utils.get_file("bad.tar", path.as_uri(), cache_dir=str(tmp_path), extract=True)
+    assert not (tmp_path / "outside").exists()
+    assert sorted(p.name for p in path.parent.iterdir()) == ["bad.tar"]

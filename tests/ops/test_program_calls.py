@@ -59,8 +59,8 @@ def test_memory_of_results_serves_again(native):
     function, _, (a, b), _ = native
     for _ in range(5):
         function(a, b)
+    gc.collect()  # what other tests left may hold references too
     before = sys.getrefcount(a), sys.getrefcount(True), sys.getrefcount(function)
-    gc.collect()
     tracemalloc.start()
     for _ in range(500):
         function(a, b)

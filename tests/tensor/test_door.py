@@ -469,5 +469,8 @@ def test_code_is_kept_on_disk(tmp_path, monkeypatch):
     assert _door_open.find_code(make=False) is None
     made = _door_open.find_code(make=True)
     monkeypatch.setattr(_door_open, "compile_object", None)
+    said = []
+    monkeypatch.setattr(_door_open, "log", lambda *what: said.append(what))
     again = _door_open.find_code(make=False)
+    assert again is not None, said
     assert made.functions.keys() == again.functions.keys()

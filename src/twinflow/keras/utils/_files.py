@@ -6,7 +6,7 @@ import os
 import shutil
 import tarfile
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from twinflow.core.errors import ArgumentError, DataError
@@ -47,6 +47,16 @@ def get_file(
     return str(_unpacked(path)) if extract else str(path)
 
 
+def _inside(member: tarfile.TarInfo, path: Path) -> tarfile.TarInfo:
+    """A file or folder of an archive. Raises: DataError for a link, a device, or what lies outside the folder."""
+    parts = PurePosixPath(member.name)
+    if parts.is_absolute() or ".." in parts.parts or not (member.isfile() or member.isdir()):
+        raise DataError(
+            f"keras.utils.get_file: {path} holds {member.name!r}, which is no file inside its folder; it is not unpacked"
+        )
+    return member
+
+
 def _unpacked(path: Path) -> Path:
     """The folder with the contents of an archive: whole, or not there."""
     target = path.with_name(f"{path.name}_extracted")
@@ -60,8 +70,10 @@ def _unpacked(path: Path) -> Path:
                 packed.extractall(partial)
         else:
             with tarfile.open(path) as archive:
-                archive.extractall(partial, filter="data")  # nothing outside the folder
-    except (tarfile.TarError, zipfile.BadZipFile) as error:
+                # what Python's own filter refuses, for versions that have none
+                archive.extraction_filter = lambda member, _: member
+                archive.extractall(partial, [_inside(member, path) for member in archive])
+    except (DataError, tarfile.TarError, zipfile.BadZipFile) as error:
         shutil.rmtree(partial, ignore_errors=True)
         raise DataError(f"keras.utils.get_file: {path} cannot be unpacked: {error}") from error
     partial.rename(target)
