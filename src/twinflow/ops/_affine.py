@@ -86,7 +86,7 @@ def _pays_back(g: Any, x: Any, *_: Any, **_params: Any) -> bool:
     return bool(g.size * x.shape[1] >= _PRODUCTS)
 
 
-_rows_back = Native("linear_backward", _np_back, _compose_back, _pays_back, batched=2)
+_rows_back = Native("linear_backward", _np_back, _compose_back, _pays_back, batched=2, exact=True)
 
 
 def _flat(x: Any) -> Any:
@@ -121,6 +121,7 @@ affine_row = Composite(
     _compose,
     _pays,
     reference=_np_compose,
+    exact=True,
     out=lambda x, w, b: Aval((*x.shape[:-1], w.shape[0]), x.dtype),
     vjp=(
         lambda g, _y, _x, w, _b: product(g, w),
