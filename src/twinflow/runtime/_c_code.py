@@ -39,7 +39,10 @@ class Code:
         if not public:
             typed.insert(0, "ptr %table")
         scope = "" if public else "internal "
-        self._head = f"define {scope}{result} @{name}({', '.join(typed)}) nounwind {{\nentry:"
+        # A jump table would lie outside of the instructions. LLVM's own threshold for them is one for the process: code made
+        # for WebAssembly lowers it for what is compiled after.
+        flags = 'nounwind "no-jump-tables"="true"'
+        self._head = f"define {scope}{result} @{name}({', '.join(typed)}) {flags} {{\nentry:"
         self._variables: list[str] = []
         self._lines: list[str] = []
         self._count = 0
