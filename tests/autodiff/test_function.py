@@ -6,7 +6,7 @@ import pytest
 import twinflow as tf
 from twinflow import autograd
 from twinflow import func as F
-from twinflow.core.errors import ArgumentError, GradientError, TraceError
+from twinflow.core.errors import ArgumentError, GradientError
 
 
 class Square(autograd.Function):
@@ -188,11 +188,30 @@ def test_errors():
         autograd.FunctionCtx().save_for_backward(3)
 
 
+def test_gradients_take_the_shape_and_type_of_their_arguments():
+    class Given(autograd.Function):
+        @staticmethod
+        def forward(ctx, x, gradient):
+            ctx.gradient = gradient
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, g):
+            return ctx.gradient, None
+
+    x = leaf(1.0, 2.0)
+    Given.apply(x, tf.ones(5, 2, dtype=tf.float32)).sum().backward()
+    assert x.grad.tolist() == [5.0, 5.0] and x.grad.dtype is tf.float64
+    for wrong in (tf.ones(()), tf.ones(3)):
+        with pytest.raises(
+            GradientError, match=r"Given\.backward returned a gradient of shape .* whose shape is \(2,\)"
+        ):
+            Given.apply(x, wrong).sum().backward()
+
+
 def test_what_transformations_cannot_do_with_a_function_is_an_error():
     x = leaf(1.0, 2.0)
     with pytest.raises(GradientError, match="no forward-mode derivative"):
         F.jvp(Square.apply, (x.detach(),), (x.detach(),))
     with pytest.raises(GradientError, match=r"vmap\(grad\(f\)\)"):
         F.vmap(Square.apply)(x)
-    with pytest.raises(TraceError, match="loop or branch"):
-        tf.compile(lambda x: tf.scan(lambda c, _: (Square.apply(c) * x, None), x, length=2)[0])(x)

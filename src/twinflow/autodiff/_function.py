@@ -6,8 +6,10 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twinflow.autodiff._rules import level_of, record_rule
+from twinflow.autodiff._rules import level_of, may_need_gradient, record_rule
+from twinflow.core import DType
 from twinflow.core.errors import ArgumentError, GradientError
+from twinflow.ops import call, in_body
 from twinflow.tensor import (
     MODE,
     Packed,
@@ -16,6 +18,7 @@ from twinflow.tensor import (
     meta_of,
     no_grad,
     payload,
+    sum_to,
     wrap,
 )
 
@@ -122,11 +125,13 @@ class Function:
         """Run `forward` and record it."""
         if not hasattr(cls, "forward"):
             raise GradientError(f"{cls.__name__}.forward is missing; define it as a static method")
-        places = [k for k, a in enumerate(args) if isinstance(a, Tensor)]
-        inputs = [args[k] for k in places]
+        inputs = [a for a in args if isinstance(a, Tensor)]
         _check_transformations(cls, inputs)
         ctx = FunctionCtx()
-        ctx.needs_input_grad = tuple(isinstance(a, Tensor) and a.requires_grad and MODE.grad for a in args)
+        own = {id(t) for t in inputs}
+        if in_body(inputs):
+            inputs = [call("copy", t) for t in inputs]  # as they are now: forward may write them
+        ctx.needs_input_grad = tuple(isinstance(a, Tensor) and may_need_gradient(a) and MODE.grad for a in args)
         with no_grad():
             if hasattr(cls, "setup_context"):
                 out = cls.forward(*args)
@@ -141,28 +146,39 @@ class Function:
                 raise GradientError(f"{cls.__name__}: an input marked dirty must be returned by forward")
             if t.is_leaf and t.requires_grad and MODE.grad:
                 raise GradientError(f"{cls.__name__}: a leaf tensor that requires gradients was written in place")
-        own = {id(t) for t in inputs}
         results = [
-            wrap(payload(v)) if isinstance(v, Tensor) and (id(v) in own or id(v) in dirty) else v for v in values
+            _place_of_its_own(v) if isinstance(v, Tensor) and (id(v) in own or id(v) in dirty) else v for v in values
         ]
         tensors = [v for v in results if isinstance(v, Tensor)]
-        record_rule(cls.__name__, inputs, tensors, _rule_of(cls, ctx, len(args), places, tensors))
+        record_rule(cls.__name__, inputs, tensors, _rule_of(cls, ctx, args, tensors))
         constant = {id(t) for t in ctx._constant}
         for k, (v, r) in enumerate(zip(values, results)):
-            if id(v) in constant and r._meta is not None:
-                r._meta.requires_grad, r._meta.grad_fn = False, None
+            if id(v) in constant:
+                results[k] = r = r.detach()
             if id(v) in dirty:
                 m, rm = meta_of(v), r._meta
                 if rm is not None:
                     m.requires_grad, m.grad_fn, m.index = rm.requires_grad, rm.grad_fn, rm.index
+                if MODE.tracer is not None and in_body(inputs):
+                    MODE.tracer.write(v, r)
                 results[k] = v
         if any(isinstance(r, Tensor) and r.grad_fn is not None for r in results):
             ctx._keep()
         return results[0] if single else tuple(results)
 
 
-def _rule_of(cls: type[Function], ctx: FunctionCtx, n_args: int, places: list[int], outputs: list[Tensor]) -> Any:
+def _place_of_its_own(t: Tensor) -> Tensor:
+    """The same values, to be recorded as a result of the function."""
+    tracer = MODE.tracer
+    traced = tracer is not None and tracer.level > getattr(payload(t), "level", 0)
+    return wrap(tracer.node_of(t) if tracer is not None and traced else payload(t))
+
+
+def _rule_of(cls: type[Function], ctx: FunctionCtx, args: tuple[Any, ...], outputs: list[Tensor]) -> Any:
+    places = [k for k, a in enumerate(args) if isinstance(a, Tensor)]
+    wanted = [(tuple(args[k].shape), args[k].dtype) for k in places]
     shapes = [(tuple(t.shape), t.dtype) for t in outputs]
+    n_args = len(args)
 
     def backward(gradients: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
         if not hasattr(cls, "backward"):
@@ -178,14 +194,24 @@ def _rule_of(cls: type[Function], ctx: FunctionCtx, n_args: int, places: list[in
                 f"{cls.__name__}.backward returned {len(found)} gradients, but forward takes {n_args} arguments; return one "
                 "for each, None where there is none"
             )
-        for k in places:
-            if found[k] is not None and not isinstance(found[k], Tensor):
-                raise GradientError(
-                    f"{cls.__name__}.backward returned {type(found[k]).__name__} for argument {k}, not a tensor"
-                )
-        return [found[k] for k in places]
+        return [_fitted(cls, k, found[k], *spec) for k, spec in zip(places, wanted)]
 
     return backward
+
+
+def _fitted(cls: type[Function], k: int, g: Any, shape: tuple[int, ...], dtype: DType) -> Tensor | None:
+    """The gradient of argument `k` in its shape and type: summed where the argument was broadcast."""
+    if g is None:
+        return None
+    if not isinstance(g, Tensor):
+        raise GradientError(f"{cls.__name__}.backward returned {type(g).__name__} for argument {k}, not a tensor")
+    have = tuple(g.shape)
+    if len(have) < len(shape) or any(n not in (1, m) for n, m in zip(shape[::-1], have[::-1])):
+        raise GradientError(
+            f"{cls.__name__}.backward returned a gradient of shape {have} for argument {k}, whose shape is {shape}"
+        )
+    g = sum_to(g, shape)
+    return g if g.dtype is dtype or not dtype.is_floating_point else call("cast", g, dtype=dtype)
 
 
 def _check_transformations(cls: type[Function], inputs: list[Tensor]) -> None:
@@ -220,11 +246,8 @@ def once_differentiable(backward: Callable[..., Any]) -> Callable[..., Any]:
         tensors = [r for r in results if isinstance(r, Tensor)]
         inputs = [t for t in (*gradients, *ctx.saved_tensors) if isinstance(t, Tensor)]
 
-        def refuse(_: Any) -> Any:
-            raise GradientError("this backward is marked once_differentiable: it has no second derivative")
-
         fresh = [wrap(payload(t)) for t in tensors]
-        record_rule("once_differentiable", inputs, fresh, refuse)
+        record_rule("once_differentiable", inputs, fresh, None)
         made = iter(fresh)
         results = tuple(next(made) if isinstance(r, Tensor) else r for r in results)
         return results if isinstance(found, tuple) else results[0]

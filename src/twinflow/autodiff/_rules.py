@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from twinflow.core.errors import TraceError
+from twinflow.core.errors import GradientError
 from twinflow.graph import Node, Primitive
-from twinflow.tensor import MODE, Tensor, payload, record
+from twinflow.ops import in_body, record_in_body
+from twinflow.tensor import MODE, Tensor, is_inexact, payload, record
 
 Rule = Callable[[tuple[Tensor | None, ...]], Sequence[Tensor | None]]
 
@@ -29,20 +30,30 @@ class CustomRule(Primitive):
         return (False,) * n, False
 
 
-def record_rule(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], backward: Rule) -> None:
-    """Put `outputs = name(inputs)` on the tape, with `backward(gradients of outputs) -> gradients of inputs`."""
+def record_rule(name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], backward: Rule | None) -> None:
+    """Put `outputs = name(inputs)` on the tape, with `backward(gradients of outputs) -> gradients of inputs`.
+
+    Without `backward` there is no derivative, and asking for it an error.
+    """
     if not MODE.grad:
         return
+    if in_body(inputs):
+        record_in_body(name, inputs, outputs, backward)
+        return
     level = level_of(inputs)
-    tracer = MODE.tracer
-    if tracer is not None and tracer.body and tracer.level > level:
-        raise TraceError(
-            f"{name}: an operation with a derivative of its own cannot stand in the body of a traced loop or branch; apply it "
-            "outside, or under no_grad if no gradient is wanted"
-        )
     if not any(t.requires_grad and (level == 0 or getattr(t._data, "level", 0) == level) for t in inputs):
         return
-    record(CustomRule(name, backward), tuple(inputs), {}, tuple(outputs), level)
+    record(CustomRule(name, backward or _refuse), tuple(inputs), {}, tuple(outputs), level)
+
+
+def _refuse(_gradients: tuple[Tensor | None, ...]) -> Sequence[Tensor | None]:
+    raise GradientError("this backward is marked once_differentiable: it has no second derivative")
+
+
+def may_need_gradient(t: Tensor) -> bool:
+    """Whether a gradient of `t` may be wanted. What the body of a traced loop or branch receives never says so: the body is
+    differentiated later."""
+    return t.requires_grad or (is_inexact(t) and in_body([t]))
 
 
 def level_of(inputs: Sequence[Tensor]) -> int:

@@ -11,6 +11,7 @@ from twinflow.autodiff._hooks import detect_anomaly as detect_anomaly
 from twinflow.autodiff._hooks import is_anomaly_enabled as is_anomaly_enabled
 from twinflow.autodiff._hooks import set_detect_anomaly as set_detect_anomaly
 from twinflow.autograd import forward_ad as forward_ad
+from twinflow.autograd import function as function
 from twinflow.autograd import functional as functional
 from twinflow.autograd import graph as graph
 from twinflow.autograd._variable import Variable as Variable

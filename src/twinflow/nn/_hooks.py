@@ -7,9 +7,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from twinflow.autodiff import record_rule
+from twinflow.autodiff import may_need_gradient, record_rule
 from twinflow.core import tree_flatten, tree_unflatten
-from twinflow.core.errors import GradientError
+from twinflow.core.errors import GradientError, TraceError
+from twinflow.ops import in_body
 from twinflow.tensor import Tensor, no_grad
 
 Hook = Callable[..., Any]
@@ -83,9 +84,15 @@ class BackwardPass:
 
     def watch_inputs(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The arguments, with a place on the tape where their gradients can be seen."""
+        if self.full and in_body(()):
+            raise TraceError(
+                f"{type(self.module).__name__}: a full backward hook sees the gradients of inputs and outputs together, which the graph "
+                "of a traced loop's body or a branch has at different places; use register_full_backward_pre_hook, an "
+                "autograd.Function, or a Python loop"
+            )
         made, inputs = _through("gradients of inputs", args, self._input_gradients)
         self.n_inputs = len(inputs)
-        self.watched = any(x.requires_grad for x in inputs)
+        self.watched = any(may_need_gradient(x) for x in inputs)
         return tuple(made)
 
     def watch_outputs(self, output: Any) -> Any:
@@ -114,11 +121,11 @@ def _through(
     leaves, treedef = tree_flatten(tree)
     at = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]
     there = [leaves[i] for i in at]
-    if not any(x.requires_grad for x in there):
+    watched = [k for k, x in enumerate(there) if may_need_gradient(x)]
+    if not watched:
         return tree, there
     with no_grad():
         made = [x.clone() if x.dtype.is_floating_point or x.dtype.is_complex else x for x in there]
-    watched = [k for k, x in enumerate(there) if x.requires_grad]
 
     def backward(gradients: tuple[Tensor | None, ...]) -> list[Tensor | None]:
         given: list[Tensor | None] = [None] * len(there)
@@ -129,7 +136,7 @@ def _through(
 
     record_rule(name, [there[k] for k in watched], [made[k] for k in watched], backward)
     for k, i in enumerate(at):
-        leaves[i] = made[k] if there[k].requires_grad else there[k]
+        leaves[i] = made[k] if k in watched else there[k]
     return tree_unflatten(leaves, treedef), there
 
 

@@ -110,6 +110,8 @@ from twinflow.ops._create import scalar_tensor as scalar_tensor
 from twinflow.ops._create import tensor as tensor
 from twinflow.ops._create import zeros as zeros
 from twinflow.ops._create import zeros_like as zeros_like
+from twinflow.ops._custom_vjp import in_body as in_body
+from twinflow.ops._custom_vjp import record_in_body as record_in_body
 from twinflow.ops._declare import call as call
 from twinflow.ops._distributions import binomial as binomial
 from twinflow.ops._distributions import multinomial as multinomial

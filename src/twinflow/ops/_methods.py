@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import DType, as_dtype, broadcast_shapes, normalize_axis
-from twinflow.core.errors import ArgumentError, GradientError, IndexOutOfRange, ShapeError
+from twinflow.core.errors import ArgumentError, GradientError, IndexOutOfRange, ShapeError, TraceError
 from twinflow.ops import _generator as G
 from twinflow.ops import _index, _products
 from twinflow.ops import _math as M
@@ -446,6 +446,11 @@ def _data_set(self: Tensor, value: Tensor) -> None:
 
 def register_hook(self: Tensor, hook: Any) -> Any:
     """Call `hook(gradient)` when the gradient of this tensor is known; what it returns (if not None) replaces it."""
+    if MODE.tracer is not None and MODE.tracer.body:
+        raise TraceError(
+            "register_hook: in the body of a traced loop or branch a hook would be lost, because the body is differentiated later; "
+            "use an autograd.Function, whose backward may change gradients, or register it outside"
+        )
     if not self.requires_grad:
         raise GradientError("register_hook: this tensor does not require gradients")
     m = meta_of(self)

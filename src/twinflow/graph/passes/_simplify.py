@@ -79,6 +79,13 @@ def no_more_gradients(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Op
     return inputs[0]
 
 
+@rule("pick")
+def derivative_by_hand(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
+    """custom_vjp(x, ...)[0]  →  x, for the same reason."""
+    x = inputs[0]
+    return x.inputs[node.params["index"]] if isinstance(x, Node) and x.op == "custom_vjp" else None
+
+
 @rule("reshape", "expand", "cast", "slice", "permute", "copy", "sum")
 def nothing_changes(new: Graph, node: Node, inputs: tuple[Operand, ...]) -> Operand | None:
     """A structural operation that changes neither shape, type nor order  →  its operand."""
