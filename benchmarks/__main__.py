@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from . import kernels, limits, plots, startup, tables
+from . import checks, kernels, limits, plots, startup, tables
 from .frameworks import FRAMEWORKS
 from .harness import ROOT, Team, Times, compare, find_peers_python, team
 from .operations import OPERATIONS
 from .workloads import ONLY_TRAINED, WORKLOADS
 
 Row = tuple[str, Mapping[str, Times], float | None]
-SECTIONS = ("train", "inference", "operations", "startup", "neighbour", "kernels")
+SECTIONS = ("train", "inference", "operations", "startup", "neighbour", "kernels", "checks")
 BEGIN = '<!-- benchmark tables: begin (written by `make bench ARGS="--readme"`) -->'
 END = "<!-- benchmark tables: end -->"
 
@@ -146,6 +146,8 @@ def main() -> int:
             out += ["### With a busy neighbour", startup.neighbour_table(members, wanted, options.rounds, progress)]
     if "kernels" in sections:
         out += ["### Kernels", *kernels.kernel_tables(machine, wanted, options.rounds, say)]
+    if "checks" in sections:
+        out += ["### Checks for NaN", checks.check_table(options.threads, wanted, options.rounds, say)]
     if "startup" in sections:
         out += ["### Start and memory", startup.startup_table(present, wanted, options.threads, options.peers, say)]
     command = " ".join(["python -m benchmarks", *sections, "--rounds", str(options.rounds)])

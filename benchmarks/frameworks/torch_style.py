@@ -32,7 +32,8 @@ class Framework:
         model.load_state_dict(state)
         return model
 
-    def train(self, workload: Workload, arrays: dict[str, Any]) -> Program:
+    def train(self, workload: Workload, arrays: dict[str, Any], checked: bool = False) -> Program:
+        """The training step; `checked`: it stops at a loss or gradient that is not finite, before it updates anything."""
         torch = self.torch
         model = self.model(workload, arrays)
         criterion = torch.nn.MSELoss() if workload.loss == "mse" else torch.nn.CrossEntropyLoss()
@@ -57,6 +58,11 @@ class Framework:
             optimizer.zero_grad()
             loss = loss_of(x, y)
             loss.backward()
+            if checked:
+                with torch.no_grad():
+                    torch.ensure(loss.isfinite(), "the loss is not finite")
+                    grads = [p.grad.isfinite().all() for p in model.parameters()]
+                    torch.ensure(torch.stack(grads), "a gradient is not finite")
             update()
             return loss
 

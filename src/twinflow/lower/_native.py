@@ -12,7 +12,7 @@ import numpy as np
 
 from twinflow.core import log, log_enabled
 from twinflow.graph import Aval, Graph, Node
-from twinflow.graph.passes import optimize
+from twinflow.graph.passes import bound_products, optimize
 from twinflow.lower._checks import Check, add_checks
 from twinflow.lower._kept import Kept, find, keep, program_key
 from twinflow.lower._loaded import LoadedCode
@@ -291,7 +291,7 @@ def compile_graph(graph: Graph) -> NativeGraph:
 
     def lowered() -> tuple[Graph, Sequence[Check]]:
         checked, checks = add_checks(graph)
-        return optimize(checked), checks
+        return optimize(bound_products(checked)), checks
 
     key = program_key(graph)
     kept = find(key, graph) if key is not None else None

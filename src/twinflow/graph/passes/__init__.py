@@ -7,6 +7,7 @@ from twinflow.core import topics
 from twinflow.graph._ir import Graph
 from twinflow.graph._text import to_text
 from twinflow.graph._verify import verify as _verify
+from twinflow.graph.passes._bounds import bound_products as bound_products
 from twinflow.graph.passes._centred import sum_centred as sum_centred
 from twinflow.graph.passes._common import drop_dead as drop_dead
 from twinflow.graph.passes._common import merge_common as merge_common
