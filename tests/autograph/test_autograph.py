@@ -323,7 +323,7 @@ def object_in_steps(x):
         (none_elsewhere, 1.0, TraceError, r"the function returns float32\[\] where the condition holds and None elsewhere"),
         (two_types, 1.0, TraceError, r"'y' is float32\[\] where the condition holds and int64\[\] elsewhere"),
         (growing, [1.0], ShapeError, r"'x' is float32\[1\] before the loop and float32\[2\] after a step(.|\n)*while x\.sum"),
-        (only_in_steps, 1.0, TraceError, r"'y' is assigned in the steps of a loop that may have none"),
+        (only_in_steps, 20.0, CheckError, r"had no step, so 'y' has no value; give it one of the same shape and type before the loop"),
         (object_in_steps, [1.0], ShapeError, r"'name' is None before the loop and 'seen' after a step"),
     ],
     ids=lambda v: getattr(v, "__name__", None),

@@ -143,20 +143,6 @@ def test_fit_takes_a_model_that_branches_on_tensors():
     assert net.fit(-np.ones((4, 2)), np.zeros((4, 1)), verbose=0).history["loss"] == [4.0]
 
 
-def test_going_along_a_data_set_in_a_function_is_an_error():
-    data = tf.data.Dataset.range(3)
-
-    @tf.function
-    def total():
-        s = tf.constant(0, tf.int64)
-        for x in data:
-            s += x
-        return s
-
-    with pytest.raises(TraceError, match="loop outside the function"):
-        total()
-
-
 def test_printing_and_checking_happen_when_the_graph_runs(capsys):
     @tf.function
     def f(x):

@@ -9,4 +9,6 @@ from twinflow.autograph._convert import convert as convert
 from twinflow.autograph._convert import do_not_convert as do_not_convert
 from twinflow.autograph._convert import has_source as has_source
 from twinflow.autograph._convert import rewritten_source as rewritten_source
+from twinflow.autograph._operators import Grows as Grows
 from twinflow.autograph._operators import set_loop_options as set_loop_options
+from twinflow.autograph._unknown import known_number as known_number

@@ -12,8 +12,8 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 from twinflow.autograph import _convert
-from twinflow.autograph._unknown import Slices, known_number, make_range, unknown
-from twinflow.core import as_dtype
+from twinflow.autograph._unknown import Runs, Slices, known_number, make_range, runs_of, unknown
+from twinflow.core import as_dtype, tree_leaves
 from twinflow.ops import arange
 from twinflow.tensor import is_tracing
 
@@ -42,7 +42,7 @@ BUILTINS: dict[Any, Callable[..., Any]] = {int: _cast(int, "int32"), float: _cas
 
 
 def iterable(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """A call that a loop goes along: ranges between tensors, `enumerate` and `zip` of tensors need not be known."""
+    """A call that a loop goes along: ranges between tensors, `enumerate` and `zip` of tensors and data sets need not be known."""
     if fn in RANGES and is_tracing():
         names = inspect.signature(fn).parameters if kwargs and fn is not builtins.range else {}
         given = [*args, *(kwargs[n] for n in ("start", "limit", "delta")[len(args) :] if n in kwargs and n in names)]
@@ -54,11 +54,22 @@ def iterable(fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if fn is builtins.zip and args and all(unknown(a) for a in args):
         n = min(int(a.shape[0]) for a in args)
         return Slices(tuple(a[:n] for a in args))
-    if fn is builtins.enumerate and args and unknown(args[0]):
+    if fn is builtins.enumerate and args:
         first = args[1] if len(args) > 1 else kwargs.get("start", 0)
-        n = int(args[0].shape[0])
-        return Slices((arange(first, first + n, dtype="int32"), args[0]))
+        runs = [args[0]] if unknown(args[0]) else runs_of(args[0])
+        if runs is not None:
+            return Runs(_numbered(first, runs))
     return call(fn, args, kwargs)
+
+
+def _numbered(first: int, runs: list[Any]) -> list[Any]:
+    """Runs of elements with their numbers in front."""
+    found = []
+    for run in runs:
+        n = int(tree_leaves(run)[0].shape[0])
+        found.append((arange(first, first + n, dtype="int32"), run))
+        first += n
+    return found
 
 
 def prepared(fn: Any) -> Callable[..., Any]:

@@ -42,6 +42,7 @@ class Loop:
         self.where = user_line()
         self.bound: int | None = None  # on the number of steps, from `set_loop_options`
         self.plans: list[Plan] = [_start(v) for v in self.before[: state.n_out]]
+        self.first_made: set[str] = set()  # variables that only steps assign, though there may be none
         self._given: tuple[Any, ...] = ()
 
     def attempt(self, run: Callable[[], Any]) -> Any:
@@ -129,14 +130,24 @@ class Loop:
                 f"{name!r} is {describe(start)} before the loop and {describe(value)} after a step; a variable of a loop on tensors keeps its "
                 f"structure, shape and type (loop at {self.where})"
             )
-        if found is not None and (self.runs or name == RESULT):
+        if found is not None:
+            if not self.runs and name != RESULT:
+                self.first_made.add(name)
             return found
         return Lost(
-            f"{name!r} is assigned in the steps of a loop that may have none; give it a value of the same shape and type before the loop "
+            f"{name!r} is {describe(value)} after a step of a loop on tensors, which can hand on tensors and numbers only "
             f"(loop at {self.where})"
-            if found is not None
-            else f"{name!r} is {describe(value)} after a step of a loop on tensors, which can hand on tensors and numbers only "
-            f"(loop at {self.where})"
+        )
+
+    def check_steps(self, test: Callable[[], Any]) -> None:
+        """Check, when the graph runs, that there is a step if a variable needs one to have a value."""
+        if not self.first_made:
+            return
+        self.state.set(self.before)
+        names = ", ".join(repr(n) for n in sorted(self.first_made))
+        ops.ensure(
+            _truth(test()),
+            f"the loop at {self.where} had no step, so {names} has no value; give it one of the same shape and type before the loop",
         )
 
 
@@ -185,7 +196,9 @@ def bounded_loop(test: Callable[[], Any], body: Callable[[], None], state: State
         branch(_truth(test()), body, _no, state, fill=True)
         return loop.leave(), None
 
-    loop.finish(loop.attempt(lambda: ops.scan(step, loop.first(), length=bound)[0]))
+    made = loop.attempt(lambda: ops.scan(step, loop.first(), length=bound)[0])
+    loop.check_steps(test)
+    loop.finish(made)
 
 
 def while_loop(test: Callable[[], Any], body: Callable[[], None], state: State) -> None:
@@ -202,7 +215,9 @@ def while_loop(test: Callable[[], Any], body: Callable[[], None], state: State) 
         return loop.leave()
 
     try:
-        loop.finish(loop.attempt(lambda: ops.while_loop(going, step, loop.first())))
+        made = loop.attempt(lambda: ops.while_loop(going, step, loop.first()))
+        loop.check_steps(test)
+        loop.finish(made)
     except Again as again:
         if again.owner is not loop or loop.bound is None:
             raise

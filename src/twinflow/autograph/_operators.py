@@ -16,9 +16,10 @@ from twinflow.autograph._calls import call as call
 from twinflow.autograph._calls import iterable as iterable
 from twinflow.autograph._loops import scan_loop, while_loop
 from twinflow.autograph._loops import set_loop_options as set_loop_options
+from twinflow.autograph._state import Grows as Grows
 from twinflow.autograph._state import State as State
 from twinflow.autograph._state import Undefined as Undefined
-from twinflow.autograph._unknown import Range, Slices, unknown
+from twinflow.autograph._unknown import Range, Runs, Slices, runs_of, unknown
 from twinflow.tensor import Tensor
 
 
@@ -91,8 +92,17 @@ def for_stmt(along: Any, stop: Callable[[], Any] | None, body: Callable[[Any], N
         return _range_loop(along, stop, body, state)
     if isinstance(along, Slices):
         return scan_loop(along.parts, stop, body, state)
+    runs = along.parts if isinstance(along, Runs) else runs_of(along)
+    if runs is not None:
+        for run in runs:
+            scan_loop(run, stop, body, state)
+        return None
     if unknown(along):
-        return scan_loop(along, stop, body, state)
+        try:
+            return scan_loop(along, stop, body, state)
+        except Grows:
+            if int(along.shape[0]) > _MOST_UNROLLED:
+                raise
     for item in along:
         done: Any = stop() if stop is not None else False
         if unknown(done):
@@ -102,6 +112,9 @@ def for_stmt(along: Any, stop: Callable[[], Any] | None, body: Callable[[Any], N
         else:
             body(item)
     return None
+
+
+_MOST_UNROLLED = 256  # steps of a loop that becomes one copy of its body after the other
 
 
 def _guarded(done: Tensor, body: Callable[[Any], None], item: Any, state: State) -> None:

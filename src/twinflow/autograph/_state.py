@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from twinflow.core import DType, TreeDef, as_dtype, tree_flatten, tree_unflatten
-from twinflow.core.errors import TraceError
+from twinflow.core.errors import ArgumentError, TraceError
 from twinflow.graph import Aval
 from twinflow.ops import call, tensor
 from twinflow.tensor import Tensor, operand_aval
@@ -79,6 +79,10 @@ class Again(Exception):
 
     def __init__(self, owner: Any, plans: list[Any]) -> None:
         self.owner, self.plans = owner, plans
+
+
+class Grows(ArgumentError):
+    """A variable of a loop changes its shape in every step, so the steps must be told apart: a loop of known length is unrolled."""
 
 
 LOOPS: list[Any] = []  # the loops whose steps are being traced, innermost last

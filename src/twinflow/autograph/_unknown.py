@@ -24,6 +24,19 @@ class Slices:
 
 
 @dataclass(frozen=True)
+class Runs:
+    """Containers of tensors to go along one after the other."""
+
+    parts: list[Any]
+
+
+def runs_of(x: Any) -> list[Any] | None:
+    """What a traced loop goes along instead of an object that makes its elements when the graph runs, such as a data set."""
+    made = getattr(x, "traced_runs", None) if is_tracing() else None
+    return None if made is None else made()
+
+
+@dataclass(frozen=True)
 class Range:
     """start, start + delta, ... up to limit, where tensors are among them."""
 

@@ -133,7 +133,7 @@ class BackupAndRestore(Callback):
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Keep it, whole or not at all."""
         optimizer = self.model.optimizer
-        numbers = {"epoch": epoch + 1, "iterations": optimizer.iterations}
+        numbers = {"epoch": epoch + 1, "iterations": int(optimizer.iterations)}
         found = {k: to_tensor(np.array(v, np.int64)) for k, v in numbers.items()}
         found.update({f"weight.{k:05d}": to_tensor(w) for k, w in enumerate(self.model.get_weights())})
         found.update({f"optimizer.{k}": to_tensor(np.asarray(v)) for k, v in optimizer.state_arrays().items()})

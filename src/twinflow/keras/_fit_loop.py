@@ -127,7 +127,7 @@ class FitLoop:
                 logs = named(model, "train_step", model._program("own")(pack_x_y_sample_weight(*batch)))
             else:
                 model._program("train")(*batch)
-                self._advance(1)
+                self.model.optimizer.prepare()
             count += 1
             if self.each_step or (self.bar and self.bar.moves):
                 self._after(count, logs or model._results())
@@ -150,10 +150,6 @@ class FitLoop:
         n = self.data.n
         order = np.asarray(randperm(n)) if self.shuffle else np.arange(n)
         return order[: self.steps * self.data.batch_size] if self.steps else order
-
-    def _advance(self, n: int) -> None:
-        self.model.optimizer.iterations += n
-        self.model.optimizer.prepare()
 
     def _after(self, done: int, logs: dict[str, Any]) -> None:
         if self.each_step:
@@ -189,7 +185,7 @@ class FitLoop:
                 if time.perf_counter() - started < _CHUNK_S / 2:
                     chunk *= 2
                 at, done = at + n, done + n
-                self._advance(n)
+                self.model.optimizer.prepare()
                 if watched:
                     self._after(done, model._results())
                 if model.stop_training:

@@ -20,7 +20,9 @@ from twinflow.keras._variable import Variable
 from twinflow.nn.utils import clip_grad_norm_, clip_grad_value_
 from twinflow.ops import where
 from twinflow.optim._optimizer import number
-from twinflow.tensor import MODE, Tensor, Tracer, after_call, no_grad, paused_tracing, wrap
+from twinflow.tensor import MODE, Tensor, Tracer, after_call, host_scalar, no_grad, paused_tracing, wrap
+
+FLOAT32 = as_dtype("float32")
 
 
 class LearningRate(float):
@@ -102,10 +104,10 @@ class Optimizer:
         self.loss_scale_factor, self.gradient_accumulation_steps = loss_scale_factor, gradient_accumulation_steps
         self._excluded: Any = None
         self._kept: dict[str, list[Variable]] = {}
-        self.iterations = 0
         self._core: optim.Optimizer | None = None
         self._variables: list[Tensor] = []
-        self._clock: Variable | None = None  # the count of steps as compiled steps see it, for a schedule
+        with paused_tracing():
+            self._iterations = Variable(0, trainable=False, dtype="int64", name="iteration")
 
     def _make(self, variables: list[Tensor]) -> optim.Optimizer:
         raise NotImplementedError(f"{type(self).__name__} must define _make(self, variables)")
@@ -129,19 +131,40 @@ class Optimizer:
         self._variables = given
         self._core = self._make(given)
         with paused_tracing():
-            if self._native_schedule:
-                self._clock = Variable(self.iterations, trainable=False, dtype="int64")
             if self.use_ema:
                 self._kept["average"] = [Variable(v, trainable=False) for v in given]
             if self.gradient_accumulation_steps:
                 self._kept["gradient"] = [Variable(v.detach() * 0, trainable=False) for v in given]
-            if self.gradient_accumulation_steps or self.use_ema:
-                self._kept["steps"] = [Variable(self.iterations, trainable=False, dtype="int64")]
 
     @property
-    def learning_rate(self) -> LearningRate:
-        """The step size of the next step."""
-        return LearningRate(float(self.schedule(self.iterations)) if self.schedule else self._rate, self)
+    def iterations(self) -> Any:
+        """How many updates there were, a whole number in a variable; with accumulated gradients those of the weights."""
+        every = self.gradient_accumulation_steps
+        return self._iterations if every is None else self._iterations.detach() // every
+
+    @iterations.setter
+    def iterations(self, value: Any) -> None:
+        self._iterations.assign(int(value) * (self.gradient_accumulation_steps or 1))
+
+    @property
+    def learning_rate(self) -> Any:
+        """The step size of the next step: a number, or in a function that is being traced a tensor."""
+        if MODE.tracer is not None:
+            if self._native_schedule:
+                return self._traced_rate().to(dtype=FLOAT32)
+            return host_scalar(self._current_rate, FLOAT32, "learning rate")
+        return LearningRate(self._current_rate(), self)
+
+    def _current_rate(self) -> float:
+        if self.schedule is None:
+            return self._rate
+        with paused_tracing():
+            return float(self.schedule(int(self.iterations)))
+
+    def _traced_rate(self) -> Any:
+        """The schedule's rate as part of the graph."""
+        assert self.schedule is not None  # noqa: S101  # told by _native_schedule
+        return self.schedule(self.iterations.detach())
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
@@ -155,12 +178,10 @@ class Optimizer:
     def prepare(self) -> None:
         """Hand the learning rate of the next step to the rule."""
         if self._core is not None:
-            rate = float(self.learning_rate)
+            rate = self._current_rate()
             for group in self._core.param_groups:
                 if group["lr"] != rate:
                     group["lr"] = rate
-            if self._clock is not None:
-                self._clock.assign(self.iterations)
 
     @functools.cached_property
     def _native_schedule(self) -> bool:
@@ -175,13 +196,11 @@ class Optimizer:
         return True
 
     def step(self, variables: list[Tensor], gradients: list[Any]) -> None:
-        """One update, which may be traced; `prepare` and `iterations` are up to the caller."""
+        """One update, which may be traced; `prepare` is up to the caller."""
         self.build(variables)
         with no_grad():
             if self.loss_scale_factor is not None:
                 gradients = [None if g is None else g / self.loss_scale_factor for g in gradients]
-            if "steps" in self._kept:
-                self._kept["steps"][0].add_(1)
             if self.gradient_accumulation_steps:
                 self._accumulate(variables, gradients, self.gradient_accumulation_steps)
             else:
@@ -191,6 +210,7 @@ class Optimizer:
                     v.copy_(v.constraint(v.detach()))
             if self.use_ema:
                 self._move_averages()
+            self._iterations.add_(1)
 
     def _built(self) -> optim.Optimizer:
         """The rule with its state. Raises: GradientError before the first step."""
@@ -211,7 +231,7 @@ class Optimizer:
                 clip_grad_norm_([v], self.clipnorm)
         if self.global_clipnorm is not None:
             clip_grad_norm_(used, self.global_clipnorm)
-        with self._traced_rate(core):
+        with self._scheduled(core):
             for v in used:
                 decay = self._decay_of(v)
                 if decay is not None:
@@ -221,12 +241,12 @@ class Optimizer:
             v.grad = None
 
     @contextlib.contextmanager
-    def _traced_rate(self, core: optim.Optimizer) -> Iterator[None]:
-        """While a step is traced, the schedule's rate of the step that the clock counts takes the place of the number."""
-        if MODE.tracer is None or self._clock is None or self.schedule is None:
+    def _scheduled(self, core: optim.Optimizer) -> Iterator[None]:
+        """While a step is traced, the schedule's rate of this very step takes the place of the number."""
+        if MODE.tracer is None or not self._native_schedule:
             yield
             return
-        rate, before = self.schedule(self._clock.detach()), [group["lr"] for group in core.param_groups]
+        rate, before = self._traced_rate(), [group["lr"] for group in core.param_groups]
         for group in core.param_groups:  # past the group's own notice of changes: this one lasts for the trace alone
             dict.__setitem__(group, "lr", rate)
         try:
@@ -234,7 +254,6 @@ class Optimizer:
         finally:
             for group, number_ in zip(core.param_groups, before):
                 dict.__setitem__(group, "lr", number_)
-        self._clock.add_(1)
 
     def _decay_of(self, v: Tensor) -> float | None:
         """The weight decay of a variable."""
@@ -243,7 +262,7 @@ class Optimizer:
     def _accumulate(self, variables: list[Tensor], gradients: list[Any], every: int) -> None:
         """Add to the gradients so far, and make the update if enough of them were added: both are computed, one is kept."""
         core = self._built()
-        now = self._kept["steps"][0] % every == 0
+        now = (self._iterations.detach() + 1) % every == 0
         sums = self._kept["gradient"]
         place = {id(v): t for t, v in zip(sums, self._variables)}
         mean = []
@@ -268,7 +287,7 @@ class Optimizer:
             t.copy_(where(now, t * 0, t))
 
     def _move_averages(self) -> None:
-        steps = self._kept["steps"][0]
+        steps = self._iterations.detach() + 1
         m = where(steps == 1, 0.0, self.ema_momentum)
         for average, v in zip(self._kept["average"], self._variables):
             average.copy_(average * m + v.detach() * (1 - m))
@@ -323,13 +342,8 @@ class Optimizer:
         self.build(variables)
         self.prepare()
         self.step(variables, [g for g, _ in pairs])
-        if not after_call(self._count):
-            self._count()
-
-    def _count(self) -> None:
-        """One more step was taken."""
-        self.iterations += 1
-        self.prepare()
+        if self.schedule is not None and not self._native_schedule:  # the rate is handed over from Python, call by call
+            after_call(self.prepare)
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """One update from gradients in the order of the variables."""
@@ -371,8 +385,7 @@ class Optimizer:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again, with the learning rate as it is now."""
-        hidden = {"iterations", "schedule"}
-        config = {k: v for k, v in vars(self).items() if not k.startswith("_") and k not in hidden}
+        config = {k: v for k, v in vars(self).items() if not k.startswith("_") and k != "schedule"}
         config["learning_rate"] = serialize(self.schedule) if self.schedule else self._rate
         return config
 

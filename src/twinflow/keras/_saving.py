@@ -57,7 +57,7 @@ def save_model(model: Any, path: Any, overwrite: bool = True) -> None:
         try:
             d = model.__dict__
             compiled = {
-                "optimizer": serialize(d["optimizer"]), "iterations": d["optimizer"].iterations, "loss": _portable(d["loss"]),
+                "optimizer": serialize(d["optimizer"]), "iterations": int(d["optimizer"].iterations), "loss": _portable(d["loss"]),
                 "metrics": _portable(d["_metric_spec"]), "weighted_metrics": _portable(d["_weighted_spec"]), "loss_weights": d["loss_weights"],
             }  # fmt: skip
         except CheckpointError:

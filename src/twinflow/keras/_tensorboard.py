@@ -74,16 +74,16 @@ class TensorBoard(Callback):
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Write the numbers of every so many steps."""
-        step = self.model.optimizer.iterations
+        step = int(self.model.optimizer.iterations)
         if step % (1 if self.update_freq == "batch" else self.update_freq) == 0:
             self._write("train", {f"batch_{k}": v for k, v in (logs or {}).items()}, step)
 
     def on_test_end(self, logs: Logs | None = None) -> None:
         """Write the numbers of an evaluation by the steps of training before it."""
         optimizer = getattr(self.model, "optimizer", None)
-        if optimizer is not None and optimizer.iterations:
+        if optimizer is not None and int(optimizer.iterations):
             numbers = {f"evaluation_{k}_vs_iterations": v for k, v in (logs or {}).items()}
-            self._write("validation", numbers, optimizer.iterations)
+            self._write("validation", numbers, int(optimizer.iterations))
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Write the numbers of an epoch, and the weights if it is their turn."""

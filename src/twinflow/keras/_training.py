@@ -340,7 +340,6 @@ class Trainer(Objectives):
             self.__dict__["_started"] = True
         self.reset_metrics()
         self._program("train")(*data)
-        self.optimizer.iterations += 1
         self.optimizer.prepare()
         logs = self._results()
         return logs if return_dict else self._in_order(logs)

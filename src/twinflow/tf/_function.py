@@ -10,50 +10,15 @@ import numpy as np
 
 from twinflow import ops
 from twinflow.autograph import convert, has_source
-from twinflow.core import DType, as_dtype, tree_flatten, tree_map, tree_unflatten
+from twinflow.core import tree_flatten, tree_map, tree_unflatten
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError, TraceError
 from twinflow.graph import Graph
 from twinflow.jit import Compiled
 from twinflow.keras._variable import to_tensor
-from twinflow.tensor import Tensor
+from twinflow.tensor import Tensor, is_tracing
 from twinflow.tf._array import constant
-from twinflow.tf._shapes import TensorShape
-
-
-class TensorSpec:
-    """The shape (None for extents that vary) and type of an argument.
-
-    >>> from twinflow import tf
-    >>> tf.TensorSpec([None, 3], tf.float32)
-    TensorSpec(shape=(?, 3), dtype=float32, name=None)
-    """
-
-    __slots__ = ("dtype", "name", "shape")
-
-    def __init__(self, shape: Any = None, dtype: Any = "float32", name: str | None = None) -> None:
-        self.shape = TensorShape(shape)
-        self.dtype: DType = as_dtype(dtype)
-        self.name = name
-
-    @classmethod
-    def from_tensor(cls, tensor: Any, name: str | None = None) -> TensorSpec:
-        """The shape and type of a tensor."""
-        t = to_tensor(tensor)
-        return cls(tuple(t.shape), t.dtype, name)
-
-    def is_compatible_with(self, value: Any) -> bool:
-        """Whether a tensor (or another specification) has this shape and type."""
-        shape = value.shape if isinstance(value, TensorSpec) else tuple(value.shape)
-        return value.dtype is self.dtype and self.shape.is_compatible_with(shape)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, TensorSpec) and self.shape == other.shape and self.dtype is other.dtype
-
-    def __hash__(self) -> int:
-        return hash((self.shape, self.dtype.name))
-
-    def __repr__(self) -> str:
-        return f"TensorSpec(shape={self.shape}, dtype={self.dtype.name}, name={self.name!r})"
+from twinflow.tf._spec import TensorSpec as TensorSpec
+from twinflow.tf.data._walked import Needed, Source, is_data, walking
 
 
 class Function:
@@ -74,10 +39,18 @@ class Function:
         @functools.wraps(fn)
         def counted(*args: Any, **kwargs: Any) -> Any:
             self._traces += 1
-            return self._traced_function(args, kwargs)
+            try:
+                with walking():
+                    return self._traced_function(args, kwargs)
+            except Needed:
+                self._traces -= 1  # it will be traced again, with the elements
+                raise
 
         self._counted = counted
         self._compiled = Compiled(counted)
+        self._walks: dict[Any, list[Source]] = {}  # the data sets it goes along, for each kind of arguments
+        self._walking = Compiled(self._along)
+        self._leaves: list[Any] = []  # of the arguments of a call with data sets
         functools.update_wrapper(self, fn)
 
     def _traced_function(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -98,8 +71,39 @@ class Function:
         if RUNS_EAGERLY[0]:
             return self.python_function(*args, **kwargs)
         if self.input_signature is not None:
-            return self._compiled(*self._checked(args, kwargs))
-        return self._compiled(*args, **kwargs)
+            args, kwargs = tuple(self._checked(args, kwargs)), {}
+        if self._walks and not is_tracing():
+            return self._walk(args, kwargs)
+        try:
+            return self._compiled(*args, **kwargs)
+        except Needed:
+            if is_tracing():
+                raise
+        return self._walk(args, kwargs)
+
+    def _walk(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call that goes along data sets: their elements are arguments of the graph."""
+        leaves, tree = tree_flatten((args, kwargs))
+        kept = [f"data set {k}" if is_data(x) else x for k, x in enumerate(leaves)]
+        sources = self._walks.setdefault((tree, tuple(x for x in kept if not isinstance(x, (Tensor, np.ndarray)))), [])
+        given = [s.elements(leaves) for s in sources]
+        while True:
+            self._leaves = leaves
+            try:
+                return self._walking(given, tree_unflatten(kept, tree))
+            except Needed as need:
+                sources.append(Source.of(need, leaves))
+                given.append(sources[-1].elements(leaves))
+            finally:
+                self._leaves = []
+
+    def _along(self, given: list[Any], arguments: Any) -> Any:
+        """The function with the elements of its data sets, traced."""
+        kept, tree = tree_flatten(arguments)
+        leaves = [x if is_data(x) else k for x, k in zip(self._leaves, kept)]
+        args, kwargs = tree_unflatten(leaves, tree)
+        with walking(given):
+            return self._counted(*args, **kwargs)
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         if instance is None:

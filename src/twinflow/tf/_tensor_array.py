@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinflow import ops
+from twinflow.autograph import Grows, known_number
 from twinflow.core import as_dtype
 from twinflow.core.errors import ArgumentError, IndexOutOfRange, ShapeError
 from twinflow.keras._variable import to_tensor
-from twinflow.tensor import Tensor, is_tracing
+from twinflow.tensor import Tensor
 from twinflow.tf._array import tensor_scatter_nd_update
 from twinflow.tf._shapes import known_int
 
@@ -21,7 +22,8 @@ class TensorArray:
     Args:
         dtype: the type of the elements.
         size: how many there are.
-        dynamic_size: whether a write behind the end makes it longer: at numbers that are known, so not in loops on tensors.
+        dynamic_size: whether a write behind the end makes it longer. In a traced function its number must be known, so a loop
+            with such writes is unrolled, and must be over a range (or tensor) of known length.
         element_shape: the shape of the elements; without it the first write decides.
 
     A write gives a new array, as in TensorFlow: `ta = ta.write(i, x)`. Elements that were not written are zeros.
@@ -38,6 +40,13 @@ class TensorArray:
     """
 
     buffer: Any  # [size, *element's shape]; None before the first write
+
+    def __new__(
+        cls, dtype: Any = "float32", size: Any = 0, dynamic_size: bool = False, *args: Any, **kwargs: Any
+    ) -> Any:
+        """One that is told by its class if it has no element yet and may become longer."""
+        grows = dynamic_size and kwargs.get("buffer") is None and known_int(size) == 0
+        return super().__new__(Growing if grows else cls)
 
     def __init__(
         self,
@@ -87,7 +96,7 @@ class TensorArray:
         return self._size if self.buffer is None else int(self.buffer.shape[0])
 
     def _with(self, buffer: Tensor) -> TensorArray:
-        made = TensorArray(buffer.dtype, int(buffer.shape[0]), buffer=buffer)
+        made = type(self)(buffer.dtype, int(buffer.shape[0]), buffer=buffer)
         made._dynamic = self.dynamic_size
         return made
 
@@ -101,13 +110,14 @@ class TensorArray:
             raise ShapeError(
                 f"tf.TensorArray.write: the elements have the shape {tuple(buffer.shape[1:])}, not {tuple(x.shape)}"
             )
-        if isinstance(index, Tensor) and is_tracing():
-            if not int(buffer.shape[0]):
-                raise ArgumentError(
-                    "tf.TensorArray.write: in a loop on tensors the number of elements is fixed; make the array with size=n"
+        known = known_number(index)
+        if known is None:
+            if isinstance(self, Growing):
+                raise Grows(
+                    "tf.TensorArray.write: in a loop whose number of steps is a tensor an array cannot become longer; make it with size=n"
                 )
             return self._with(tensor_scatter_nd_update(buffer, to_tensor(index).reshape(1, 1), x.unsqueeze(0)))
-        i, n = known_int(index), int(buffer.shape[0])
+        i, n = known_int(known), int(buffer.shape[0])
         if i >= n and self.dynamic_size:
             more = ops.zeros((i + 1 - n, *x.shape), dtype=x.dtype)
             buffer = ops.concat([buffer, more], 0) if n else more
@@ -166,3 +176,12 @@ class TensorArray:
 
     def __len__(self) -> int:
         return self._count()
+
+
+class Growing(TensorArray):
+    """An array that began without elements and becomes longer with each write."""
+
+    @property
+    def dynamic_size(self) -> bool:
+        """Whether writes behind the end make it longer."""
+        return True

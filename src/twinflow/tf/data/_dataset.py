@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import as_dtype, tree_flatten, tree_map, tree_unflatten
-from twinflow.core.errors import ArgumentError, DataError, DTypeError, ShapeError
+from twinflow.core.errors import ArgumentError, DataError, DTypeError, ShapeError, TraceError
 from twinflow.data._idx import read_idx
 from twinflow.ops import default_generator, randint
-from twinflow.tensor import Tensor, refuse_tracing
+from twinflow.tensor import Tensor, is_tracing
 from twinflow.tf.data._batching import Batched, PaddedBatched, Unbatched, Windowed
 from twinflow.tf.data._combining import Cached, Concatenated, Interleaved, Part, Prefetched, Repeated, Zipped
 from twinflow.tf.data._further import Further
 from twinflow.tf.data._rows import DATASET, Rows, structured
 from twinflow.tf.data._stages import Chosen, Counting, Generated, Mapped, Rounds, Shuffled, Slices, Stage
+from twinflow.tf.data._walked import all_elements, traced_elements
 from twinflow.tf.errors import OutOfRangeError
 from twinflow.utils import load, save
 
@@ -45,8 +46,8 @@ class Iterator:
     tensor(2)
     """
 
-    def __init__(self, stage: Stage, ahead: int) -> None:
-        self._stage, self._ahead = stage, ahead
+    def __init__(self, stage: Stage, ahead: int, length: int = UNKNOWN_CARDINALITY) -> None:
+        self._stage, self._ahead, self._length = stage, ahead, length
         self._rows: Rows | None = None
         self._at = 0
         weakref.finalize(self, stage.close)
@@ -55,6 +56,8 @@ class Iterator:
         return self
 
     def __next__(self) -> Any:
+        if is_tracing():
+            return traced_elements(self, whole=False)
         if self._rows is None or self._at >= self._rows.n:
             self._rows, self._at = self._stage.next(self._ahead), 0
             if self._rows is None:
@@ -68,6 +71,16 @@ class Iterator:
             return next(self)
         except StopIteration:
             raise OutOfRangeError("get_next: the data set has ended") from None
+
+    def traced_runs(self) -> list[Any]:
+        """What is left, as tensors of the function that is being traced, for a loop in it."""
+        return traced_elements(self, whole=True)  # type: ignore[no-any-return]
+
+    def walk_elements(self) -> list[Any]:
+        """The same, for a call of the function."""
+        waiting = None if self._rows is None else self._rows.part(self._at, self._rows.n)
+        self._rows = None
+        return all_elements(self._stage, self._length, waiting)
 
     def state_dict(self) -> dict[str, Any]:
         """Where the iteration is, as data that `twinflow.save` writes: positions, random states, elements in buffers."""
@@ -97,6 +110,7 @@ class Dataset(Further):
     ) -> None:
         self._start, self._length, self._ahead = start, length, ahead
         self.rows = rows  # of a data set that is arrays and nothing else
+        self.made_in_trace = is_tracing()
 
     # -- sources ------------------------------------------------------------------------------------------------
 
@@ -392,11 +406,20 @@ class Dataset(Further):
     # -- use ------------------------------------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator:
-        refuse_tracing(
-            "going along a data set",
-            "its elements would be frozen into the graph: loop outside the function, and give it one batch at a time",
-        )
-        return Iterator(self.start_stage(), _AHEAD if self._ahead else 1)
+        if is_tracing():
+            raise TraceError(
+                "an iterator of a data set cannot be made while a function is traced; make it outside, or go along the data set itself "
+                "(`for batch in ds:` in a tf.function)"
+            )
+        return Iterator(self.start_stage(), _AHEAD if self._ahead else 1, self._length)
+
+    def traced_runs(self) -> list[Any]:
+        """The elements as tensors of the function that is being traced, for a loop in it."""
+        return traced_elements(self, whole=True)  # type: ignore[no-any-return]
+
+    def walk_elements(self) -> list[Any]:
+        """The same, for a call of the function."""
+        return all_elements(self.start_stage(), self._length)
 
     def start_stage(self) -> Stage:
         """A new run through the elements."""

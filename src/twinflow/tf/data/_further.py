@@ -12,7 +12,7 @@ import numpy as np
 from twinflow.core import tree_flatten, tree_map
 from twinflow.core.errors import ArgumentError, TwinflowError
 from twinflow.tensor import Tensor
-from twinflow.tf._function import TensorSpec
+from twinflow.tf._spec import TensorSpec
 from twinflow.tf.data._rows import Rows, call_with
 from twinflow.tf.data._stages import Generated
 from twinflow.utils import load, save
