@@ -86,7 +86,7 @@ class Optimizer:
         if not isinstance(learning_rate, schedules.LearningRateSchedule) and not float(learning_rate) >= 0:
             raise ArgumentError(f"{kind}: learning_rate must not be negative, but {learning_rate!r} was given")
         self.name = name or snake_case(kind)
-        self.schedule = learning_rate if isinstance(learning_rate, schedules.LearningRateSchedule) else None
+        self.schedule: Any = learning_rate if isinstance(learning_rate, schedules.LearningRateSchedule) else None
         self._rate = float(learning_rate(0)) if self.schedule else float(learning_rate)
         self.weight_decay, self.clipnorm, self.clipvalue = weight_decay, clipnorm, clipvalue
         self.global_clipnorm = global_clipnorm
@@ -155,17 +155,6 @@ class Optimizer:
             return host_scalar(self._current_rate, FLOAT32, "learning rate")
         return LearningRate(self._current_rate(), self)
 
-    def _current_rate(self) -> float:
-        if self.schedule is None:
-            return self._rate
-        with paused_tracing():
-            return float(self.schedule(int(self.iterations)))
-
-    def _traced_rate(self) -> Any:
-        """The schedule's rate as part of the graph."""
-        assert self.schedule is not None  # noqa: S101  # told by _native_schedule
-        return self.schedule(self.iterations.detach())
-
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         if self.schedule is not None:
@@ -174,6 +163,16 @@ class Optimizer:
         self.prepare()
 
     lr = learning_rate
+
+    def _current_rate(self) -> float:
+        if self.schedule is None:
+            return self._rate
+        with paused_tracing():
+            return float(self.schedule(int(self.iterations)))
+
+    def _traced_rate(self) -> Any:
+        """The schedule's rate as part of the graph."""
+        return self.schedule(self.iterations.detach())
 
     def prepare(self) -> None:
         """Hand the learning rate of the next step to the rule."""

@@ -74,7 +74,7 @@ class Iterator:
 
     def traced_runs(self) -> list[Any]:
         """What is left, as tensors of the function that is being traced, for a loop in it."""
-        return traced_elements(self, whole=True)  # type: ignore[no-any-return]
+        return list(traced_elements(self, whole=True))
 
     def walk_elements(self) -> list[Any]:
         """The same, for a call of the function."""
@@ -415,7 +415,7 @@ class Dataset(Further):
 
     def traced_runs(self) -> list[Any]:
         """The elements as tensors of the function that is being traced, for a loop in it."""
-        return traced_elements(self, whole=True)  # type: ignore[no-any-return]
+        return list(traced_elements(self, whole=True))
 
     def walk_elements(self) -> list[Any]:
         """The same, for a call of the function."""

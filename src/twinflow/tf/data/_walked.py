@@ -14,7 +14,7 @@ from typing import Any
 
 from twinflow.core import tree_unflatten
 from twinflow.core.errors import ArgumentError, DataError, TraceError
-from twinflow.tensor import current_tracer, refuse_tracing, wrap
+from twinflow.tensor import current_tracer, wrap
 from twinflow.tf.data._rows import Rows, grouped
 from twinflow.tf.data._stages import Stage
 
@@ -66,9 +66,9 @@ def traced_elements(source: Any, *, whole: bool) -> Any:
     """
     walk, tracer = getattr(_ACTIVE, "walk", None), current_tracer()
     if walk is None:
-        refuse_tracing(
-            "going along a data set",
-            "its elements would be frozen into the graph: loop in a tf.function, or outside, and give it one batch at a time",
+        raise TraceError(
+            "going along a data set cannot be done while a function is traced; its elements would be frozen into the graph: loop in a "
+            "tf.function, or outside, and give it one batch at a time"
         )
     if tracer is not None and tracer.body:
         raise TraceError(
