@@ -1,4 +1,4 @@
-"""Compute tests/tf/goldens.json with a Python that has TensorFlow: python tools/tf_goldens.py."""
+"""Compute tests/tf/goldens.json and golden_functions.json with a Python that has TensorFlow: python tools/tf_goldens.py."""
 
 import json
 import sys
@@ -6,18 +6,26 @@ from pathlib import Path
 
 import tensorflow
 
-TESTS = Path(__file__).resolve().parents[1] / "tests" / "tf"
-sys.path.insert(0, str(TESTS))
+ROOT = Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests" / "tf"
+sys.path.insert(0, str(ROOT))
 
 
 def main() -> None:
     """Store the results of every case."""
-    from golden_cases import CASES, flat
-    from golden_programs import PROGRAMS
+    from tests.tf.golden_cases import CASES, flat
+    from tests.tf.golden_functions import FUNCTIONS, types
+    from tests.tf.golden_programs import PROGRAMS
 
-    values = {name: flat(case(tensorflow)) for name, case in {**CASES, **PROGRAMS}.items()}
+    store("goldens.json", {name: flat(case(tensorflow)) for name, case in {**CASES, **PROGRAMS}.items()})
+    found = {line: call(tensorflow) for line, call in FUNCTIONS.items()}
+    store("golden_functions.json", {line: [types(value), flat(value)] for line, value in found.items()})
+
+
+def store(name: str, values: dict[str, object]) -> None:
+    """Write a file of results, a line each."""
     text = ",\n".join(f"{json.dumps(k)}: {json.dumps(v, separators=(',', ':'))}" for k, v in values.items())
-    (TESTS / "goldens.json").write_text("{" + text + "}\n")
+    (TESTS / name).write_text("{" + text + "}\n")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """TensorArray, nest, config, io, strings, rarer data sets, and derivatives by tf.gradients."""
 
+import re
+
 import numpy as np
 import pytest
 
 from twinflow import tf
-from twinflow.core.errors import ArgumentError, DataError, IndexOutOfRange, ShapeError, TraceError
+from twinflow.core.errors import ArgumentError, DataError, IndexOutOfRange, ShapeError, TraceError, TwinflowError
 
 
 def test_tensor_arrays_in_loops_and_out():
@@ -180,3 +182,25 @@ def test_types_and_shapes_answer_by_tensorflows_names():
 def test_programs_catch_wrong_arguments(wrong):
     with pytest.raises(tf.errors.InvalidArgumentError):
         wrong()
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: tf.signal.dct(np.ones(4, np.float32), type=5), "type is 1, 2, 3 or 4, not 5"),
+        (lambda: tf.signal.dct(np.ones((2, 4), np.float32), axis=0), "the last axis is transformed, not 0"),
+        (lambda: tf.signal.dct(np.ones(4, np.float32), type=1, norm="ortho"), "norm is None, or 'ortho' for the types 2 to 4"),
+        (lambda: tf.signal.dct(np.ones(1, np.float32), type=1), "type 1 needs at least 2 numbers, not 1"),
+        (lambda: tf.signal.mdct(np.ones(8, np.float32), 6), "frame_length is a multiple of 4, not 6"),
+        (lambda: tf.signal.rfft2d(np.ones((2, 4), np.float32), [4]), "one number for each of 2 axes"),
+        (lambda: tf.signal.linear_to_mel_weight_matrix(upper_edge_hertz=5000.0), "upper_edge_hertz <= sample_rate / 2 is needed"),
+        (lambda: tf.linalg.diag(np.ones(3, np.float32), num_rows=2), "of a matrix of 2 x 3 does not have the 3 elements"),
+        (lambda: tf.linalg.diag(np.ones(3, np.float32), k=(0, 1)), "k is the number of one diagonal"),
+        (lambda: tf.linalg.tridiagonal_solve(np.ones((3, 3), np.float32), np.ones(3), "dense"), "diagonals_format is 'compact'"),
+        (lambda: tf.linspace(1, 3, 3), "start and stop are floating-point numbers, not int32"),
+        (lambda: tf.compat.v1.image.resize_images(np.ones((1, 2, 2, 1)), [3, 3], method=7), "method is 0, 1, 2, 3 or a ResizeMethod"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_named(call, says):
+    with pytest.raises(TwinflowError, match=re.escape(says)):
+        call()

@@ -15,6 +15,7 @@ import numpy as np
 from twinflow.core.errors import ArgumentError, DataError, ShapeError
 from twinflow.data._worker_info import fetch_random
 from twinflow.ops import from_numpy
+from twinflow.ops._resample import resampling_weights
 from twinflow.tensor import Tensor, array_of
 
 Array = np.ndarray[Any, Any]
@@ -145,6 +146,10 @@ class Normalize(_Transform):
         return _made((a - mean) / std)
 
 
+def _weights(old: int, new: int) -> Array:
+    return resampling_weights(old, new, "triangle", antialias=True).astype(np.float32)
+
+
 class Resize(_Transform):
     """Another size: (H, W), or a number for the shorter side. Bilinear, averaging over what falls on one pixel."""
 
@@ -166,16 +171,8 @@ class Resize(_Transform):
             rows = (np.arange(new[0]) * h // new[0]).clip(0, h - 1)
             cols = (np.arange(new[1]) * w // new[1]).clip(0, w - 1)
             return _made(a[:, rows][:, :, cols])
-        return _made(_weights(h, new[0]) @ a @ _weights(w, new[1]).T)
-
-
-def _weights(old: int, new: int) -> Array:
-    """[new, old]: triangles around the centres, as wide as a new pixel, each row summing to 1."""
-    scale = old / new
-    width = max(scale, 1.0)
-    centres = (np.arange(new) + 0.5) * scale
-    w = np.maximum(0, 1 - np.abs(np.arange(old) + 0.5 - centres[:, None]) / width)
-    return (w / w.sum(1, keepdims=True)).astype(np.float32)
+        down, along = (_weights(old, n) for old, n in zip((h, w), new))
+        return _made(down @ a @ along.T)
 
 
 class Pad(_Transform):

@@ -14,13 +14,23 @@ from twinflow.tensor import Tensor, no_grad
 
 
 def to_tensor(value: Any, dtype: Any = None) -> Tensor:
-    """A tensor of Python numbers, arrays or tensors. Double precision that nobody asked for becomes float32."""
+    """A tensor of Python numbers, arrays or tensors. Double precision that nobody asked for becomes float32; Python's ints are
+    int32, or int64 where one is too large."""
     if not isinstance(value, Tensor):
         array = np.asarray(value)
         if dtype is None and array.dtype == np.float64:
             array = array.astype(np.float32)
+        elif dtype is None and array.dtype == np.int64 and type(_first(value)) is int:
+            array = array if np.abs(array).max() > np.iinfo(np.int32).max else array.astype(np.int32)
         value = as_tensor(array)
     return value if dtype is None else value.to(dtype=as_dtype(dtype))
+
+
+def _first(value: Any) -> Any:
+    """The first of the numbers in nested lists."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    return value
 
 
 INITIALIZERS: list[Any] = []  # how an initializer is found by its name, put here by the module that declares them

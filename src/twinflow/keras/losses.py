@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -490,8 +491,14 @@ def get(identifier: Any) -> Any:
 
 
 def _function(cls: Any) -> Callable[..., Tensor]:
-    def fn(y_true: Any, y_pred: Any, **options: Any) -> Tensor:
-        return cls(**options).call(to_tensor(y_true), to_tensor(y_pred))
+    names = [n for n in inspect.signature(cls).parameters if n not in ("reduction", "name", "dtype", "kwargs")]
+
+    def fn(y_true: Any, y_pred: Any, *args: Any, **options: Any) -> Tensor:
+        if len(args) > len(names):
+            raise TypeError(
+                f"{fn.__name__}() takes {2 + len(names)} positional arguments but {2 + len(args)} were given"
+            )
+        return cls(**dict(zip(names, args)), **options).call(to_tensor(y_true), to_tensor(y_pred))
 
     fn.__name__ = snake_case(cls.__name__)
     fn.__doc__ = f"The loss of each example: `{cls.__name__}` without the mean."

@@ -11,7 +11,7 @@ import numpy as np
 from twinflow import ops
 from twinflow.autograph import RANGES
 from twinflow.core import DType, as_dtype
-from twinflow.core.errors import ArgumentError, ShapeError
+from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
 from twinflow.keras._variable import to_tensor
 from twinflow.nn import functional as F
 from twinflow.tensor import Tensor, is_tracing
@@ -32,10 +32,6 @@ def constant(value: Any, dtype: Any = None, shape: Any = None) -> Tensor:
     >>> tf.constant([1.0, 2.0])
     tensor([1., 2.])
     """
-    if dtype is None and not isinstance(value, (Tensor, np.ndarray, np.generic)):
-        array = np.asarray(value)
-        if array.dtype == np.int64:
-            value = array.astype(np.int32)
     t = to_tensor(value, dtype)
     if is_tracing() and not isinstance(value, Tensor) and t.numel() == 1 and not t.dtype.is_complex:
         number = np.asarray(t._data).reshape(()).astype(_PLAIN.get(t.dtype.name, t.dtype.np)).item()
@@ -82,10 +78,11 @@ def ones_like(input: Any, dtype: Any = None) -> Tensor:
 
 
 @named
-def eye(num_rows: int, num_columns: int | None = None, dtype: Any = "float32") -> Tensor:
-    """Ones on the diagonal."""
+def eye(num_rows: int, num_columns: int | None = None, batch_shape: Any = None, dtype: Any = "float32") -> Tensor:
+    """Ones on the diagonal, the same for all of a batch."""
     n = known_int(num_rows)
-    return ops.eye(n, n if num_columns is None else known_int(num_columns), dtype=as_dtype(dtype))
+    one = ops.eye(n, n if num_columns is None else known_int(num_columns), dtype=as_dtype(dtype))
+    return one if batch_shape is None else one.expand(*shape_list(batch_shape), *one.shape).clone()
 
 
 @named
@@ -108,9 +105,15 @@ def _number(v: Any) -> Any:
 
 
 @named
-def linspace(start: Any, stop: Any, num: int) -> Tensor:
-    """`num` numbers from start to stop, both included."""
-    return ops.linspace(_number(start), _number(stop), known_int(num), dtype=as_dtype("float32"))
+def linspace(start: Any, stop: Any, num: int, axis: int = 0) -> Tensor:
+    """`num` numbers from start to stop, both included; between tensors, along a new axis."""
+    first, last, n = to_tensor(start), to_tensor(stop), known_int(num)
+    if not first.dtype.is_floating_point:
+        raise DTypeError(f"tf.linspace: start and stop are floating-point numbers, not {first.dtype.name}")
+    if first.ndim == last.ndim == 0:
+        return ops.linspace(_number(start), _number(stop), n, dtype=first.dtype)
+    steps = ops.linspace(0.0, 1.0, n, dtype=first.dtype)
+    return (first.unsqueeze(-1) + (last - first).unsqueeze(-1) * steps).movedim(-1, axis)
 
 
 @named
@@ -224,7 +227,8 @@ def tile(input: Any, multiples: Any) -> Tensor:
 @named
 def repeat(input: Any, repeats: Any, axis: int | None = None) -> Tensor:
     """Each slice along an axis (each element) so many times."""
-    return ops.repeat_interleave(to_tensor(input), repeats, axis)
+    times = repeats if isinstance(repeats, int) else to_tensor(repeats).to(dtype="int64")
+    return ops.repeat_interleave(to_tensor(input), times, axis)
 
 
 @named
@@ -343,10 +347,13 @@ def gather(params: Any, indices: Any, axis: int = 0, batch_dims: int = 0) -> Ten
 
 
 @named
-def gather_nd(params: Any, indices: Any) -> Tensor:
-    """The elements (or slices) whose places stand along the last axis of the indices."""
+def gather_nd(params: Any, indices: Any, batch_dims: int = 0) -> Tensor:
+    """The elements (or slices) whose places stand along the last axis of the indices; for each of a batch its own."""
     t, i = to_tensor(params), to_tensor(indices).to(dtype="int64")
-    return t[tuple(ops.unbind(i, -1))]
+    places = [
+        ops.arange(int(t.shape[k])).reshape(-1, *(1,) * (i.ndim - 2 - k)) for k in builtins.range(known_int(batch_dims))
+    ]
+    return t[(*places, *ops.unbind(i, -1))]
 
 
 @named
@@ -374,9 +381,13 @@ def tensor_scatter_nd_update(tensor: Any, indices: Any, updates: Any) -> Tensor:
 
 
 @named
-def boolean_mask(tensor: Any, mask: Any) -> Tensor:
-    """The elements (or slices) where the mask holds; how many there are depends on values, so it cannot be traced."""
-    return to_tensor(tensor)[to_tensor(mask)]
+def boolean_mask(tensor: Any, mask: Any, axis: int | None = None) -> Tensor:
+    """The elements (or slices) where the mask holds, which stands for the axes from `axis` on; how many there are depends on values,
+    so it cannot be traced."""
+    t, m = to_tensor(tensor), to_tensor(mask)
+    if not axis:
+        return t[m]
+    return t[(*(builtins.slice(None) for _ in builtins.range(axis % t.ndim)), m)]
 
 
 @named

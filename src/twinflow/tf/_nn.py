@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from twinflow import ops
@@ -31,7 +32,15 @@ relu = unary(ops.relu, "max(x, 0).")
 relu6 = unary(F.relu6, "x cut to [0, 6].")
 elu = unary(F.elu, "x for x > 0, e^x - 1 below.")
 selu = unary(F.selu, "The scaled exponential linear unit.")
-silu = unary(F.silu, "x · sigmoid(x).")
+
+
+@named
+def silu(features: Any, beta: float = 1.0) -> Tensor:
+    """x · sigmoid(βx)."""
+    x = to_tensor(features)
+    return F.silu(x) if isinstance(beta, (int, float)) and beta == 1 else x * ops.sigmoid(x * beta)
+
+
 swish = silu
 
 
@@ -256,7 +265,7 @@ def _pool(op: str, kind: str, x: Any, ksize: Any, strides: Any, padding: Any, da
         window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": one}
         y = ops.call("window_sum", t, **window)
         if all(p == (0, 0) for p in padding):
-            y = y / float(kernel[0] * (kernel[1] if n > 1 else 1))
+            y = y / float(prod(kernel))
         else:
             y = y / ops.call("window_sum", ops.ones((1, 1, *t.shape[2:]), dtype=t.dtype), **window)
     return y if first else y.movedim(1, -1)

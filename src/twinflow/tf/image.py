@@ -24,6 +24,9 @@ from twinflow.tf._colors import turned
 from twinflow.tf._colors import yiq_to_rgb as yiq_to_rgb
 from twinflow.tf._colors import yuv_to_rgb as yuv_to_rgb
 from twinflow.tf._functions import named
+from twinflow.tf._resizing import ResizeMethod as ResizeMethod
+from twinflow.tf._resizing import picture
+from twinflow.tf._resizing import resize as resize
 from twinflow.tf._shapes import known_int, shape_list
 
 _LARGEST = {"uint8": 255, "int8": 127, "int16": 32767, "uint16": 65535, "int32": 2**31 - 1}
@@ -41,72 +44,32 @@ def _stateless(fn: Any) -> Any:
     return wrapped
 
 
-def _picture(op: str, image: Any) -> Tensor:
-    t = to_tensor(image)
-    if t.ndim not in (3, 4):
-        raise ShapeError(
-            f"tf.image.{op}: pictures are [H, W, C] or [N, H, W, C], but the shape is {tuple(t.shape)}; add the channels with image[..., None]"
-        )
-    return t
-
-
-def _batched(t: Tensor) -> Tensor:
-    return t if t.ndim == 4 else t.unsqueeze(0)
-
-
-def _as(t: Tensor, like: Tensor) -> Tensor:
-    return t if like.ndim == 4 else t[0]
-
-
-@named
-def resize(
-    images: Any, size: Any, method: str = "bilinear", preserve_aspect_ratio: bool = False, antialias: bool = False
-) -> Tensor:
-    """The picture in another size, by the elements near ('bilinear') or nearest ('nearest') to each place."""
-    t = _picture("resize", images)
-    if method not in ("bilinear", "nearest"):
-        raise ArgumentError(f"tf.image.resize: method is 'bilinear' or 'nearest', not {method!r}")
-    if antialias:
-        raise ArgumentError("tf.image.resize: antialias is not taken; use twinflow.nn.functional.avg_pool2d to shrink")
-    x = _batched(t)
-    height, width = shape_list(size)
-    if preserve_aspect_ratio:
-        scale = min(height / int(x.shape[1]), width / int(x.shape[2]))
-        height, width = round(int(x.shape[1]) * scale), round(int(x.shape[2]) * scale)
-    whole = not x.dtype.is_floating_point
-    moved = (x.to(dtype="float32") if whole else x).movedim(-1, 1)
-    options: dict[str, Any] = {} if method == "nearest" else {"align_corners": False}
-    mode = "nearest-exact" if method == "nearest" else method
-    y = F.interpolate(moved, size=(height, width), mode=mode, **options).movedim(1, -1)
-    return _as(y.to(dtype=x.dtype) if whole and method == "nearest" else y, t)
-
-
 @named
 def flip_left_right(image: Any) -> Tensor:
     """Left and right exchanged."""
-    return ops.flip(_picture("flip_left_right", image), (-2,))
+    return ops.flip(picture("flip_left_right", image), (-2,))
 
 
 @named
 def flip_up_down(image: Any) -> Tensor:
     """Top and bottom exchanged."""
-    return ops.flip(_picture("flip_up_down", image), (-3,))
+    return ops.flip(picture("flip_up_down", image), (-3,))
 
 
 @named
 def transpose(image: Any) -> Tensor:
     """Rows and columns exchanged."""
-    return ops.transpose(_picture("transpose", image), -3, -2)
+    return ops.transpose(picture("transpose", image), -3, -2)
 
 
 @named
 def rot90(image: Any, k: int = 1) -> Tensor:
     """Turned by k quarters, against the clock."""
-    return ops.rot90(_picture("rot90", image), k, (-3, -2))
+    return ops.rot90(picture("rot90", image), k, (-3, -2))
 
 
 def _at_random(op: str, image: Any, axis: int, seed: Any) -> Tensor:
-    x = _picture(op, image)
+    x = picture(op, image)
     generator = None if seed is None else ops.Generator().manual_seed(int(seed))
     coin = ops.rand((int(x.shape[0]), 1, 1, 1) if x.ndim == 4 else (1, 1, 1), generator=generator) < 0.5
     return ops.where(coin, ops.flip(x, (axis,)), x)
@@ -127,7 +90,7 @@ def random_flip_up_down(image: Any, seed: Any = None) -> Tensor:
 @named
 def rgb_to_grayscale(images: Any) -> Tensor:
     """0.2989 R + 0.587 G + 0.114 B, as one channel."""
-    x = _picture("rgb_to_grayscale", images)
+    x = picture("rgb_to_grayscale", images)
     if x.shape[-1] != 3:
         raise ShapeError(f"tf.image.rgb_to_grayscale: three channels are needed, not {x.shape[-1]}")
     weights = ops.tensor([0.2989, 0.587, 0.114])
@@ -137,7 +100,7 @@ def rgb_to_grayscale(images: Any) -> Tensor:
 @named
 def grayscale_to_rgb(images: Any) -> Tensor:
     """One channel three times."""
-    x = _picture("grayscale_to_rgb", images)
+    x = picture("grayscale_to_rgb", images)
     if x.shape[-1] != 1:
         raise ShapeError(f"tf.image.grayscale_to_rgb: one channel is needed, not {x.shape[-1]}")
     return ops.concat([x, x, x], -1)
@@ -183,7 +146,7 @@ def adjust_contrast(images: Any, contrast_factor: Any) -> Tensor:
         mean = ops.mean(x, (-3, -2), True)
         return (x - mean) * contrast_factor + mean
 
-    return _on_floats(_picture("adjust_contrast", images), adjusted)
+    return _on_floats(picture("adjust_contrast", images), adjusted)
 
 
 @named
@@ -198,7 +161,7 @@ def adjust_saturation(image: Any, saturation_factor: Any) -> Tensor:
         ratio = wanted / ops.where(saturation > 0, saturation, 1.0)
         return high - (high - x) * ratio
 
-    return _on_floats(_picture("adjust_saturation", image), adjusted)
+    return _on_floats(picture("adjust_saturation", image), adjusted)
 
 
 @named
@@ -233,7 +196,7 @@ def random_saturation(image: Any, lower: float, upper: float, seed: Any = None) 
 @named
 def per_image_standardization(image: Any) -> Tensor:
     """Each picture with mean 0 and variance 1: (x - mean) / max(σ, 1 / √elements)."""
-    x = _picture("per_image_standardization", image).to(dtype="float32")
+    x = picture("per_image_standardization", image).to(dtype="float32")
     n = int(x.shape[-1]) * int(x.shape[-2]) * int(x.shape[-3])
     axes = (-3, -2, -1)
     centred = x - ops.mean(x, axes, True)
@@ -246,7 +209,7 @@ def crop_to_bounding_box(
     image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
 ) -> Tensor:
     """A part of the picture. Raises: ShapeError if it reaches beyond."""
-    x = _picture("crop_to_bounding_box", image)
+    x = picture("crop_to_bounding_box", image)
     top, left, h, w = (known_int(v) for v in (offset_height, offset_width, target_height, target_width))
     if top < 0 or left < 0 or top + h > x.shape[-3] or left + w > x.shape[-2]:
         raise ShapeError(
@@ -260,7 +223,7 @@ def pad_to_bounding_box(
     image: Any, offset_height: int, offset_width: int, target_height: int, target_width: int
 ) -> Tensor:
     """The picture within a larger one of zeros. Raises: ShapeError if it does not fit."""
-    x = _picture("pad_to_bounding_box", image)
+    x = picture("pad_to_bounding_box", image)
     bottom = target_height - offset_height - int(x.shape[-3])
     right = target_width - offset_width - int(x.shape[-2])
     if min(offset_height, offset_width, bottom, right) < 0:
@@ -275,7 +238,7 @@ def pad_to_bounding_box(
 @named
 def resize_with_crop_or_pad(image: Any, target_height: int, target_width: int) -> Tensor:
     """The middle of the picture, or the picture in the middle of zeros."""
-    x = _picture("resize_with_crop_or_pad", image)
+    x = picture("resize_with_crop_or_pad", image)
     h, w = int(x.shape[-3]), int(x.shape[-2])
     top, left = max(h - target_height, 0) // 2, max(w - target_width, 0) // 2
     x = crop_to_bounding_box(x, top, left, min(h, target_height), min(w, target_width))
@@ -288,7 +251,7 @@ def central_crop(image: Any, central_fraction: float) -> Tensor:
     """The middle of the picture, of this fraction of its height and width."""
     if not 0 < central_fraction <= 1:
         raise ArgumentError(f"tf.image.central_crop: central_fraction is in (0, 1], not {central_fraction!r}")
-    x = _picture("central_crop", image)
+    x = picture("central_crop", image)
     h, w = int(x.shape[-3]), int(x.shape[-2])
     top, left = int((h - h * central_fraction) / 2), int((w - w * central_fraction) / 2)
     return x[..., top : h - top, left : w - left, :]
@@ -311,7 +274,7 @@ def random_crop(value: Any, size: Any, seed: Any = None) -> Tensor:
 @named
 def psnr(a: Any, b: Any, max_val: float) -> Tensor:
     """10 log₁₀(max² / mean((a - b)²)), in decibels."""
-    x, y = (_picture("psnr", v).to(dtype="float32") for v in (a, b))
+    x, y = (picture("psnr", v).to(dtype="float32") for v in (a, b))
     error = ops.mean(ops.square(x - y), (-3, -2, -1))
     return ops.log(max_val**2 / error) * (10 / 2.302585092994046)
 
@@ -319,20 +282,13 @@ def psnr(a: Any, b: Any, max_val: float) -> Tensor:
 @named
 def total_variation(images: Any) -> Tensor:
     """Σ |differences of neighbours| of each picture."""
-    x = _picture("total_variation", images)
+    x = picture("total_variation", images)
     down = ops.abs(x[..., 1:, :, :] - x[..., :-1, :, :])
     along = ops.abs(x[..., :, 1:, :] - x[..., :, :-1, :])
     return ops.sum(down, (-3, -2, -1)) + ops.sum(along, (-3, -2, -1))
 
 
 # -- colours, edges, likeness ------------------------------------------------------------------------------------
-
-
-class ResizeMethod:
-    """The names of ways to resize that are taken."""
-
-    BILINEAR = "bilinear"
-    NEAREST_NEIGHBOR = "nearest"
 
 
 @named
@@ -348,13 +304,14 @@ def random_hue(image: Any, max_delta: float, seed: Any = None) -> Tensor:
 
 
 @named
-def resize_with_pad(image: Any, target_height: int, target_width: int, method: str = "bilinear") -> Tensor:
+def resize_with_pad(
+    image: Any, target_height: int, target_width: int, method: str = "bilinear", antialias: bool = False
+) -> Tensor:
     """The whole picture in another size, in the middle of zeros where its proportions differ."""
-    x = _picture("resize_with_pad", image)
+    x = picture("resize_with_pad", image)
     h, w = int(x.shape[-3]), int(x.shape[-2])
     ratio = max(h / target_height, w / target_width)
-    height, width = int(h / ratio), int(w / ratio)
-    y = resize(x, (height, width), method)
+    y = resize(x, (int(h / ratio), int(w / ratio)), method, antialias=antialias)
     top, left = int((target_height - h / ratio) / 2), int((target_width - w / ratio) / 2)
     return pad_to_bounding_box(y, top, left, target_height, target_width)
 
@@ -382,9 +339,13 @@ def sobel_edges(image: Any) -> Tensor:
     return ops.stack([dy, dx], -1)
 
 
+def _batched(t: Tensor) -> Tensor:
+    return t if t.ndim == 4 else t.unsqueeze(0)
+
+
 def _likeness(a: Any, b: Any, max_val: float, size: int, sigma: float, k1: float, k2: float) -> tuple[Tensor, Tensor]:
     """(SSIM, the part of contrast and structure) of each picture and channel."""
-    x, y = (convert_image_dtype(_batched(_picture("ssim", v)), "float32").movedim(-1, 1) for v in (a, b))
+    x, y = (convert_image_dtype(_batched(picture("ssim", v)), "float32").movedim(-1, 1) for v in (a, b))
     if not to_tensor(a).dtype.is_floating_point:
         max_val = 1.0
     at = ops.arange(float(size)) - (size - 1) / 2

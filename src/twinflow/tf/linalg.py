@@ -8,9 +8,12 @@ import numpy as np
 
 from twinflow import linalg as _linalg
 from twinflow import ops
+from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras._variable import to_tensor
 from twinflow.linalg._solving import cholesky_solve as _cholesky_solve
+from twinflow.nn import functional as F
 from twinflow.tensor import Tensor, refuse_tracing
+from twinflow.tf._array import eye as eye
 from twinflow.tf._functions import named, unary
 from twinflow.tf.math import einsum as einsum
 from twinflow.tf.math import global_norm as global_norm
@@ -23,8 +26,6 @@ det = unary(_linalg.det, "The determinant.")
 expm = unary(_linalg.matrix_exp, "The matrix exponential.", "expm")
 pinv = unary(_linalg.pinv, "The pseudoinverse.")
 trace = unary(lambda x: ops.sum(ops.diagonal(x, 0, -2, -1), -1), "The sum of the diagonal.", "trace")
-diag = unary(ops.diag_embed, "The matrix with these elements on its diagonal.", "diag")
-diag_part = unary(lambda x: ops.diagonal(x, 0, -2, -1), "The diagonal.", "diag_part")
 adjoint = unary(ops.adjoint, "The conjugate transpose.")
 slogdet = unary(lambda x: tuple(_linalg.slogdet(x)), "(sign, log |det|).", "slogdet")  # type: ignore[arg-type, return-value]
 eigvals = unary(_linalg.eigvals, "The eigenvalues of a square matrix, complex numbers.")
@@ -108,6 +109,47 @@ def tensor_diag_part(input: Any) -> Tensor:
     return ops.diagonal(x.reshape(n, n)).reshape(half)
 
 
+@named
+def diag(
+    diagonal: Any, k: int = 0, num_rows: int = -1, num_cols: int = -1, padding_value: Any = 0, align: str = "RIGHT_LEFT"
+) -> Tensor:
+    """The matrix with these elements on its k-th diagonal, and `padding_value` elsewhere.
+
+    Args:
+        k: which diagonal; above the main one if positive.
+        num_rows, num_cols: the matrix's size; as small as the diagonal allows if -1, and square if both are.
+        align: how diagonals of different lengths would be stored; one has a single length.
+    """
+    x, k = to_tensor(diagonal), _one_diagonal("diag", k)
+    n = int(x.shape[-1])
+    least = n + max(-k, 0), n + max(k, 0)
+    unsaid = least if (num_rows, num_cols) != (-1, -1) else (max(least), max(least))
+    rows, columns = (m if given == -1 else given for m, given in zip(unsaid, (num_rows, num_cols)))
+    if rows < least[0] or columns < least[1] or (rows > least[0] and columns > least[1]):
+        raise ShapeError(
+            f"tf.linalg.diag: diagonal {k} of a matrix of {rows} x {columns} does not have the {n} elements of {tuple(x.shape)}"
+        )
+    square = ops.diag_embed(x, k)
+    size = int(square.shape[-1])
+    found = F.pad(square, [0, max(columns - size, 0), 0, max(rows - size, 0)])[..., :rows, :columns]
+    if isinstance(padding_value, (int, float)) and padding_value == 0:
+        return found
+    on = ops.diagonal_scatter(ops.zeros(rows, columns), ops.ones(n), k) != 0
+    return ops.where(on, found, to_tensor(padding_value).to(dtype=x.dtype))
+
+
+@named
+def diag_part(input: Any, k: int = 0, padding_value: Any = 0, align: str = "RIGHT_LEFT") -> Tensor:
+    """The k-th diagonal."""
+    return ops.diagonal(to_tensor(input), _one_diagonal("diag_part", k), -2, -1)
+
+
+def _one_diagonal(op: str, k: Any) -> int:
+    if not isinstance(k, int):
+        raise ArgumentError(f"tf.linalg.{op}: k is the number of one diagonal, not {k!r}; take several one by one")
+    return k
+
+
 def _tridiagonal(diagonals: Any) -> Tensor:
     """The matrix of (above, on, below the diagonal), [..., 3, n]."""
     upper, middle, lower = ops.unbind(to_tensor(diagonals), -2)
@@ -121,10 +163,20 @@ def tridiagonal_matmul(diagonals: Any, rhs: Any) -> Tensor:
 
 
 @named
-def tridiagonal_solve(diagonals: Any, rhs: Any) -> Tensor:
-    """x with A · x = rhs for a tridiagonal matrix, given as [..., 3, n]. Cost: that of a full matrix."""
+def tridiagonal_solve(diagonals: Any, rhs: Any, diagonals_format: str = "compact") -> Tensor:
+    """x with A · x = rhs for a tridiagonal matrix, given 'compact' as [..., 3, n], as a 'sequence' of its three diagonals, or as a
+    'matrix'. Cost: that of a full matrix."""
     b = to_tensor(rhs)
-    a = _tridiagonal(diagonals)
+    if diagonals_format == "matrix":
+        a = to_tensor(diagonals)
+    elif diagonals_format == "sequence":
+        a = _tridiagonal(ops.stack([to_tensor(d) for d in diagonals], -2))
+    elif diagonals_format == "compact":
+        a = _tridiagonal(diagonals)
+    else:
+        raise ArgumentError(
+            f"tf.linalg.tridiagonal_solve: diagonals_format is 'compact', 'sequence' or 'matrix', not {diagonals_format!r}"
+        )
     return _linalg.solve(a, b.unsqueeze(-1)).squeeze(-1) if b.ndim == a.ndim - 1 else _linalg.solve(a, b)
 
 
@@ -246,9 +298,3 @@ def cross(a: Any, b: Any) -> Tensor:
 def logdet(matrix: Any) -> Tensor:
     """log |det| of a matrix."""
     return _linalg.slogdet(to_tensor(matrix)).logabsdet
-
-
-@named
-def eye(num_rows: int, num_columns: int | None = None, dtype: Any = "float32") -> Tensor:
-    """Ones on the diagonal."""
-    return ops.eye(num_rows, num_rows if num_columns is None else num_columns, dtype=dtype)

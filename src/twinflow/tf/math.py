@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -148,6 +149,13 @@ def _reduction(fn: Callable[..., Any], doc: str, name: str) -> Callable[..., Any
     return named(wrapped)
 
 
+def _mean(t: Tensor, axes: Any, keepdims: bool) -> Tensor:
+    if t.dtype.is_floating_point or t.dtype.is_complex:
+        return ops.mean(t, axes, keepdims)
+    n = prod(int(t.shape[a]) for a in (axes if isinstance(axes, tuple) else (axes,)))
+    return ops.div(ops.sum(t, axes, keepdims), n, rounding_mode="trunc").to(dtype=t.dtype)
+
+
 reduce_all = _reduction(ops.all, "Whether all elements hold", "reduce_all")
 reduce_any = _reduction(ops.any, "Whether any element holds", "reduce_any")
 reduce_euclidean_norm = _reduction(
@@ -155,11 +163,11 @@ reduce_euclidean_norm = _reduction(
 )
 reduce_logsumexp = _reduction(ops.logsumexp, "log Σ e^x", "reduce_logsumexp")
 reduce_max = _reduction(ops.amax, "The largest", "reduce_max")
-reduce_mean = _reduction(ops.mean, "The mean", "reduce_mean")
+reduce_mean = _reduction(_mean, "The mean (of whole numbers, cut to a whole number)", "reduce_mean")
 reduce_min = _reduction(ops.amin, "The smallest", "reduce_min")
-reduce_prod = _reduction(ops.prod, "The product", "reduce_prod")
+reduce_prod = _reduction(lambda t, a, k: ops.prod(t, a, k).to(dtype=t.dtype), "The product", "reduce_prod")
 reduce_std = _reduction(lambda t, a, k: ops.std(t, a, correction=0, keepdim=k), "The standard deviation", "reduce_std")
-reduce_sum = _reduction(ops.sum, "The sum", "reduce_sum")
+reduce_sum = _reduction(lambda t, a, k: ops.sum(t, a, k).to(dtype=t.dtype), "The sum", "reduce_sum")
 reduce_variance = _reduction(lambda t, a, k: ops.var(t, a, correction=0, keepdim=k), "The variance", "reduce_variance")
 
 
@@ -248,9 +256,14 @@ def unsorted_segment_sum(data: Any, segment_ids: Any, num_segments: int) -> Tens
 
 
 @named
-def bincount(arr: Any, minlength: int = 0) -> Tensor:
-    """How often each number from 0 occurs."""
-    return ops.bincount(to_tensor(arr).reshape(-1), minlength=minlength).to(dtype="int32")
+def bincount(
+    arr: Any, weights: Any = None, minlength: int | None = None, maxlength: int | None = None, dtype: Any = "int32"
+) -> Tensor:
+    """How often each number from 0 occurs, or the sum of its weights; numbers from `maxlength` on are left out."""
+    t = to_tensor(arr).reshape(-1)
+    w = None if weights is None else to_tensor(weights).reshape(-1)
+    counts = ops.bincount(t, weights=w, minlength=minlength or 0)[:maxlength]
+    return counts.to(dtype=as_dtype(dtype) if w is None else w.dtype)
 
 
 @named
@@ -323,30 +336,36 @@ def unsorted_segment_mean(data: Any, segment_ids: Any, num_segments: int) -> Ten
     return total / ops.clamp(count, 1, None)
 
 
-def _sorted_segments(fn: Callable[..., Tensor], name: str) -> Callable[..., Any]:
+def _sorted_segments(fn: Callable[..., Tensor], name: str, clears: bool = False) -> Callable[..., Any]:
     def wrapped(data: Any, segment_ids: Any) -> Tensor:
         ids = to_tensor(segment_ids)
-        return fn(data, ids, _number_of_segments(ids))
+        n = _number_of_segments(ids)
+        found = fn(data, ids, n)
+        if not clears:
+            return found
+        rows = unsorted_segment_sum(ops.ones(ids.shape, dtype="int32"), ids, n)
+        return ops.where((rows > 0).reshape(-1, *(1,) * (found.ndim - 1)), found, ops.zeros_like(found))
 
     wrapped.__name__ = wrapped.__qualname__ = name
-    wrapped.__doc__ = f"`unsorted_{name}` for ids that rise from 0."
+    wrapped.__doc__ = f"`unsorted_{name}` for ids that rise from 0{'; 0 where there is none' if clears else ''}."
     return named(wrapped)
 
 
-segment_max = _sorted_segments(unsorted_segment_max, "segment_max")
-segment_min = _sorted_segments(unsorted_segment_min, "segment_min")
+segment_max = _sorted_segments(unsorted_segment_max, "segment_max", clears=True)
+segment_min = _sorted_segments(unsorted_segment_min, "segment_min", clears=True)
 segment_mean = _sorted_segments(unsorted_segment_mean, "segment_mean")
 segment_prod = _sorted_segments(unsorted_segment_prod, "segment_prod")
 
 
 @named
 def cumulative_logsumexp(x: Any, axis: int = 0, exclusive: bool = False, reverse: bool = False) -> Tensor:
-    """Running log Σ e^x, as `cumsum`."""
-    if exclusive:
-        raise ArgumentError("tf.math.cumulative_logsumexp: exclusive is not taken; shift the result by one")
+    """Running log Σ e^x, as `cumsum`: of no numbers, -inf."""
     t = to_tensor(x)
     t = ops.flip(t, (axis,)) if reverse else t
     out = ops.logcumsumexp(t, axis)
+    if exclusive:
+        nothing = ops.full_like(ops.narrow(out, axis, 0, 1), float("-inf"))
+        out = ops.concat([nothing, ops.narrow(out, axis, 0, int(out.shape[axis]) - 1)], axis)
     return ops.flip(out, (axis,)) if reverse else out
 
 

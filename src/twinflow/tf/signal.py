@@ -8,10 +8,25 @@ from typing import Any
 
 from twinflow import fft as _fft
 from twinflow import ops
+from twinflow.core.errors import ArgumentError
 from twinflow.keras._variable import to_tensor
 from twinflow.nn import functional as F
 from twinflow.tensor import Tensor
+from twinflow.tf._cosine import dct as dct
+from twinflow.tf._cosine import idct as idct
+from twinflow.tf._cosine import inverse_mdct as inverse_mdct
+from twinflow.tf._cosine import linear_to_mel_weight_matrix as linear_to_mel_weight_matrix
+from twinflow.tf._cosine import mdct as mdct
+from twinflow.tf._cosine import mfccs_from_log_mel_spectrograms as mfccs_from_log_mel_spectrograms
+from twinflow.tf._framing import frame as frame
+from twinflow.tf._framing import overlap_and_add as overlap_and_add
 from twinflow.tf._functions import named, unary
+from twinflow.tf._shapes import shape_list
+from twinflow.tf._windows import hamming_window as hamming_window
+from twinflow.tf._windows import hann_window as hann_window
+from twinflow.tf._windows import kaiser_bessel_derived_window as kaiser_bessel_derived_window
+from twinflow.tf._windows import kaiser_window as kaiser_window
+from twinflow.tf._windows import vorbis_window as vorbis_window
 
 fft = unary(_fft.fft, "The discrete Fourier transform along the last axis.", "fft")
 ifft = unary(_fft.ifft, "The inverse of `fft`.", "ifft")
@@ -21,72 +36,44 @@ fft3d = unary(
     lambda x: _fft.fftn(x, dim=(-3, -2, -1)), "The discrete Fourier transform over the last three axes.", "fft3d"
 )
 ifft3d = unary(lambda x: _fft.ifftn(x, dim=(-3, -2, -1)), "The inverse of `fft3d`.", "ifft3d")
-fftshift = unary(_fft.fftshift, "Frequency 0 moved to the middle.", "fftshift")
-ifftshift = unary(_fft.ifftshift, "The inverse of `fftshift`.", "ifftshift")
 
 
-def _sizes(fft_length: Any) -> Any:
-    if fft_length is None:
-        return None
-    return int(to_tensor(fft_length).reshape(-1)[0].item())
+def _axes(axes: Any) -> Any:
+    return None if axes is None else shape_list(axes) if isinstance(axes, (list, tuple)) else int(axes)
 
 
 @named
-def rfft(input_tensor: Any, fft_length: Any = None) -> Tensor:
-    """`fft` of real numbers: the frequencies that are not the conjugate of another."""
-    return _fft.rfft(to_tensor(input_tensor), _sizes(fft_length))
+def fftshift(x: Any, axes: Any = None) -> Tensor:
+    """Frequency 0 moved to the middle of these axes, or of all."""
+    return _fft.fftshift(to_tensor(x), _axes(axes))
 
 
 @named
-def irfft(input_tensor: Any, fft_length: Any = None) -> Tensor:
-    """The inverse of `rfft`."""
-    return _fft.irfft(to_tensor(input_tensor), _sizes(fft_length))
+def ifftshift(x: Any, axes: Any = None) -> Tensor:
+    """The inverse of `fftshift`."""
+    return _fft.ifftshift(to_tensor(x), _axes(axes))
 
 
-def _window(periodic: bool, n: int, dtype: Any, a: float, b: float) -> Tensor:
-    steps = n if periodic else n - 1
-    angle = ops.arange(float(n), dtype=dtype) * (2 * math.pi / max(steps, 1))
-    return ops.cos(angle) * -b + a
+def _of_real(fn: Callable[..., Tensor], n: int, name: str, doc: str) -> Callable[..., Any]:
+    """A transform between real numbers and half of their frequencies, over the last n axes."""
+
+    def wrapped(input_tensor: Any, fft_length: Any = None) -> Tensor:
+        sizes = None if fft_length is None else [int(k) for k in to_tensor(fft_length).reshape(-1).tolist()]
+        if sizes is not None and len(sizes) != n:
+            raise ArgumentError(f"tf.signal.{name}: fft_length has one number for each of {n} axes, not {fft_length!r}")
+        return fn(to_tensor(input_tensor), sizes, tuple(range(-n, 0)))
+
+    wrapped.__name__ = wrapped.__qualname__ = name
+    wrapped.__doc__ = doc
+    return named(wrapped)
 
 
-@named
-def hann_window(window_length: int, periodic: bool = True, dtype: Any = "float32") -> Tensor:
-    """(1 - cos(2πn / N)) / 2."""
-    return _window(periodic, int(window_length), dtype, 0.5, 0.5)
-
-
-@named
-def hamming_window(window_length: int, periodic: bool = True, dtype: Any = "float32") -> Tensor:
-    """0.54 - 0.46 cos(2πn / N)."""
-    return _window(periodic, int(window_length), dtype, 0.54, 0.46)
-
-
-@named
-def frame(
-    signal: Any, frame_length: int, frame_step: int, pad_end: bool = False, pad_value: float = 0, axis: int = -1
-) -> Tensor:
-    """Overlapping parts along an axis: [..., n] becomes [..., frames, frame_length]."""
-    x = to_tensor(signal).movedim(axis, -1)
-    n = int(x.shape[-1])
-    count = -(-n // frame_step) if pad_end else max(0, 1 + (n - frame_length) // frame_step)
-    missing = (count - 1) * frame_step + frame_length - n
-    if pad_end and missing > 0:
-        x = F.pad(x, [0, missing], "constant", pad_value)
-    at = ops.arange(count).unsqueeze(1) * frame_step + ops.arange(frame_length)
-    found = ops.index_select(x, -1, at.reshape(-1)).reshape(*x.shape[:-1], count, frame_length)
-    return found if axis in (-1, x.ndim - 1) else found.movedim((-2, -1), (axis % x.ndim, axis % x.ndim + 1))
-
-
-@named
-def overlap_and_add(signal: Any, frame_step: int) -> Tensor:
-    """The inverse of `frame`: frames [..., count, length] added where they overlap."""
-    x = to_tensor(signal)
-    count, size = int(x.shape[-2]), int(x.shape[-1])
-    n = (count - 1) * frame_step + size
-    at = (ops.arange(count).unsqueeze(1) * frame_step + ops.arange(size)).reshape(-1)
-    flat = x.reshape(-1, count * size)
-    out = ops.index_add(ops.zeros((int(flat.shape[0]), n), dtype=x.dtype), 1, at, flat)
-    return out.reshape(*x.shape[:-2], n)
+rfft = _of_real(_fft.rfftn, 1, "rfft", "`fft` of real numbers: the frequencies that are not the conjugate of another.")
+rfft2d = _of_real(_fft.rfftn, 2, "rfft2d", "`rfft` over the last two axes.")
+rfft3d = _of_real(_fft.rfftn, 3, "rfft3d", "`rfft` over the last three axes.")
+irfft = _of_real(_fft.irfftn, 1, "irfft", "The inverse of `rfft`.")
+irfft2d = _of_real(_fft.irfftn, 2, "irfft2d", "The inverse of `rfft2d`.")
+irfft3d = _of_real(_fft.irfftn, 3, "irfft3d", "The inverse of `rfft3d`.")
 
 
 @named

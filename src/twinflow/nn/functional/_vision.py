@@ -14,8 +14,10 @@ from twinflow.nn.functional._pooling import _adaptive_avg
 from twinflow.ops import call, floor, full, tensor
 from twinflow.ops import round as round_
 from twinflow.ops._autocast import in_float32
+from twinflow.ops._resample import resample, resampling_weights
 from twinflow.tensor import Tensor
 
+_SMOOTH = {"bilinear": "triangle", "bicubic": "cubic"}
 _MODES = {"linear": 1, "bilinear": 2, "trilinear": 3, "bicubic": 2}
 
 
@@ -35,7 +37,7 @@ def interpolate(
         mode: "nearest", "nearest-exact", "linear" (1 axis), "bilinear", "bicubic" (2), "trilinear" (3) or "area".
         align_corners: whether the corner pixels' centres, not their outer edges, stay in place.
         recompute_scale_factor: take the scale from the rounded sizes instead of the factors.
-    Raises: ArgumentError for antialias=True, which does not exist.
+        antialias: when shrinking by "bilinear" or "bicubic", take the mean of all pixels that a new one covers, not of the nearest.
     """
     op = "interpolate"
     tensors(op, input=input)
@@ -44,8 +46,8 @@ def interpolate(
         raise ShapeError(
             f"{op}: input must be [N, C, ...] with 1 to 3 further axes, but its shape is {tuple(input.shape)}"
         )
-    if antialias:
-        raise ArgumentError(f"{op}: antialias=True does not exist; shrink with mode='area' instead")
+    if antialias and mode not in _SMOOTH:
+        raise ArgumentError(f"{op}: antialias belongs to the modes 'bilinear' and 'bicubic', not to {mode!r}")
     if (size is None) == (scale_factor is None):
         raise ArgumentError(f"{op}: give either size or scale_factor")
     extents = tuple(input.shape[2:])
@@ -78,6 +80,10 @@ def interpolate(
     for axis in range(n):
         m, s = extents[axis], sizes[axis]
         if m == s and (factors is None or factors[axis] == 1):
+            continue
+        if antialias:
+            ratio = (m - 1) / max(s - 1, 1) if align_corners else m / s if factors is None else 1 / factors[axis]
+            input = resample(input, axis + 2, resampling_weights(m, s, _SMOOTH[mode], antialias=True, ratio=ratio))
             continue
         if align_corners:
             place = np.arange(s) * ((m - 1) / (s - 1) if s > 1 else 0.0)

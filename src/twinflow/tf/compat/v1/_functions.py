@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import as_dtype
+from twinflow.keras._variable import to_tensor
 from twinflow.tensor import Tensor as Value
 from twinflow.tensor import wrap
 from twinflow.tf import _array, linalg, math, random
@@ -60,9 +61,17 @@ square = deferred(math.square, "Square")
 tan = deferred(math.tan, "Tan")
 tanh = deferred(math.tanh, "Tanh")
 
+
+def _div(x: Any, y: Any) -> Any:
+    """x / y as in Python 2: whole numbers give whole numbers."""
+    kinds = [to_tensor(v).dtype for v in (x, y)]
+    return math.divide(x, y) if any(k.is_floating_point or k.is_complex for k in kinds) else math.floordiv(x, y)
+
+
 add = binary(math.add, "Add")
 atan2 = binary(math.atan2, "Atan2")
 divide = binary(math.divide, "truediv")
+div = binary(_div, "div")
 divide_no_nan = binary(math.divide_no_nan, "div_no_nan")
 equal = binary(math.equal, "Equal")
 floordiv = binary(math.floordiv, "floordiv")
@@ -81,7 +90,7 @@ not_equal = binary(math.not_equal, "NotEqual")
 pow = binary(math.pow, "Pow")
 squared_difference = binary(math.squared_difference, "SquaredDifference")
 subtract = binary(math.subtract, "Sub")
-truediv = div = divide
+truediv = divide
 mod = floormod
 matmul = deferred(math.matmul, "MatMul")
 

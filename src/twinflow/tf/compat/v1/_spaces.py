@@ -14,7 +14,7 @@ from twinflow.tf import linalg as _linalg
 from twinflow.tf import math as _math
 from twinflow.tf import random as _random
 from twinflow.tf import signal as _signal
-from twinflow.tf.compat.v1 import _functions, _further
+from twinflow.tf.compat.v1 import _functions, _further, _images
 from twinflow.tf.compat.v1._deferred import deferred
 
 _BEFORE = {
@@ -28,14 +28,16 @@ _BEFORE = {
 class Space(ModuleType):
     """The functions of a module, each added to the graph instead of run."""
 
-    def __init__(self, source: ModuleType, random: bool = False) -> None:
+    def __init__(self, source: ModuleType, random: bool = False, older: ModuleType | None = None) -> None:
         super().__init__(source.__name__.replace("twinflow.tf.", "twinflow.tf.compat.v1."), source.__doc__)
-        self._source, self._random = source, random
+        self._source, self._random, self._older = source, random, older
 
     def __getattr__(self, name: str) -> Any:
         before = _BEFORE.get(name, name) if self._random else name
         known = getattr(_functions, before, None) or getattr(_further, before, None)
-        fn = getattr(self._source, name)  # an AttributeError of the module itself says what is missing
+        fn = getattr(self._older, name, None) or getattr(
+            self._source, name
+        )  # an AttributeError of the module itself says what is missing
         if name.startswith("_") or not isinstance(fn, FunctionType):
             return fn
         if known is None or not callable(known):
@@ -45,11 +47,11 @@ class Space(ModuleType):
         return known
 
     def __dir__(self) -> list[str]:
-        return dir(self._source)
+        return sorted({*dir(self._source), *(n for n in dir(self._older) if n.startswith("resize_"))})
 
 
 bitwise = Space(_bitwise)
-image = Space(_image)
+image = Space(_image, older=_images)
 linalg = Space(_linalg)
 math = Space(_math)
 random = Space(_random, random=True)
