@@ -56,6 +56,8 @@ class FitLoop:
         self.model, self.data, self.epochs, self.shuffle = model, data, epochs, shuffle
         self.history = History()
         self.program: Any = None  # the compiled loop over rows
+        self._same: list[np.ndarray[Any, Any]] | None = None  # the rows of all epochs
+        self._numbers: dict[int, Tensor] = {}
         self.started = False  # whether the model is built and the data was looked at
         # a schedule that native steps cannot compute gives every step a rate that is handed over from Python
         eager, optimizer = model.__dict__["run_eagerly"], model.optimizer
@@ -146,6 +148,18 @@ class FitLoop:
         for k in range(self.steps or 0):
             yield self.data.rows(from_numpy(order[k * self.data.batch_size : (k + 1) * self.data.batch_size]))
 
+    def _rows(self) -> list[np.ndarray[Any, Any]]:
+        """The rows of an epoch's batches; in each epoch the same if they are not shuffled."""
+        if self.shuffle or self._same is None:
+            self._same = full_and_rest(self._order(), self.data.batch_size)
+        return self._same
+
+    def _number(self, n: int) -> Tensor:
+        """A whole number as a tensor, made once."""
+        if n not in self._numbers:
+            self._numbers[n] = number(n)
+        return self._numbers[n]
+
     def _order(self) -> np.ndarray[Any, Any]:
         n = self.data.n
         order = np.asarray(randperm(n)) if self.shuffle else np.arange(n)
@@ -166,10 +180,11 @@ class FitLoop:
         model.reset_metrics()
         watched = self.each_step or (self.bar is not None and self.bar.moves)
         done, chunk = 0, 1
-        for rows in full_and_rest(self._order(), data.batch_size):
-            if self.program is None:  # what is trained is fixed for one call of fit
-                self.program = model._program("train_rows")
-            program, order, at = self.program, from_numpy(rows), 0
+        if self.program is None:  # what is trained is fixed for one call of fit
+            self.program = model._rows_program("train", data.data)
+        program = self.program
+        for rows in self._rows():
+            order, at = from_numpy(rows), 0
             while at < len(rows):
                 n = (
                     min(self.at_once, len(rows) - at)
@@ -181,7 +196,7 @@ class FitLoop:
                 if self.each_step:
                     self._emit("on_train_batch_begin", done)
                 started = time.perf_counter()
-                program(data.data, order, number(at), number(at + n))
+                program(order, self._number(at), self._number(at + n))
                 if time.perf_counter() - started < _CHUNK_S / 2:
                     chunk *= 2
                 at, done = at + n, done + n

@@ -76,12 +76,15 @@ class Trainer(Objectives):
 
     def _program(self, kind: str) -> Any:
         """The compiled function of one kind, made when first needed."""
-        programs = self.__dict__["_programs"]
-        key = (kind, tuple(id(v) for v in self.trainable_variables))  # type: ignore[attr-defined]
+        programs, key = self.__dict__["_programs"], self._program_key(kind)
         if key not in programs:
             fn = getattr(self, f"_run_{kind}")
             programs[key] = fn if self.__dict__["run_eagerly"] else compile_function(fn)
         return programs[key]
+
+    def _program_key(self, kind: Any) -> Any:
+        """What a program depends on: its kind, and which variables are trained."""
+        return kind, tuple(id(v) for v in self.trainable_variables)  # type: ignore[attr-defined]
 
     def _run_train(self, x: Any, y: Any, w: Any) -> None:
         self._train_batch(x, y, w)
@@ -100,11 +103,22 @@ class Trainer(Objectives):
         self.__dict__["_output_losses"] = None
         return results
 
-    def _run_train_rows(self, data: Any, order: Tensor, first: Tensor, last: Tensor) -> Tensor:
-        return self._loop(self._train_batch, data, order, first, last)
+    def _rows_program(self, kind: str, data: Any) -> Any:
+        """The compiled loop over rows of this data: a function of (order, first, last). See `_loop`."""
+        leaves, tree = tree_flatten(data)
+        given = [t for t in leaves if isinstance(t, Tensor)]
+        held = tuple(isinstance(t, Tensor) for t in leaves)
+        programs, key = self.__dict__["_programs"], self._program_key((kind, tree, held))
+        if key not in programs:
+            step = getattr(self, f"_{kind}_batch")
 
-    def _run_test_rows(self, data: Any, order: Tensor, first: Tensor, last: Tensor) -> Tensor:
-        return self._loop(self._test_batch, data, order, first, last)
+            def loop(order: Tensor, first: Tensor, last: Tensor, *tensors: Tensor) -> Tensor:
+                found = iter(tensors)
+                return self._loop(step, tree_unflatten([next(found) if h else None for h in held], tree), order, first, last)
+
+            programs[key] = loop if self.__dict__["run_eagerly"] else compile_function(loop)
+        program = programs[key]
+        return lambda order, first, last: program(order, first, last, *given)  # tensors alone: the quick way in
 
     def _loop(self, step: Any, data: Any, order: Tensor, first: Tensor, last: Tensor) -> Tensor:
         """Steps `first` to `last` on the rows that `order` [steps, batch] names: one native loop when compiled."""
@@ -257,13 +271,14 @@ class Trainer(Objectives):
         self._start("evaluate", *data.data[:2], False)
         self.reset_metrics()
         watched, count = any(wants_batches(c, "test") for c in given), 0
+        program = self._rows_program("test", data.data)
         for rows in full_and_rest(np.arange(data.n), data.batch_size):
-            program, order = self._program("test_rows"), from_numpy(rows)
+            order = from_numpy(rows)
             size = 1 if watched else len(rows)
             for at in range(0, len(rows), size):
                 if watched:
                     emit(given, "on_test_batch_begin", count)
-                program(data.data, order, number(at), number(at + size))
+                program(order, number(at), number(at + size))
                 if watched:
                     emit(given, "on_test_batch_end", count, self._results())
                 count += size
