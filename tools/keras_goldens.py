@@ -5,7 +5,8 @@ evaluate the lines of tests/keras/values.txt, and write them to tests/keras/gold
 
 Run it with a Python that has Keras; the tests then need only the file. With names, only these cases are made again; with
 `values`, only the lines that are new.
-(With JAX, Keras 3.15 does not keep the states of stateful layers from batch to batch.)
+(With JAX, Keras 3.15 does not keep the states of stateful layers from batch to batch; with TensorFlow its ScheduleFreeAdamW reads `momentum`
+after it changed, so that case was made with JAX.)
 """
 
 import importlib.util

@@ -49,9 +49,28 @@ for _name, _kwargs in [
     ("Adam", {}), ("Adam", {"amsgrad": True}), ("AdamW", {"weight_decay": 0.1}), ("RMSprop", {}),
     ("RMSprop", {"momentum": 0.5, "centered": True}), ("Adagrad", {}), ("Adadelta", {}), ("Adamax", {}), ("Nadam", {}),
     ("Ftrl", {"l1_regularization_strength": 0.01, "l2_regularization_strength": 0.01}), ("Lamb", {}),
-    ("Adafactor", {}), ("Lion", {}), ("Muon", {}),
+    ("Adafactor", {}), ("Lion", {}), ("Muon", {}), ("SGD", {"loss_scale_factor": 64.0}), ("ScheduleFreeAdamW", {"warmup_steps": 3}),
 ]:  # fmt: skip
     with_optimizer(_name, 0.05, **_kwargs)
+
+
+@case
+def optimizer_of_each_part(keras):
+    o = keras.optimizers
+    model, x, y, compiled, fitted = dense(keras)
+    compiled["optimizer"] = o.MultiOptimizer(o.OptimizerMap(o.SGD(0.1), {".*bias": o.Adam(0.05)}))
+    return model, x, y, compiled, fitted
+
+
+@case
+def optimizer_with_a_loss_scale(keras):
+    """Gradients overflow until the scale was halved often enough; then it grows again."""
+    o = keras.optimizers
+    model, x, y, compiled, fitted = dense(keras)
+    compiled["optimizer"] = o.LossScaleOptimizer(
+        o.SGD(0.1, momentum=0.5), initial_scale=2.0**126, dynamic_growth_steps=2
+    )
+    return model, x, y * 10, compiled, fitted
 
 
 def layer(name, make, x, y_size=1, head=True, **compiled):

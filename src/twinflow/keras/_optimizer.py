@@ -14,8 +14,8 @@ from twinflow.core import as_dtype
 from twinflow.core.errors import ArgumentError, GradientError, TwinflowError
 from twinflow.graph import Aval
 from twinflow.keras import schedules
+from twinflow.keras._registry import Registry, snake_case
 from twinflow.keras._registry import serialize as serialize
-from twinflow.keras._registry import snake_case
 from twinflow.keras._variable import Variable
 from twinflow.nn.utils import clip_grad_norm_, clip_grad_value_
 from twinflow.ops import where
@@ -23,6 +23,7 @@ from twinflow.optim._optimizer import number
 from twinflow.tensor import MODE, Tensor, Tracer, after_call, host_scalar, no_grad, paused_tracing, wrap
 
 FLOAT32 = as_dtype("float32")
+REGISTRY = Registry("optimizer")
 
 
 class LearningRate(float):

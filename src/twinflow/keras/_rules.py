@@ -167,3 +167,26 @@ class Muon(optim.Muon):
             u = b * momentum + g if group["nesterov"] else b
             factor = 1.0 if self._rms_rate is None else max(p.shape) ** 0.5 * self._rms_rate
             p.sub_(orthogonal(u, group["ns_coefficients"], group["ns_steps"], group["eps"]) * (lr * factor))
+
+
+class ScheduleFreeAdam(Optimizer):
+    """Steps of Adam's second moment from `z`, of which x is the mean; the parameters are y = (1 - β₁) z + β₁ x."""
+
+    def __init__(self, params: Any, lr: float, **options: Any) -> None:
+        super().__init__(params, {"lr": lr, **options})
+
+    def _new_state(self, p: Tensor, group: ParamGroup) -> dict[str, Any]:
+        return {"z": p.detach().clone(), "velocity": zeros_like_state(p)}
+
+    def _update(self, group: ParamGroup, t: Any, members: list[Member]) -> None:
+        lr, beta1, beta2 = number(group, "lr"), group["beta1"], group["beta2"]
+        if group["warmup"]:
+            grown = t / group["warmup"]
+            lr = lr * (grown.clamp(max=1.0) if isinstance(grown, Tensor) else min(grown, 1.0))
+        for p, g, s in members:
+            z, v = s["z"], s["velocity"]
+            v.add_((g * g - v) * (1 - beta2))
+            x = (p - z * (1 - beta1)) / beta1
+            z.sub_(g * lr / (sqrt(v / (1 - beta2**t)) + group["eps"]))
+            x = x * (1 - 1 / t) + z * (1 / t)
+            p.copy_(z * (1 - beta1) + x * beta1)

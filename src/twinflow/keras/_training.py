@@ -42,8 +42,9 @@ class Trainer(Objectives):
         """One step: forward, backward, update, metrics. Everything in it can be traced."""
         with enable_grad():
             loss, y_pred = self._forward_loss(x, y, w, True)
+            scaled = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables  # type: ignore[attr-defined]
-        found = gradients(self.optimizer.scale_loss(loss), variables, allow_unused=True)
+        found = gradients(scaled, variables, allow_unused=True)
         self.optimizer.step(variables, list(found))
         self._update_metrics(loss, y, y_pred, _batch_size(x), w)
 
@@ -114,7 +115,9 @@ class Trainer(Objectives):
 
             def loop(order: Tensor, first: Tensor, last: Tensor, *tensors: Tensor) -> Tensor:
                 found = iter(tensors)
-                return self._loop(step, tree_unflatten([next(found) if h else None for h in held], tree), order, first, last)
+                return self._loop(
+                    step, tree_unflatten([next(found) if h else None for h in held], tree), order, first, last
+                )
 
             programs[key] = loop if self.__dict__["run_eagerly"] else compile_function(loop)
         program = programs[key]

@@ -10,16 +10,18 @@ from twinflow import optim
 from twinflow.core.errors import ArgumentError
 from twinflow.keras import _rules as rules
 from twinflow.keras import schedules as schedules
+from twinflow.keras._optimizer import REGISTRY
 from twinflow.keras._optimizer import LearningRate as LearningRate
 from twinflow.keras._optimizer import Optimizer as Optimizer
-from twinflow.keras._registry import Registry, deserializer
+from twinflow.keras._optimizer_wrappers import LossScaleOptimizer as LossScaleOptimizer
+from twinflow.keras._optimizer_wrappers import MultiOptimizer as MultiOptimizer
+from twinflow.keras._optimizer_wrappers import OptimizerMap as OptimizerMap
+from twinflow.keras._registry import deserializer
 from twinflow.keras._registry import serialize as serialize
 from twinflow.tensor import Tensor
 
-_REGISTRY = Registry("optimizer")
 
-
-@_REGISTRY.add()
+@REGISTRY.add()
 class SGD(Optimizer):
     """w ← w - η g, with momentum v ← μ v + g.
 
@@ -38,7 +40,7 @@ class SGD(Optimizer):
         return optim.SGD(variables, self._rate, self.momentum, nesterov=self.nesterov and self.momentum > 0)
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class Adam(Optimizer):
     """Adam. Source: Kingma and Ba, arXiv:1412.6980, in the form with ε beside √v, as in Keras.
 
@@ -64,7 +66,7 @@ class Adam(Optimizer):
         return rules.Adam(variables, self._rate, (self.beta_1, self.beta_2), self.epsilon, amsgrad=self.amsgrad)
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class AdamW(Adam):
     """Adam with decoupled weight decay. Source: Loshchilov and Hutter, arXiv:1711.05101."""
 
@@ -72,7 +74,7 @@ class AdamW(Adam):
         super().__init__(learning_rate, weight_decay=weight_decay, **kwargs)
 
 
-@_REGISTRY.add("rmsprop")
+@REGISTRY.add("rmsprop")
 class RMSprop(Optimizer):
     """g / √(mean of g² + ε). Source: Hinton 2012, lecture 6e."""
 
@@ -94,7 +96,7 @@ class RMSprop(Optimizer):
         )
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class Adagrad(Optimizer):
     """g / √(sum of g² + ε). Source: Duchi, Hazan and Singer 2011."""
 
@@ -114,7 +116,7 @@ class Adagrad(Optimizer):
         )
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class Adadelta(Optimizer):
     """Steps in the units of the weights. Source: Zeiler, arXiv:1212.5701."""
 
@@ -126,7 +128,7 @@ class Adadelta(Optimizer):
         return optim.Adadelta(variables, self._rate, rho=self.rho, eps=self.epsilon)
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class Lion(Optimizer):
     """Steps by the sign of the moment. Source: Chen et al., arXiv:2302.06675."""
 
@@ -138,7 +140,7 @@ class Lion(Optimizer):
         return optim.Lion(variables, self._rate, (self.beta_1, self.beta_2))
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class Adamax(Optimizer):
     """Adam with the largest gradient in place of the second moment. Source: Kingma and Ba, arXiv:1412.6980, sec. 7."""
 
@@ -157,7 +159,7 @@ class Adamax(Optimizer):
         return rules.Adamax(variables, self._rate, (self.beta_1, self.beta_2), self.epsilon)
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class Nadam(Adamax):
     """Adam with Nesterov momentum. Source: Dozat 2016."""
 
@@ -165,7 +167,7 @@ class Nadam(Adamax):
         return rules.Nadam(variables, self._rate, (self.beta_1, self.beta_2), self.epsilon)
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class Lamb(Adamax):
     """Adam's direction, with steps in proportion to the weights' norm. Source: You et al., arXiv:1904.00962."""
 
@@ -173,7 +175,7 @@ class Lamb(Adamax):
         return optim.LAMB(variables, self._rate, (self.beta_1, self.beta_2), self.epsilon, weight_decay=0.0)
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class Ftrl(Optimizer):
     """Follow the regularized leader: sparse weights for linear models. Source: McMahan et al. 2013.
 
@@ -213,7 +215,7 @@ class Ftrl(Optimizer):
         )  # fmt: skip
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class Adafactor(Optimizer):
     """Adam's scaling in the memory of rows and columns. Source: Shazeer and Stern, arXiv:1804.04235.
 
@@ -244,7 +246,7 @@ class Adafactor(Optimizer):
         )  # fmt: skip
 
 
-@_REGISTRY.add()
+@REGISTRY.add()
 class Muon(Optimizer):
     """Momentum with singular values near one for matrices, and AdamW for all other weights. Source: Jordan et al. 2024.
 
@@ -307,7 +309,36 @@ class Muon(Optimizer):
         )  # fmt: skip
 
 
-deserialize = deserializer(_REGISTRY)
+@REGISTRY.add("schedule_free_adamw")
+class ScheduleFreeAdamW(Optimizer):
+    """AdamW that averages its weights instead of following a schedule. Source: Defazio et al., arXiv:2405.15682.
+
+    Args:
+        beta_1: how far the trained weights lie from the steps towards their average.
+        beta_2: how much of the second moment stays at each step.
+        epsilon: ε.
+        warmup_steps: over how many steps the rate grows to learning_rate.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.0025,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        warmup_steps: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(learning_rate, **kwargs)
+        self.beta_1, self.beta_2, self.epsilon, self.warmup_steps = beta_1, beta_2, epsilon, warmup_steps
+
+    def _make(self, variables: list[Tensor]) -> optim.Optimizer:
+        return rules.ScheduleFreeAdam(
+            variables, self._rate, beta1=self.beta_1, beta2=self.beta_2, eps=self.epsilon, warmup=self.warmup_steps
+        )
+
+
+deserialize = deserializer(REGISTRY)
 
 
 def get(identifier: Any) -> Any:
@@ -317,7 +348,7 @@ def get(identifier: Any) -> Any:
     if isinstance(identifier, (str, dict)) or (
         isinstance(identifier, builtins.type) and issubclass(identifier, Optimizer)
     ):
-        return _REGISTRY.get(identifier)
+        return REGISTRY.get(identifier)
     raise ArgumentError(
         f"optimizers.get: {type(identifier).__name__} is no Keras optimizer; write 'adam', or keras.optimizers.Adam(learning_rate=0.001)"
     )
