@@ -113,12 +113,16 @@ class profile:
 
     def __exit__(self, *exc: object) -> None:
         of_step: dict[int, KernelTime] = {}
-        for step, calls, ns, events in self._timing.stop():
+        counted: dict[tuple[int, int], int] = {}
+        for step, program, calls, ns, events in self._timing.stop():
             known = of_step.get(id(step)) if step is not None else None
-            if known is None:  # else: another record of the same step, as where a loop's carries are copied first
+            if known is None:  # else: another record of the same step
                 known = of_step[id(step)] = _describe(step)
                 self._kernels.append(known)
-            known.calls = max(known.calls, calls)
+            # records of one program run together, as where a loop's carries are copied first; parts of rows count each
+            before = counted.get((id(known), program), 0)
+            counted[id(known), program] = max(before, calls)
+            known.calls += max(calls - before, 0)
             known.total_ns += ns
             self._events += [(known.name, start, end) for start, end in events]
 

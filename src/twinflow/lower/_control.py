@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any
 
 from twinflow.core.errors import TwinflowError
 from twinflow.graph import Graph, Node, rebuild
 from twinflow.graph.passes import optimize
+from twinflow.lower._rows import body_of_rows, parts_of_rows, row_nbytes
 
 CONTROL = ("scan", "cond", "while_loop")
 
@@ -37,7 +37,7 @@ class ControlCall:
     Attributes:
         parts: the nested programs, as native graphs.
         copies: (result, operand) pairs to copy before the call: where carries begin.
-        function: the driver's function that runs them: "@loop", "@branch" or "@while".
+        function: the driver's function that runs them: "@loop", "@rows", "@branch" or "@while".
         slots: for each argument slot, a number, a `Frame`, or (node, offset in bytes).
         scratch: values that live only during the call.
     """
@@ -61,8 +61,8 @@ def control_call(node: Node, results: list[Node], lower: Lower) -> ControlCall:
 
 
 def _with_state(body: Graph, first: int, n_carry: int) -> Graph:
-    """A body whose first results are its carry, as a graph that writes its carry in place."""
-    graph = rebuild(optimize(body), lambda new, node, inputs: None)
+    """An optimized body whose first results are its carry, as a graph that writes its carry in place."""
+    graph = rebuild(body, lambda new, node, inputs: None)
     new, graph.outputs = graph.outputs[:n_carry], graph.outputs[n_carry:]
     graph.writes = {graph.inputs[first + k]: v for k, v in enumerate(new) if v is not graph.inputs[first + k]}
     return graph
@@ -77,34 +77,53 @@ def _results_io(native: Any) -> list[int]:
 
 
 def _scan(node: Node, results: list[Node], lower: Lower) -> ControlCall:
+    """The whole loop at once, or parts of its rows each by itself, if rows have nothing to do with each other."""
     p = node.params
     n_const, n_carry, length = p["n_const"], p["n_carry"], p["length"]
-    native = lower(_with_state(p["body"], n_const, n_carry))
-    native.program.set_repeat(length)
-    call = ControlCall(node, [native], "@loop")
-    inputs = list(node.inputs)
-    call.copies = [(results[k], inputs[n_const + k]) for k in range(n_carry)]
-    n_io = native.n_io
-    slots: list[Any] = [0] * n_io
-    start = length - 1 if p["reverse"] else 0
-    for k, x in enumerate(inputs):
-        if k < n_const:
-            slots[k] = (x, 0)
-        elif k < n_const + n_carry:
-            slots[k] = (results[k - n_const], 0)
+    body = optimize(p["body"])
+    parts = parts_of_rows(body, n_const, length)
+    natives: dict[int, Any] = {}  # by number of rows
+    calls: list[tuple[Any, list[Any]]] = []
+    before = 0
+    for rows in parts:
+        if rows in natives:
+            native = natives[rows].again()
         else:
-            slots[k] = (x, start * _row(x))
-            native.program.io_step[k] = -_row(x) if p["reverse"] else _row(x)
-    for io, y in zip(_results_io(native), results[n_carry:]):
-        slots[io] = (y, start * _row(y))
-        native.program.io_step[io] = -_row(y) if p["reverse"] else _row(y)
-    call.slots = [Frame(0), n_io, *slots]
+            part = body if len(parts) == 1 else body_of_rows(body, n_const, rows)
+            assert part is not None  # noqa: S101 - `parts_of_rows` has asked
+            native = natives[rows] = lower(_with_state(part, n_const, n_carry))
+        calls.append((native, _walked(node, results, native, before)))
+        before += rows
+    call = ControlCall(node, [native for native, _ in calls], "@loop")
+    call.copies = [(results[k], node.inputs[n_const + k]) for k in range(n_carry)]
+    if len(calls) == 1:
+        native, slots = calls[0]
+        call.slots = [Frame(0), native.n_io, *slots]
+    else:
+        call.function = "@rows"
+        call.slots = [0, len(calls), 1 + calls[0][0].n_io]  # the first is the pool, which the driver puts there
+        for k, (_, slots) in enumerate(calls):
+            call.slots += [Frame(k), *slots]
     return call
 
 
-def _row(x: Node) -> int:
-    """Bytes from one slice along the leading axis to the next."""
-    return prod(x.aval.shape[1:]) * x.aval.dtype.itemsize
+def _walked(node: Node, results: list[Node], native: Any, before: int) -> list[Any]:
+    """What the body's io entries begin with, `before` rows having been given to others; and their steps from turn to turn."""
+    p = node.params
+    n_const, n_carry, length = p["n_const"], p["n_carry"], p["length"]
+    native.program.set_repeat(length)
+    start, turn = (length - 1, -1) if p["reverse"] else (0, 1)
+    slots: list[Any] = [0] * native.n_io
+    for k, x in enumerate(node.inputs[:n_const]):
+        slots[k] = (x, 0)
+    for k, x in enumerate(results[:n_carry], n_const):
+        slots[k] = (x, before * row_nbytes(x, 0) if before else 0)
+    along = [*enumerate(node.inputs[n_const + n_carry :], n_const + n_carry)]
+    for io, x in (*along, *zip(_results_io(native), results[n_carry:])):
+        step = row_nbytes(x, 0)
+        slots[io] = (x, start * step + (before * row_nbytes(x, 1) if before else 0))
+        native.program.io_step[io] = turn * step
+    return slots
 
 
 def _bound(native: Any, inputs: list[Any], results: list[Node]) -> list[Any]:
@@ -132,7 +151,7 @@ def _while(node: Node, results: list[Node], lower: Lower) -> ControlCall:
     n_test, n_body = p["n_test"], p["n_body"]
     operands = list(node.inputs)
     test = lower(optimize(p["test"]))
-    body = lower(_with_state(p["body"], n_body, len(results)))
+    body = lower(_with_state(optimize(p["body"]), n_body, len(results)))
     call = ControlCall(node, [test, body], "@while")
     call.copies = list(zip(results, operands[n_test + n_body :]))
     flag = Node(node.graph, None, (), {}, p["test"].outputs[0].aval, name="flag")

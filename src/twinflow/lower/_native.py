@@ -82,6 +82,21 @@ class NativeGraph:
         native._link(kept.image, kept.code, arena, _linked_parts(kept.image, kept.code), kept.code)
         return native
 
+    def again(self) -> NativeGraph:
+        """The same program with memory of its own, so that both can run at the same time."""
+        other = type(self).__new__(type(self))
+        other.errors, other._lowered, other.lowering = self.errors, self._lowered, self.lowering
+        other.threads, other.checks, other.results, other.written = (
+            self.threads,
+            self.checks,
+            self.results,
+            self.written,
+        )
+        image = self.image.again()
+        arena = aligned_empty(max(image.arena_nbytes, 64), np.uint8)
+        other._link(image, self.code, arena, _linked_parts(image, self.code), self.program)
+        return other
+
     def __getattr__(self, name: str) -> Any:
         if name not in _LOWERED:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -261,7 +276,8 @@ class NativeGraph:
             name = s.symbols[0][:9] if s.symbols else s.name
             rows.append(f"{how:9s} {name:12s} {', '.join(f'{n!r}={n.op}' for n in s.nodes)}")
             if s.control is not None:
-                rows += ["    " + line for part in s.control.parts for line in part.describe().split("\n")]
+                texts = dict.fromkeys(part.describe() for part in s.control.parts)  # parts of rows are alike
+                rows += ["    " + line for text in texts for line in text.split("\n")]
         return "\n".join(rows)
 
 

@@ -20,10 +20,11 @@ PROGRAMS: weakref.WeakSet[NativeGraph] = weakref.WeakSet()
 
 
 class Timed(NamedTuple):
-    """One record of a program: what it belongs to (None: the copy of a result), its calls and their time, which of the
-    events are its own, as (start, end) in nanoseconds."""
+    """One record of a program: what it belongs to (None: the copy of a result), where its program's records lie, its calls
+    and their time, which of the events are its own, as (start, end) in nanoseconds."""
 
     step: Step | None
+    program: int
     calls: int
     ns: float
     events: list[tuple[float, float]]
@@ -80,7 +81,7 @@ def _timed(program: NativeProgram, graph: Any, rate: float, events: Any) -> Iter
             ticks = max(ticks - sum(_ticks(p) for p, _ in inner), 0)
         if record["calls"]:
             where = address + k * program.records.itemsize
-            yield Timed(step, int(record["calls"]), ticks * rate, events.get(where, []))
+            yield Timed(step, address, int(record["calls"]), ticks * rate, events.get(where, []))
         for nested, part in inner:
             yield from _timed(nested, part, rate, events)
 

@@ -236,6 +236,32 @@ entry:
   ret void
 }
 
+; Parts of the rows of a loop, each run by one core to its end, in memory of its own.
+; arguments: pool (put there here), number of parts, words of a part, then of each part: frame, addresses...
+define void @tf_rows(ptr %arguments, ptr %pool) nounwind {
+entry:
+  %parts.p = getelementptr i8, ptr %arguments, i64 8
+  %parts = load i64, ptr %parts.p
+  store ptr %pool, ptr %arguments
+  call void @tf_parallel(ptr %pool, ptr @rows_of_part, ptr %arguments, i64 %parts)
+  ret void
+}
+
+define internal void @rows_of_part(ptr %arguments, i64 %part, i64 %worker) nounwind {
+entry:
+  %words.p = getelementptr i8, ptr %arguments, i64 16
+  %pool = load ptr, ptr %arguments
+  %words = load i64, ptr %words.p
+  %before = mul i64 %part, %words
+  %at = add i64 %before, 3
+  %frame.p = getelementptr i64, ptr %arguments, i64 %at
+  %bases = getelementptr i8, ptr %frame.p, i64 8
+  %frame = load ptr, ptr %frame.p
+  %n = sub i64 %words, 1
+  call void @nested(ptr %frame, i64 %n, ptr %bases, ptr %pool, i64 %n)
+  ret void
+}
+
 ; arguments: predicate, frame if true, n_io, frame if false, n_io, addresses if true..., addresses if false...
 define void @tf_branch(ptr %arguments, ptr %pool) nounwind {
 entry:
@@ -306,7 +332,7 @@ def _driver() -> tuple[Any, Any, Executable]:
 
 
 def control_address(name: str) -> int:
-    """The native function that runs nested programs: "loop", "branch" or "while"; for records of kind WHOLE."""
+    """The native function that runs nested programs: "loop", "rows", "branch" or "while"; for records of kind WHOLE."""
     return _driver()[2].address(f"tf_{name}")
 
 

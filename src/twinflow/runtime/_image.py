@@ -108,6 +108,14 @@ class Image:
             records[k] = (kind, where, base + 8 * block, count, 0, 0, 0)
         return NativeProgram(records, patches, self.n_io, [words, arena, self.own, keep], parts), words
 
+    def again(self) -> Image:
+        """The same image with own memory that is apart, where that is written: both can be linked and run at the same time."""
+        image = Image()
+        vars(image).update(vars(self))
+        image.own = [aligned_empty(a.shape, a.dtype) if k in self.undefined else a for k, a in enumerate(self.own)]
+        image.parts = [(part.again(), repeat, steps) for part, repeat, steps in self.parts]
+        return image
+
     # -- as bytes ----------------------------------------------------------------------------------------------
 
     def pack(self, more: Any) -> bytes | None:
