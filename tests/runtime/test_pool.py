@@ -102,12 +102,23 @@ def many_jobs(code: Executable, made: Pool, counts: np.ndarray, jobs: int) -> No
     call(made.address, counts.ctypes.data, len(counts), jobs)
 
 
-@pytest.mark.parametrize("nchunks", [0, 1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("nchunks", [0, 1, 2, 3, 7, 1000, 32767, 32768, 100_001])
 def test_each_chunk_runs_once(code: Executable, some_pool: Pool, nchunks: int) -> None:
     counts = aligned_zeros(nchunks + 1, np.int64)
     for _ in range(20):
         some_pool.run(code.address("count"), counts.ctypes.data, nchunks)
     assert (counts[:nchunks] == 20).all() and counts[nchunks] == 0
+
+
+def test_two_threads_take_chunks_from_both_ends(code: Executable) -> None:
+    made = Pool(2)
+    try:
+        for nchunks in (2, 16, 17):
+            workers = aligned_zeros(nchunks, np.int64)
+            made.run(code.address("mark_worker"), workers.ctypes.data, nchunks)
+            assert (np.diff(workers) >= 0).all()  # the caller's chunks, then those of the other
+    finally:
+        made.close()
 
 
 @pytest.mark.parametrize("nchunks", [2, 3, 64])

@@ -1,10 +1,14 @@
 """The thread pool's native half, as LLVM IR: what workers do, and the fork-join that generated code calls.
 
-The pool is one block of memory, `FIELDS`. A job is a function, a context and a number of chunks. The `ticket` holds the
-number of the job (upper 32 bits) and how many of its chunks are not yet taken (lower 32): whoever takes one counts it
-down with a compare-and-swap, which fails if a new job has begun since the ticket was read. So a worker that the system
-stops for a while between reading a job and taking a chunk of it does no harm, and nobody waits for it: the caller takes
-the chunks that are left itself, and waits only for those already taken (`done` counts them).
+The pool is one block of memory, `FIELDS`. A job is a function, a context and a number of chunks, which are taken one by one, or
+`each` at a time if there are very many. The `ticket` holds the number of the job (upper 32 bits), how many takes went to
+its end (16 bits) and how many are left (16): whoever takes counts in it with a compare-and-swap, which fails if a
+new job has begun since the ticket was read. So a worker that the system stops for a while between reading a job and taking a
+chunk of it does no harm, and nobody waits for it: the caller takes the chunks that are left itself, and waits only for those
+already taken (`done` counts them).
+
+Even workers, the caller among them, take from the front, odd ones from the end, until they meet. What a kernel's first chunks
+write, the next kernel's first chunks read, as a rule: so it mostly lies in the right core's cache.
 
 Idle workers watch the ticket for a while, then sleep on the job number; a caller with nothing left to take does so on
 `waiting`. Each side first announces that it is about to sleep and then looks once more, the other first changes the
@@ -31,7 +35,9 @@ FIELDS = {
     "function": 128,
     "context": 136,
     "chunks": 144,
-    "mode": 152,  # of the caller's floating-point unit, in which its chunks are computed
+    "takes": 152,
+    "each": 160,
+    "mode": 168,  # of the caller's floating-point unit, in which its chunks are computed
     "ticket": 256,
     "done": 384,
     "sleepers": 512,
@@ -40,6 +46,7 @@ FIELDS = {
 }
 POOL_NBYTES = 896
 YIELD_EVERY = 64  # turns of watching; a power of two
+MOST_TAKES_BITS = 15  # more chunks than 2 to this are taken several at a time
 
 # Text for a module that calls the pool: tf_parallel(pool, fn, ctx, nchunks) calls fn(ptr ctx, i64 chunk, i64 worker)
 # once for each chunk, in any order, by any worker in 0..threads-1, and returns when all are done.
@@ -142,14 +149,17 @@ out:
 ; Take chunks until there are none, and run them. Returns the last ticket seen.
 define internal i64 @take_chunks(ptr %pool, i64 %worker) {{
 entry:
-  {_fields("function", "context", "chunks", "mode", "ticket", "done", "waiting")}
+  {_fields("function", "context", "chunks", "takes", "each", "mode", "ticket", "done", "waiting")}
+  %odd = and i64 %worker, 1
+  %at_end = icmp ne i64 %odd, 0
+  %count = select i1 %at_end, i64 65535, i64 -1
   br label %look
 look:
   %seen = load atomic i64, ptr %ticket.p acquire, align 8
   br label %try
 try:
   %ticket = phi i64 [%seen, %look], [%found, %take]
-  %left = and i64 %ticket, 4294967295
+  %left = and i64 %ticket, 65535
   %none = icmp eq i64 %left, 0
   br i1 %none, label %out, label %take
 take:
@@ -157,20 +167,38 @@ take:
   %function = load atomic ptr, ptr %function.p monotonic, align 8
   %context = load atomic ptr, ptr %context.p monotonic, align 8
   %chunks = load atomic i64, ptr %chunks.p monotonic, align 8
+  %takes = load atomic i64, ptr %takes.p monotonic, align 8
+  %each = load atomic i64, ptr %each.p monotonic, align 8
   %mode = load atomic i64, ptr %mode.p monotonic, align 8
-  %fewer = sub i64 %ticket, 1
+  %fewer = add i64 %ticket, %count
   %exchange = cmpxchg ptr %ticket.p, i64 %ticket, i64 %fewer acq_rel acquire, align 8
   %found = extractvalue {{i64, i1}} %exchange, 0
   %taken = extractvalue {{i64, i1}} %exchange, 1
-  br i1 %taken, label %run, label %try
-run:
-  %chunk = sub i64 %chunks, %left
+  br i1 %taken, label %begin, label %try
+begin:
+  %shifted = lshr i64 %ticket, 16
+  %ended = and i64 %shifted, 65535
+  %rest = sub i64 %takes, %ended
+  %first = sub i64 %rest, %left
+  %last = sub i64 %rest, 1
+  %number = select i1 %at_end, i64 %last, i64 %first
+  %from = mul i64 %number, %each
+  %reach = add i64 %from, %each
+  %beyond = icmp ugt i64 %reach, %chunks
+  %to = select i1 %beyond, i64 %chunks, i64 %reach
   call void @set_mode(i64 %mode)
+  br label %run
+run:
+  %chunk = phi i64 [%from, %begin], [%following, %run]
   call void %function(ptr %context, i64 %chunk, i64 %worker)
+  %following = add i64 %chunk, 1
+  %more = icmp ult i64 %following, %to
+  br i1 %more, label %run, label %finish
+finish:
   %before = atomicrmw add ptr %done.p, i64 1 seq_cst, align 8
   %after = add i64 %before, 1
-  %last = icmp eq i64 %after, %chunks
-  br i1 %last, label %tell, label %look
+  %complete = icmp eq i64 %after, %takes
+  br i1 %complete, label %tell, label %look
 tell:
   %waiting = load atomic i32, ptr %waiting.p seq_cst, align 4
   %awaited = icmp ne i32 %waiting, 0
@@ -251,14 +279,13 @@ out:
 
 define void @tf_parallel(ptr %pool, ptr %fn, ptr %ctx, i64 %nchunks) {{
 entry:
-  {_fields("spin", "workers", "function", "context", "chunks", "mode", "ticket", "done", "sleepers", "busy", "waiting")}
+  {_fields("spin", "workers", "function", "context", "chunks", "takes", "each", "mode")}
+  {_fields("ticket", "done", "sleepers", "busy", "waiting")}
   %job.p = getelementptr i8, ptr %ticket.p, i64 {job_offset}
   %workers = load atomic i64, ptr %workers.p acquire, align 8
   %alone = icmp eq i64 %workers, 0
   %few = icmp slt i64 %nchunks, 2
-  %many = icmp ugt i64 %nchunks, 4294967295
-  %either = or i1 %alone, %few
-  %simple = or i1 %either, %many
+  %simple = or i1 %alone, %few
   br i1 %simple, label %serial, label %claim
 serial:
   call void @serially(ptr %fn, ptr %ctx, i64 %nchunks)
@@ -272,6 +299,13 @@ publish:
   store atomic ptr %fn, ptr %function.p monotonic, align 8
   store atomic ptr %ctx, ptr %context.p monotonic, align 8
   store atomic i64 %nchunks, ptr %chunks.p monotonic, align 8
+  %above = lshr i64 %nchunks, {MOST_TAKES_BITS}
+  %each = add i64 %above, 1
+  %less = sub i64 %nchunks, 1
+  %whole = udiv i64 %less, %each
+  %takes = add i64 %whole, 1
+  store atomic i64 %takes, ptr %takes.p monotonic, align 8
+  store atomic i64 %each, ptr %each.p monotonic, align 8
   store atomic i64 0, ptr %done.p monotonic, align 8
   %mode = call i64 @get_mode()
   store atomic i64 %mode, ptr %mode.p monotonic, align 8
@@ -279,14 +313,14 @@ publish:
   %number = lshr i64 %old, 32
   %number1 = add i64 %number, 1
   %upper = shl i64 %number1, 32
-  %new = or i64 %upper, %nchunks
+  %new = or i64 %upper, %takes
   %was = atomicrmw xchg ptr %ticket.p, i64 %new seq_cst, align 8
   %sleepers = load atomic i64, ptr %sleepers.p seq_cst, align 8
   %none = icmp eq i64 %sleepers, 0
   br i1 %none, label %join, label %rouse
 rouse:
   ; of those who sleep, wake no more than there is work for
-  %useful = sub i64 %nchunks, 1
+  %useful = sub i64 %takes, 1
   call void @wake(ptr %pool, ptr %job.p, i64 %useful)
   br label %join
 join:
@@ -296,7 +330,7 @@ join:
 watch:
   %i = phi i64 [0, %join], [%next, %still]
   %done = load atomic i64, ptr %done.p acquire, align 8
-  %all = icmp eq i64 %done, %nchunks
+  %all = icmp eq i64 %done, %takes
   br i1 %all, label %out, label %still
 still:
   call void @pause_or_yield(ptr %pool, i64 %i)
@@ -306,7 +340,7 @@ still:
 rest:
   store atomic i32 1, ptr %waiting.p seq_cst, align 4
   %done2 = load atomic i64, ptr %done.p seq_cst, align 8
-  %all2 = icmp eq i64 %done2, %nchunks
+  %all2 = icmp eq i64 %done2, %takes
   br i1 %all2, label %out, label %doze
 doze:
   call void @sleep(ptr %pool, ptr %waiting.p, i32 1)
