@@ -385,6 +385,8 @@ def test_sequential() -> None:
     assert len(s + named) == 4
     with pytest.raises(ArgumentError, match=r"call it, as in ReLU\(\)"):
         nn.Sequential(nn.ReLU)
+    with pytest.raises(ArgumentError, match=r"unpack it, as in Sequential\(\*layers\)"):
+        nn.Sequential([nn.ReLU()])
     with pytest.raises(IndexOutOfRange, match="index 9 is outside a container of 2"):
         _ = s[9]
 

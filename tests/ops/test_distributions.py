@@ -102,6 +102,7 @@ def test_generators_are_streams_of_their_own():
         (lambda: tf.empty(2).cauchy_(0, -1), ArgumentError, "positive"),
         (lambda: tf.empty(2).log_normal_(0, 0), ArgumentError, "positive"),
         (lambda: tf.empty(2).bernoulli_(2), ArgumentError, "between 0 and 1"),
+        (lambda: tf.bernoulli(tf.tensor([0.5, 1.5])), ArgumentError, "between 0 and 1"),
         (lambda: tf.empty(2).random_(1, 2, 3), ArgumentError, "random_"),
         (lambda: tf.empty(2, dtype=tf.int64).exponential_(), DTypeError, "floating"),
         (lambda: tf.randint(3, 3, (2,)), ArgumentError, "no integer"),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import twinflow as tf
-from twinflow.core.errors import ArgumentError, GradientError, IndexOutOfRange, ShapeError
+from twinflow.core.errors import ArgumentError, DTypeError, GradientError, IndexOutOfRange, ShapeError
 
 
 @st.composite
@@ -125,6 +125,7 @@ def test_the_gradient_of_a_write_goes_to_what_was_written_and_to_what_was_left()
         (slice(None, None, 0), ArgumentError, "must not be 0"),
         (1.5, ArgumentError, "whole number"),
         (tf.tensor([0.5]), IndexOutOfRange, "integers or bools"),
+        (tf.tensor([0, 1, 0], dtype=tf.uint8), DTypeError, r"\.bool\(\) or \.long\(\)"),
         (tf.tensor([3]), IndexOutOfRange, "outside"),
         (tf.tensor([True, False]), IndexOutOfRange, "mask of shape"),
         ((tf.tensor([0, 1]), tf.tensor([0, 1, 2])), ShapeError, "do not broadcast"),
@@ -133,6 +134,20 @@ def test_the_gradient_of_a_write_goes_to_what_was_written_and_to_what_was_left()
 def test_wrong_indices_say_what_is_wrong(index, error, says):
     with pytest.raises(error, match=says):
         tf.zeros(3, 4)[index]
+
+
+def test_masks_are_bool():
+    x, numbers = tf.zeros(3), tf.tensor([0.0, 1.0, 1.0])
+    for name, call in {
+        "where: the condition": lambda m: tf.where(m, x, 1.0),
+        "masked_fill: the mask": lambda m: x.masked_fill(m, 1.0),
+        "masked_select: the mask": lambda m: x.masked_select(m),
+        "masked_scatter: the mask": lambda m: x.masked_scatter(m, x),
+    }.items():
+        for mask in (numbers, numbers.long(), numbers.to(tf.uint8)):
+            with pytest.raises(DTypeError, match=f"{name} is a bool tensor, not {mask.dtype.name}"):
+                call(mask)
+        call(numbers != 0)
 
 
 def test_versions_count_writes_through_all_views():

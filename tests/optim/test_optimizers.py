@@ -319,6 +319,22 @@ def test_loading_state_of_another_model():
         Adam([b, w]).load_state_dict(saved)
     with pytest.raises(CheckpointError, match="'state' and 'param_groups'"):
         Adam([w]).load_state_dict({"weights": 1})
+    other = SGD([w, b], lr=0.1, momentum=0.9)
+    train(other, w, b, steps=1)
+    with pytest.raises(CheckpointError, match="momentum_buffer, which Adam does not have"):
+        optimizer.load_state_dict(other.state_dict())
+
+
+@pytest.mark.parametrize("name", ["Rprop", "ASGD"])
+def test_rates_of_float64_parameters_keep_their_digits(name):
+    w = tf.tensor([1.0], dtype=tf.float64, requires_grad=True)
+    optimizer = getattr(tf.optim, name)([w], lr=0.25)  # a rate that float32 holds
+    for _ in range(2):
+        optimizer.zero_grad()
+        (2 * w).sum().backward()
+        optimizer.step()
+    # PyTorch 2.13.0
+    assert w.item() == pytest.approx({"Rprop": 0.45, "ASGD": -2.811140876635143e-05}[name], abs=1e-12)
 
 
 def test_a_model_in_place_of_its_parameters():

@@ -83,7 +83,11 @@ class _Row(Module):
 
 def _module(container: str, value: Any) -> Module:
     if not isinstance(value, Module):
-        hint = "; call it, as in ReLU()" if isinstance(value, type) and issubclass(value, Module) else ""
+        hint = ""
+        if isinstance(value, type) and issubclass(value, Module):
+            hint = "; call it, as in ReLU()"
+        elif isinstance(value, (list, tuple)):
+            hint = f"; unpack it, as in {container}(*layers)"
         raise ArgumentError(f"{container}: {value!r} is not a Module{hint}; functions can be called in forward instead")
     return value
 

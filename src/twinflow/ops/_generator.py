@@ -20,7 +20,7 @@ from twinflow.ops._create import finish_new
 from twinflow.ops._declare import call
 from twinflow.ops._random import random_bits
 from twinflow.ops._shape import cast, reshape
-from twinflow.tensor import Tensor, apply, is_tracing, mapped_randomness, no_grad, wrap
+from twinflow.tensor import SPECIAL, Tensor, apply, is_tracing, mapped_randomness, no_grad, wrap
 
 _DEFAULT_SEED = 0
 
@@ -293,6 +293,10 @@ def bernoulli(input: Tensor, *, generator: Generator | None = None) -> Tensor:
     """1 with the probability that each element gives, else 0."""
     u = uniform01(tuple(input._data.shape), as_dtype("float32"), generator)
     p = input if input.dtype.name == "float32" else apply(cast, input, dtype=as_dtype("float32"))
+    if not SPECIAL.count and not ((p._data >= 0) & (p._data <= 1)).all():
+        raise ArgumentError(
+            "bernoulli: probabilities lie between 0 and 1, and the input has others; is a sigmoid missing?"
+        )
     return apply(cast, call("lt", u, p), dtype=input.dtype)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twinflow.core import as_int, broadcast_shapes, is_symbolic, silently
-from twinflow.core.errors import ArgumentError, IndexOutOfRange, ShapeError
+from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange, ShapeError
 from twinflow.ops._create import tensor
 from twinflow.ops._declare import call
 from twinflow.ops._gather import put_add, take
@@ -86,6 +86,8 @@ def plan_index(x: Tensor, index: Any) -> Plan:
         if isinstance(e, Tensor) and e._data.dtype.kind == "b":
             axis = _mask(plan, x, e, axis)
             continue
+        if isinstance(e, Tensor) and e.dtype.name == "uint8":
+            raise DTypeError("index: a uint8 tensor could be a mask or positions; say which with .bool() or .long()")
         n = shape[axis]
         if isinstance(e, slice):
             a, b, s = _resolve(e, n)

@@ -331,6 +331,16 @@ def as_bool(x: Any, op: str) -> Tensor:
     return t if t._data.dtype.kind == "b" else ne(t, 0)
 
 
+def bool_of(x: Any, op: str, what: str) -> Tensor:
+    """A condition or mask, which is bool: numbers in its place are nearly always the wrong tensor."""
+    t = to_tensor_arg(x, op, what)
+    if t._data.dtype.kind != "b":
+        raise DTypeError(
+            f"{op}: the {what} is a bool tensor, not {t.dtype.name}; compare it with something, as in x != 0"
+        )
+    return t
+
+
 def logical_not(input: Tensor) -> Tensor:
     """True where x is zero."""
     return bitwise_not(as_bool(input, "logical_not"))
@@ -360,10 +370,8 @@ def _where(condition: Tensor, input: Any = None, other: Any = None) -> Any:
                 return wrap(np.where(c._data, a, b))
     if input is None and other is None:
         return c.nonzero(as_tuple=True)
-    if c._data.dtype.kind != "b":
-        c = ne(c, 0)
     x, y = promote("where", input, other)
-    return apply(B.where, c, x, y)
+    return apply(B.where, bool_of(c, "where", "condition"), x, y)
 
 
 _where_door = Door(_where, "where", B.where, n=3)

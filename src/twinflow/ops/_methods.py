@@ -511,7 +511,7 @@ def _backward(
 
 def masked_fill(self: Tensor, mask: Tensor, value: Any) -> Tensor:
     """`value` where the mask holds."""
-    return M.where(mask, *reversed(promote_to(self, value)))
+    return M.where(M.bool_of(mask, "masked_fill", "mask"), *reversed(promote_to(self, value)))
 
 
 def promote_to(x: Tensor, value: Any) -> tuple[Any, Any]:

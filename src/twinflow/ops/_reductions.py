@@ -12,7 +12,7 @@ from twinflow.ops import _reduce as R
 from twinflow.ops._autocast import in_float32
 from twinflow.ops._declare import call
 from twinflow.ops._math import as_bool, maximum, minimum, number_array, sqrt, true_divide
-from twinflow.ops._promote import F32, F64, convert, is_inexact, to_tensor_arg
+from twinflow.ops._promote import F32, F64, as_inexact, convert, is_inexact, to_tensor_arg
 from twinflow.ops._shape import reshape
 from twinflow.ops._softmax import log_softmax_of, softmax_of, softmax_row
 from twinflow.tensor import SPECIAL, Tensor, apply, result_of, wrap
@@ -280,7 +280,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     """log Σ exp(x), without overflow: the largest element is taken out first."""
-    x = to_tensor_arg(input, "logsumexp")
+    x = as_inexact(input, "logsumexp")
     axes = normalize_axes(dim, x.ndim, "logsumexp")
     if not numel(tuple(x._data.shape[i] for i in axes)):
         return apply(R.sum_, x, axes=axes, keepdim=keepdim) - float("inf")  # the logarithm of an empty sum

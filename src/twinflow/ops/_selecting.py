@@ -11,7 +11,7 @@ from twinflow.core.errors import ArgumentError, DTypeError, IndexOutOfRange, Sha
 from twinflow.ops import _gather as rows
 from twinflow.ops import _index
 from twinflow.ops._declare import call
-from twinflow.ops._math import as_bool, where
+from twinflow.ops._math import as_bool, bool_of, where
 from twinflow.ops._promote import convert, to_tensor_arg
 from twinflow.ops._shape import expand, reshape, slice_, slice_update
 from twinflow.tensor import SPECIAL, Tensor, apply, array_of, wrap
@@ -61,9 +61,7 @@ def count_nonzero(input: Tensor, dim: Any = None) -> Tensor:
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
     """The elements where the mask holds, as a vector."""
-    x, m = to_tensor_arg(input, "masked_select"), to_tensor_arg(mask, "masked_select", "mask")
-    if m._data.dtype.kind != "b":
-        raise DTypeError(f"masked_select: the mask is a bool tensor, not {m.dtype.name}")
+    x, m = to_tensor_arg(input, "masked_select"), bool_of(mask, "masked_select", "mask")
     shape = broadcast_shapes(tuple(x._data.shape), tuple(m._data.shape), op="masked_select")
     found = array_of(m, f"masked_select {_SIZE}; where(mask, a, b) keeps the shape")
     flat = wrap(np.flatnonzero(np.broadcast_to(found, shape)))
@@ -72,11 +70,11 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """`input` with the elements where the mask holds replaced, in order, by those of `source`."""
-    x, m = to_tensor_arg(input, "masked_scatter"), to_tensor_arg(mask, "masked_scatter", "mask")
+    x, m = to_tensor_arg(input, "masked_scatter"), bool_of(mask, "masked_scatter", "mask")
     if source.dtype is not x.dtype:
         raise DTypeError(f"masked_scatter: source is {source.dtype.name}, but the tensor is {x.dtype.name}")
     shape = broadcast_shapes(tuple(x._data.shape), tuple(m._data.shape), op="masked_scatter")
-    x, m = apply(expand, x, shape=shape), apply(expand, as_bool(m, "masked_scatter"), shape=shape)
+    x, m = apply(expand, x, shape=shape), apply(expand, m, shape=shape)
     n = numel(shape)
     flat = apply(reshape, m, shape=(n,))
     rank = call("cumsum", convert(flat, as_dtype("int64")), axis=0) - 1 if n else convert(flat, as_dtype("int64"))

@@ -340,23 +340,31 @@ class Optimizer:
                 f"{name}.load_state_dict: groups of {sizes} parameters were saved, but this optimizer has {mine}"
             )
         by_index = {i: p for g, mine_ in zip(groups, self.param_groups) for i, p in zip(g["params"], mine_["params"])}
-        group_of = {id(p): g for g in self.param_groups for p in g["params"]}
+        updated = [
+            group
+            | {k: v for k, v in new.items() if k != "params" and (k in group or k in ("initial_lr", "param_names"))}
+            for group, new in zip(self.param_groups, groups)
+        ]
+        group_of = {id(p): g for g in updated for p in g["params"]}
         loaded: dict[Tensor, dict[str, Any]] = {}
         for key, entries in saved.items():
             if int(key) not in by_index:
                 raise CheckpointError(f"{name}.load_state_dict: state for parameter {key}, which no group has")
             p = by_index[int(key)]
-            loaded[p] = {k: self._load_value(name, k, v, p) for k, v in entries.items()}
-        for group, new in zip(self.param_groups, groups):
-            group.update(
-                {k: v for k, v in new.items() if k != "params" and (k in group or k in ("initial_lr", "param_names"))}
-            )
-        for p in list(self.state.keys() - loaded.keys()):
-            del self.state[p]
-        for p, entries in loaded.items():
             with paused_tracing():
                 fresh = self._new_state(p, group_of[id(p)])
-            self.state[p] = {**fresh, **entries}
+            foreign = entries.keys() - fresh.keys() - {"step"}
+            if fresh and foreign:  # optimizers that fill their state in step() do not say what it holds
+                raise CheckpointError(
+                    f"{name}.load_state_dict: the state holds {', '.join(sorted(foreign))}, which {name} does not have; another "
+                    "optimizer saved it, or this one with other options"
+                )
+            loaded[p] = fresh | {k: self._load_value(name, k, v, p) for k, v in entries.items()}
+        for group, new in zip(self.param_groups, updated):
+            group.update(new)
+        for p in list(self.state.keys() - loaded.keys()):
+            del self.state[p]
+        self.state.update(loaded)
         self._share_counters()
         self._changes[0] += 1
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from twinflow.core.errors import ArgumentError
-from twinflow.ops import sign, where
+from twinflow.ops import full, sign, where
 from twinflow.optim._optimizer import (
     FLOAT64,
     Member,
@@ -163,7 +163,8 @@ class ASGD(Optimizer):
         next_mu = 1 / choose(late > 1, late, 1.0)
         for p, g, s in members:
             eta, mu = s["eta"], s["mu"]
-            p.mul_(1 - eta * lambd).sub_(g * eta)
+            rate = eta.double()  # 1 - η·λ would lose η·λ's digits in float32
+            p.mul_(1 - rate * lambd).sub_(g * rate)
             s["ax"].add_((p - s["ax"]) * mu)
             for slot, value in ((eta, next_eta), (mu, next_mu)):
                 if isinstance(value, Tensor):
@@ -207,7 +208,7 @@ class Rprop(Optimizer):
         for p, g, s in members:
             agreement = g * s["prev"]
             turned = agreement < 0
-            factor = where(turned, low, where(agreement > 0, high, 1.0).to(dtype=p.dtype))
+            factor = where(turned, low, where(agreement > 0, full((), high, dtype=p.dtype), 1.0))
             s["step_size"].mul_(factor).clamp_(smallest, largest)
             g = where(turned, 0.0, g)
             p.sub_(sign(g) * s["step_size"])
