@@ -343,9 +343,11 @@ def test_rates_that_are_too_high_or_too_low():
     high = tf.check(model, pair, nn.MSELoss(), tf.optim.SGD(model.parameters(), lr=10.0))
     found(high, "optimizer", "warning", "one step changes weight by")
     found(high, "optimizer", "error", "it diverges")
-    low = tf.check(model, pair, nn.MSELoss(), tf.optim.SGD(model.parameters(), lr=1e-9))
+    low = tf.check(model, pair, nn.MSELoss(), tf.optim.SGD(model.parameters(), lr=1e-7))
     found(low, "optimizer", "warning", "changes no weight by more than")
     found(low, "optimizer", "warning", "hardly learns")
+    none = tf.check(model, pair, nn.MSELoss(), tf.optim.SGD(model.parameters(), lr=1e-12))
+    found(none, "optimizer", "warning", "changes no weight at all")
     up = tf.check(model, pair, nn.MSELoss(), tf.optim.SGD(model.parameters(), lr=0.05, maximize=True))
     found(up, "optimizer", "error", "it diverges")
 

@@ -5,9 +5,9 @@ from twinflow.train._callbacks import EarlyStopping as EarlyStopping
 from twinflow.train._callbacks import LearningRateMonitor as LearningRateMonitor
 from twinflow.train._callbacks import ModelCheckpoint as ModelCheckpoint
 from twinflow.train._callbacks import ProgressBar as ProgressBar
-from twinflow.train._check import CheckFinding as CheckFinding
-from twinflow.train._check import CheckReport as CheckReport
 from twinflow.train._check import check as check
+from twinflow.train._check_report import CheckFinding as CheckFinding
+from twinflow.train._check_report import CheckReport as CheckReport
 from twinflow.train._loggers import CSVLogger as CSVLogger
 from twinflow.train._loggers import Logger as Logger
 from twinflow.train._loggers import TensorBoardLogger as TensorBoardLogger

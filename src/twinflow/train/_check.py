@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,62 +16,9 @@ from twinflow.nn._module import lazy_parts
 from twinflow.ops import full_like, get_rng_state, set_rng_state, zeros_like
 from twinflow.optim import Optimizer
 from twinflow.tensor import Tensor, enable_grad, no_grad
+from twinflow.train._check_optimizer import check_optimizer
+from twinflow.train._check_report import CheckReport, array_of, described, is_finite
 from twinflow.train._nonfinite import first_nonfinite
-
-_SIGNS = {"error": "✗", "warning": "!", "ok": "✓"}
-_PARTS = ("data", "structure", "loss", "optimizer")
-
-# An update of about a thousandth of the weight is what usually trains well (A. Karpathy, "Hacker's guide to neural networks")
-_LARGE_UPDATE, _SMALL_UPDATE = 0.1, 1e-6
-
-
-@dataclass(frozen=True)
-class CheckFinding:
-    """One thing that was looked at: which part, how grave ("error", "warning", "ok"), what was seen, and what to do."""
-
-    part: str
-    level: str
-    what: str
-    advice: str = ""
-
-
-@dataclass
-class CheckReport:
-    """What `check` returns; printing it gives the list."""
-
-    findings: list[CheckFinding] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Whether there is neither error nor warning."""
-        return not self.errors and not self.warnings
-
-    @property
-    def errors(self) -> list[CheckFinding]:
-        """What keeps the model from learning."""
-        return [f for f in self.findings if f.level == "error"]
-
-    @property
-    def warnings(self) -> list[CheckFinding]:
-        """What may keep it from learning well."""
-        return [f for f in self.findings if f.level == "warning"]
-
-    def add(self, part: str, level: str, what: str, advice: str = "") -> None:
-        """Append a finding."""
-        self.findings.append(CheckFinding(part, level, what, advice))
-
-    def __str__(self) -> str:
-        counts = ((len(self.errors), "error"), (len(self.warnings), "warning"))
-        lines = ["check: " + ", ".join(f"{n} {what}{'s' * (n != 1)}" for n, what in counts)]
-        for part in _PARTS:
-            found = [f for f in self.findings if f.part == part]
-            lines += [part] * bool(found)
-            for f in found:
-                lines.append(f"  {_SIGNS[f.level]} " + f.what.replace("\n", "\n    "))
-                lines += [f"    → {f.advice}"] * bool(f.advice)
-        return "\n".join(lines)
-
-    __repr__ = __str__
 
 
 def check(
@@ -123,7 +69,7 @@ def check(
         if _check_data(report, inputs, target):
             value = _check_loss(report, model, inputs, target, loss)
             if value is not None and optimizer is not None:
-                _check_optimizer(report, model, lambda: loss(model(*inputs), target), optimizer, steps)
+                check_optimizer(report, model, lambda: loss(model(*inputs), target), optimizer, steps)
     return report
 
 
@@ -170,21 +116,6 @@ def _restored(model: Module, optimizer: Optimizer | None) -> Iterator[None]:
         set_rng_state(random)
 
 
-def _array(t: Tensor) -> np.ndarray[Any, Any]:
-    """The values, in a type that NumPy's functions take."""
-    a = t.detach().numpy()
-    return a.astype(np.float32) if a.dtype.kind == "V" else a
-
-
-def _finite(t: Tensor) -> bool:
-    a = _array(t)
-    return a.dtype.kind not in "fc" or bool(np.isfinite(a).all())
-
-
-def _text(t: Tensor) -> str:
-    return f"{t.dtype.name}{list(t.shape)}"
-
-
 # -- data -------------------------------------------------------------------------------------------------------
 
 
@@ -196,10 +127,10 @@ def _check_data(report: CheckReport, inputs: tuple[Tensor, ...], target: Tensor)
         good &= _check_values(report, name, t)
     n = {tuple(t.shape[:1]) for t in (*inputs, target)}
     if len(n) > 1:
-        shapes = ", ".join(f"{name} {_text(t)}" for name, t in [*named, ("targets", target)])
+        shapes = ", ".join(f"{name} {described(t)}" for name, t in [*named, ("targets", target)])
         report.add("data", "error", f"the first axes differ: {shapes}", "give one target for each example, in axis 0")
         good = False
-    a = _array(target)
+    a = array_of(target)
     if good and len(a) > 3 and (a == a[:1]).all():
         report.add(
             "data", "warning", f"all {len(a)} targets of the batch are alike",
@@ -209,25 +140,25 @@ def _check_data(report: CheckReport, inputs: tuple[Tensor, ...], target: Tensor)
 
 
 def _check_values(report: CheckReport, name: str, t: Tensor) -> bool:
-    a = _array(t)
+    a = array_of(t)
     if a.size == 0:
         report.add(
-            "data", "error", f"{name} {_text(t)} are empty", "look at the loader: it gave a batch without examples"
+            "data", "error", f"{name} {described(t)} are empty", "look at the loader: it gave a batch without examples"
         )
         return False
-    if not _finite(t):
+    if not is_finite(t):
         bad = ~np.isfinite(a)
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         report.add(
-            "data", "error", f"{name} {_text(t)}: {int(bad.sum())} of {a.size} values are missing (NaN) or infinite, the first at {where}",
+            "data", "error", f"{name} {described(t)}: {int(bad.sum())} of {a.size} values are missing (NaN) or infinite, the first at {where}",
             "remove these examples or fill the gaps (the column's mean is a start) before training",
         )  # fmt: skip
         return False
     if a.dtype.kind not in "f":
-        report.add("data", "ok", f"{name} {_text(t)}, from {a.min()} to {a.max()}")
+        report.add("data", "ok", f"{name} {described(t)}, from {a.min()} to {a.max()}")
         return True
     mean, deviation, largest = float(a.mean()), float(a.std()), float(np.abs(a).max())
-    seen = f"{name} {_text(t)}: from {a.min():.3g} to {a.max():.3g}, mean {mean:.3g}, deviation {deviation:.3g}"
+    seen = f"{name} {described(t)}: from {a.min():.3g} to {a.max():.3g}, mean {mean:.3g}, deviation {deviation:.3g}"
     if a.size > 1 and deviation == 0:
         report.add("data", "warning", f"{seen}: all values are the same", "look at how the data is read and scaled")
     elif largest > 50 or deviation > 20:
@@ -262,7 +193,7 @@ def _check_loss(
         report.add("loss", "error", what, "bring outputs and targets into the form that the message asks for")
         return None
     if not isinstance(value, Tensor) or value.numel() != 1:
-        what = _text(value) if isinstance(value, Tensor) else type(value).__name__
+        what = described(value) if isinstance(value, Tensor) else type(value).__name__
         report.add(
             "loss", "error", f"the loss is {what}, not one number", "average it: loss.mean(), or reduction='mean'"
         )
@@ -317,8 +248,8 @@ def _check_layers(report: CheckReport, model: Module, inputs: tuple[Tensor, ...]
     report.add("structure", "ok", f"every layer takes what the one before it gives{shapes}")
     for path, m, t in seen:
         where = f"{path or 'model'} ({type(m).__name__})"
-        a = _array(t)
-        if not _finite(t):
+        a = array_of(t)
+        if not is_finite(t):
             report.add("structure", "error", f"{where} gives NaN or infinity",
                        "it is the first layer to do so: look at its parameters and at what it is given")  # fmt: skip
             return None
@@ -345,7 +276,7 @@ def _check_independence(report: CheckReport, model: Module, inputs: tuple[Tensor
     model.eval()
     try:
         with no_grad():
-            whole, alone = _array(model(*inputs)[-1:]), _array(model(*(t[-1:] for t in inputs)))
+            whole, alone = array_of(model(*inputs)[-1:]), array_of(model(*(t[-1:] for t in inputs)))
     except (TwinflowError, TypeError):
         return  # a model for batches of one fixed size, such as one with a state, cannot be asked
     finally:
@@ -361,7 +292,7 @@ def _check_start(report: CheckReport, model: Module) -> None:
     alike = []
     for name, p in model.named_parameters():
         if p.ndim > 1 and p.shape[0] > 1 and p.numel() > 2:
-            a = _array(p)
+            a = array_of(p)
             if np.ptp(a) == 0:
                 alike.append(f"{name} ({a.flat[0]:g})")
     if alike:
@@ -374,8 +305,8 @@ def _check_gradients(report: CheckReport, model: Module) -> None:
     named = list(model.named_parameters())
     frozen = [name for name, p in named if not p.requires_grad]
     apart = [name for name, p in named if p.requires_grad and p.grad is None]
-    dead = [name for name, p in named if p.grad is not None and not _array(p.grad).any()]
-    wild = [name for name, p in named if p.grad is not None and not _finite(p.grad)]
+    dead = [name for name, p in named if p.grad is not None and not array_of(p.grad).any()]
+    wild = [name for name, p in named if p.grad is not None and not is_finite(p.grad)]
     if apart:
         report.add("structure", "error", f"the loss does not depend on: {', '.join(apart)}",
                    "use these layers in forward, or remove them; look for .detach() and .item() on the way")  # fmt: skip
@@ -404,7 +335,7 @@ def _check_domain(report: CheckReport, loss: Callable[..., Any], output: Any, st
                    "NLLLoss takes logarithms (log_softmax); targets of BCE lie in [0, 1]")  # fmt: skip
     if not isinstance(output, Tensor) or output.ndim < 2:
         return
-    a = _array(output)
+    a = array_of(output)
     within = bool(((a >= 0) & (a <= 1)).all())
     if kind == "crossentropy":
         if a.shape[1] == 1:
@@ -425,7 +356,7 @@ def _check_chance(report: CheckReport, loss: Callable[..., Any], output: Any, ta
         return
     guesses = [zeros_like(output)]
     if tuple(target.shape) == tuple(output.shape) and target.dtype.is_floating_point:
-        guesses.append(full_like(output, float(_array(target).mean())))
+        guesses.append(full_like(output, float(array_of(target).mean())))
     values = []
     for guess in guesses:
         try:
@@ -447,73 +378,3 @@ def _check_chance(report: CheckReport, loss: Callable[..., Any], output: Any, ta
         )
     else:
         report.add("loss", "ok", seen)
-
-
-# -- optimizer --------------------------------------------------------------------------------------------------
-
-
-def _check_optimizer(
-    report: CheckReport, model: Module, compute: Callable[[], Any], optimizer: Optimizer, steps: int
-) -> None:
-    """What the optimizer holds, what one step changes, and what `steps` of them reach on this batch."""
-    named = {id(p): name for name, p in model.named_parameters()}
-    held = {id(p) for group in optimizer.param_groups for p in group["params"]}
-    missed = [named[id(p)] for p in model.parameters() if p.requires_grad and id(p) not in held]
-    if missed:
-        report.add("optimizer", "error", f"it does not know: {', '.join(missed)}",
-                   "give it model.parameters() after the model is complete, or add_param_group")  # fmt: skip
-    if not held & set(named):
-        report.add("optimizer", "error", "it holds none of this model's parameters",
-                   "it was made for another model, or before this one was replaced: make it again")  # fmt: skip
-        return
-    before = {name: _array(p).copy() for name, p in model.named_parameters()}
-    losses = [_step(compute, optimizer)]
-    _check_updates(report, {k: v for k, v in before.items() if k not in missed}, dict(model.named_parameters()))
-    while len(losses) <= steps and math.isfinite(losses[-1]):
-        losses.append(_step(compute, optimizer))
-    start, end = losses[0], losses[-1]
-    seen = f"on this one batch, {len(losses) - 1} steps bring the loss from {start:.4g} to {end:.4g}"
-    if not math.isfinite(end) or end > 1.1 * start + 1e-6:
-        report.add("optimizer", "error", f"{seen}: it diverges",
-                   "lower the learning rate by 10; standardise the inputs; see that maximize is not set")  # fmt: skip
-    elif end > 0.95 * start and start > 1e-3:
-        report.add("optimizer", "warning", f"{seen}: it hardly learns, though one batch is easily learned by heart",
-                   "raise the learning rate by 10; if that does not help, look for a mistake above, or give the model more units")  # fmt: skip
-    else:
-        report.add("optimizer", "ok", seen)
-
-
-def _step(compute: Callable[[], Any], optimizer: Optimizer) -> float:
-    """One update; the loss before it."""
-
-    def closure() -> Any:  # what optimizers that ask for the loss several times in one step need
-        optimizer.zero_grad()
-        value = compute()
-        value.backward()
-        return value
-
-    return float(optimizer.step(closure).item())
-
-
-def _check_updates(report: CheckReport, before: dict[str, np.ndarray[Any, Any]], after: dict[str, Tensor]) -> None:
-    """|Δw| / |w| of each parameter that was not 0."""
-    ratios = {}
-    for name, old in before.items():
-        length = float(np.linalg.norm(old))
-        if after[name].requires_grad and old.ndim > 1 and length > 0:
-            ratios[name] = float(np.linalg.norm(_array(after[name]) - old)) / length
-    if not ratios:
-        return
-    high, low = max(ratios, key=lambda k: ratios[k]), min(ratios, key=lambda k: ratios[k])
-    if not ratios[high] <= _LARGE_UPDATE:
-        report.add("optimizer", "warning", f"one step changes {high} by {ratios[high]:.2g} of its size; 0.001 is usual",
-                   "lower the learning rate, or clip gradients (nn.utils.clip_grad_norm_)")  # fmt: skip
-    elif ratios[high] < _SMALL_UPDATE:
-        report.add("optimizer", "warning", f"one step changes no weight by more than {ratios[high]:.2g} of its size; 0.001 is usual",
-                   "raise the learning rate")  # fmt: skip
-    else:
-        report.add(
-            "optimizer",
-            "ok",
-            f"one step changes weights by {ratios[low]:.2g} ({low}) to {ratios[high]:.2g} ({high}) of their size",
-        )
