@@ -340,11 +340,11 @@ class Optimizer:
                 f"{name}.load_state_dict: groups of {sizes} parameters were saved, but this optimizer has {mine}"
             )
         by_index = {i: p for g, mine_ in zip(groups, self.param_groups) for i, p in zip(g["params"], mine_["params"])}
-        updated = [
-            group
-            | {k: v for k, v in new.items() if k != "params" and (k in group or k in ("initial_lr", "param_names"))}
-            for group, new in zip(self.param_groups, groups)
-        ]
+        updated = [ParamGroup(group, [0]) for group in self.param_groups]
+        for group, new in zip(updated, groups):
+            group.update(
+                {k: v for k, v in new.items() if k != "params" and (k in group or k in ("initial_lr", "param_names"))}
+            )
         group_of = {id(p): g for g in updated for p in g["params"]}
         loaded: dict[Tensor, dict[str, Any]] = {}
         for key, entries in saved.items():
