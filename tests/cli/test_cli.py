@@ -57,7 +57,7 @@ def test_demo_with_wrong_options(arguments, said, capsys):
 def test_doctor(capsys):
     assert main(["doctor"]) == 0
     printed = capsys.readouterr().out
-    for word in ("numpy", "threads", "devices        cpu", "kernel cache", "scikit-learn"):
+    for word in ("numpy", "threads", "devices        cpu", "factorisations native", "kernel cache", "scikit-learn"):
         assert word in printed
 
 

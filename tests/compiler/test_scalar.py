@@ -166,6 +166,36 @@ def test_digamma_by_its_recurrence(run: Callable, level: str) -> None:
     np.testing.assert_allclose(got, [-0.57721566, -1.96351003], rtol=2e-7)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_incomplete_gamma_functions(run: Callable, level: str, dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    x = np.exp(rng.uniform(-4, 4, 200)).astype(dtype)
+    eps = np.finfo(dtype).eps
+    for a, upper in (
+        (0.5, lambda v: math.erfc(math.sqrt(v))),
+        (1.0, lambda v: math.exp(-v)),
+        (2.0, lambda v: (1 + v) * math.exp(-v)),
+    ):
+        want = np.array([upper(float(v)) for v in x])
+        np.testing.assert_allclose(compute(run, level, "gammaincc", np.full_like(x, a), x), want, rtol=60 * eps)
+        np.testing.assert_allclose(compute(run, level, "gammainc", np.full_like(x, a), x), 1 - want, atol=4 * eps)
+    a = np.exp(rng.uniform(-4, 8, 200)).astype(dtype)
+    x = (a * np.exp(rng.normal(0, 0.3, 200))).astype(dtype)
+    lower, upper = compute(run, level, "gammainc", a, x), compute(run, level, "gammaincc", a, x)
+    np.testing.assert_allclose(lower + upper, 1, rtol=4 * eps)
+    order = rng.permutation(200)  # a value does not depend on its neighbours
+    np.testing.assert_array_equal(compute(run, level, "gammaincc", a[order], x[order]), upper[order])
+
+
+def test_incomplete_gamma_functions_at_their_ends(run: Callable, level: str) -> None:
+    inf, nan = np.inf, np.nan
+    a = np.array([0.0, 1, 1, 0, -1, 1, nan, inf, inf, 2])
+    x = np.array([1.0, 0, inf, 0, 1, -1, 1, 1, 0, nan])
+    want = np.array([1.0, 0, 1, nan, nan, nan, nan, nan, 0, nan])
+    np.testing.assert_array_equal(compute(run, level, "gammainc", a, x), want)
+    np.testing.assert_array_equal(compute(run, level, "gammaincc", a, x), 1 - want)
+
+
 BINARY = {
     "add": np.add,
     "sub": np.subtract,
@@ -364,7 +394,7 @@ def philox(key: int, stream: int, element: int) -> int:
 
 
 def test_every_function_is_tested_here() -> None:
-    apart = {"signbit", "nextafter", "order", "gcd"}
+    apart = {"gammainc", "gammaincc", "signbit", "nextafter", "order", "gcd"}
     apart |= {"erfinv", "digamma", "pow", "atan2", "and", "or", "xor", "not", "shift_left", "shift_right", "cast"}
     apart |= {"isnan", "isinf", "isfinite", "eq", "ne", "lt", "le", "gt", "ge", "random_bits", "select"}
     assert set(FUNCTIONS) == set(UNARY) | set(C_LIBRARY) | set(BINARY) | set(ACTIVATIONS) | apart

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import twinflow as tf
-from twinflow.core.errors import IndexOutOfRange
+from twinflow.core.errors import IndexOutOfRange, LinAlgError
 from twinflow.lower import _kept, _native
 from twinflow.runtime import KernelCache, engine
 
@@ -148,10 +148,27 @@ def test_arguments_that_are_written_and_not_contiguous(cache, lowered):
     assert len(lowered) == 1
 
 
-def test_references_live_in_their_process_only(cache, lowered):
+def test_factorisations_and_what_their_failing_means_are_kept(cache, lowered):
+    bad = -tf.eye(2)
     for _ in range(2):
-        assert tf.compile(tf.linalg.cholesky)(tf.eye(2) * 4).tolist() == [[2, 0], [0, 2]]
+        engine()._live.clear()
+        f = tf.compile(tf.linalg.cholesky)
+        assert f(tf.eye(2) * 4).tolist() == [[2, 0], [0, 2]]
+        with pytest.raises(LinAlgError, match=r"not positive-definite\n.*test_kept.py"):
+            f(bad)
+    assert len(lowered) == 1
+
+
+def shown(x):
+    tf.ops.print_values([x])
+    return x * 2
+
+
+def test_references_live_in_their_process_only(cache, lowered, capsys):
+    for _ in range(2):
+        tf.compile(shown)(tf.ones(2))
     assert len(lowered) == 2
+    assert capsys.readouterr().out == "[1 1]\n" * 2
 
 
 def test_damaged_and_missing_files_are_made_anew(cache, lowered, caplog):

@@ -10,6 +10,7 @@ import sys
 
 from twinflow.runtime import default_cache_dir, get_num_threads, host_processor
 from twinflow.runtime._c_api import can_call_python
+from twinflow.runtime._library import find_loop
 
 _EXTRAS = {
     "scikit-learn": ("digits", "the digits data set and `twinflow demo`"),
@@ -57,6 +58,10 @@ def doctor() -> None:
         f"{get_num_threads()} used of {os.cpu_count()} (TWINFLOW_NUM_THREADS or twinflow.set_num_threads changes it)",
     )
     _row("devices", "cpu")
+    _row(
+        "factorisations",
+        "native" if find_loop("linalg.solve:dd->d") else "in Python: this NumPy keeps its loops elsewhere",
+    )
     _row("small steps", "native" if can_call_python() else "in Python: native only with CPython on Linux, x86-64")
 
     print("kernel cache")

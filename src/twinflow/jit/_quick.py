@@ -82,6 +82,7 @@ def quick_call(program: Program, wanted: Sequence[bool], grad: bool) -> QuickCal
         MISS=MISS, SPECIAL=SPECIAL, MODE=MODE, Tensor=Tensor, LateGrad=LateGrad, OBSERVERS=native.observers, refs=getrefcount,
         weak=getweakrefcount, new=object.__new__, wrap=wrap, meta_of=meta_of, address_of=address_of,
         bound=native.bound, io=native.program.io, enter=native.program.enter, native=native, program=native.program, errors=native.errors,
+        raised=native.raised,
         pool=pool(), acquire=program.lock.acquire, release=program.lock.release, unflatten=tree_unflatten,
     )  # fmt: skip
     _write_guards(w, program, wanted, grad)
@@ -101,7 +102,7 @@ def quick_call(program: Program, wanted: Sequence[bool], grad: bool) -> QuickCal
         gradients.append((meta, value))
     flags = [(check, _write_flag(w, native, *number)) for check, number in zip(native.checks, numbers)]
     w.add(f"enter({native.program.frame})")
-    w.add("if errors:", "    native.raise_error()")
+    w.add("if errors or raised[0]:" if native.may_fail else "if errors:", "    native.raise_error()")
     for check, flag in flags:
         w.add(f"if {flag}[()]:", f"    raise {w.name('check', check)}.error()")
     w.add(*(f"bound[{i}] = None" for _, i in program.grad_state if i not in program.writes))  # zero_grad frees them

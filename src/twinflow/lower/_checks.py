@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from twinflow.core import format_location
-from twinflow.core.errors import CheckError, DTypeError, IndexOutOfRange, TwinflowError
+from twinflow.core.errors import CheckError, DTypeError, IndexOutOfRange, LinAlgError, TwinflowError
 from twinflow.graph import Graph, Node, find_primitive, rebuild
 
 CHECKED = ("take", "gather", "put_add", "scatter", "scatter_add", "scatter_fold")
@@ -16,7 +16,7 @@ CHECKED = ("take", "gather", "put_add", "scatter", "scatter_add", "scatter_fold"
 @dataclass
 class Check:
     """An output of the graph that is true if `op` met an index outside its axis, pow a negative integer exponent, or `ensure` a
-    condition that does not hold.
+    condition that does not hold; or what the alarm of a program tells (see `Faults`): that a factorisation failed.
 
     The program stops at the first one that is true, before it writes any state.
     """
@@ -34,7 +34,9 @@ class Check:
                 "pow: integers to negative integer powers are not whole; convert to a floating type",
                 line=format_location(self.line),
             )
-        if self.op == "ensure":
+        if self.op == "linalg":
+            return LinAlgError(self.about, line=format_location(self.line))
+        if self.op in ("ensure", "check"):
             return CheckError(self.about, line=format_location(self.line))
         what = f"{self.op}: an index is outside [0, {self.extent - 1}]"
         if self.about:

@@ -12,7 +12,7 @@ from typing import Any
 
 from twinflow.core.errors import TwinflowError
 from twinflow.graph import Graph, Node, rebuild
-from twinflow.graph.passes import optimize
+from twinflow.lower._factors import prepared
 from twinflow.lower._rows import body_of_rows, parts_of_rows, row_nbytes
 
 CONTROL = ("scan", "cond", "while_loop")
@@ -61,7 +61,7 @@ def control_call(node: Node, results: list[Node], lower: Lower) -> ControlCall:
 
 
 def _with_state(body: Graph, first: int, n_carry: int) -> Graph:
-    """An optimized body whose first results are its carry, as a graph that writes its carry in place."""
+    """A prepared body whose first results are its carry, as a graph that writes its carry in place."""
     graph = rebuild(body, lambda new, node, inputs: None)
     new, graph.outputs = graph.outputs[:n_carry], graph.outputs[n_carry:]
     graph.writes = {graph.inputs[first + k]: v for k, v in enumerate(new) if v is not graph.inputs[first + k]}
@@ -80,7 +80,7 @@ def _scan(node: Node, results: list[Node], lower: Lower) -> ControlCall:
     """The whole loop at once, or parts of its rows each by itself, if rows have nothing to do with each other."""
     p = node.params
     n_const, n_carry, length = p["n_const"], p["n_carry"], p["length"]
-    body = optimize(p["body"])
+    body = prepared(p["body"])
     parts = parts_of_rows(body, n_const, length)
     natives: dict[int, Any] = {}  # by number of rows
     calls: list[tuple[Any, list[Any]]] = []
@@ -137,7 +137,7 @@ def _bound(native: Any, inputs: list[Any], results: list[Node]) -> list[Any]:
 
 def _cond(node: Node, results: list[Node], lower: Lower) -> ControlCall:
     pred, *operands = node.inputs
-    yes, no = (lower(optimize(node.params[k])) for k in ("on_true", "on_false"))
+    yes, no = (lower(prepared(node.params[k])) for k in ("on_true", "on_false"))
     call = ControlCall(node, [yes, no], "@branch")
     call.slots = [
         (pred, 0), Frame(0), yes.n_io, Frame(1), no.n_io,
@@ -150,8 +150,8 @@ def _while(node: Node, results: list[Node], lower: Lower) -> ControlCall:
     p = node.params
     n_test, n_body = p["n_test"], p["n_body"]
     operands = list(node.inputs)
-    test = lower(optimize(p["test"]))
-    body = lower(_with_state(optimize(p["body"]), n_body, len(results)))
+    test = lower(prepared(p["test"]))
+    body = lower(_with_state(prepared(p["body"]), n_body, len(results)))
     call = ControlCall(node, [test, body], "@while")
     call.copies = list(zip(results, operands[n_test + n_body :]))
     flag = Node(node.graph, None, (), {}, p["test"].outputs[0].aval, name="flag")

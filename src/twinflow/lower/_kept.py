@@ -7,15 +7,18 @@ depends on: sources, versions, processor, number of threads. The code of its ker
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from twinflow.core import as_dtype, topics
-from twinflow.graph import Aval, Graph, Node, to_text
+from twinflow.graph import Aval, Graph, to_text
 from twinflow.lower._checks import Check
 from twinflow.lower._loaded import LoadedCode, environment
 from twinflow.runtime import engine, get_num_threads
 from twinflow.runtime._image import Image
+
+Line = tuple[str, int, str] | None
 
 if TYPE_CHECKING:
     from twinflow.lower._native import NativeGraph
@@ -30,6 +33,7 @@ class Kept:
     results: list[tuple[int, Any]]
     written: set[int]
     checks: list[Check]
+    alarms: list[Check]
 
 
 def program_key(graph: Graph) -> str | None:
@@ -46,13 +50,17 @@ def program_key(graph: Graph) -> str | None:
     return engine().key(f"program\n{digest.hexdigest()}")
 
 
-def keep(key: str, native: NativeGraph) -> None:
-    """Put a program that was just linked on the disk, if it makes sense in another process."""
+def keep(key: str, graph: Graph, native: NativeGraph) -> None:
+    """Put the program of a graph, which was just linked, on the disk, if it makes sense in another process."""
     if any(number < 0 for number, _ in native.results):
         return
     results = [(number, tuple(map(int, aval.shape)), aval.dtype.name) for number, aval in native.results]
     checks = [(c.op, int(c.extent), c.about, c.node) for c in native.checks]
-    packed = native.image.pack((results, sorted(native.written), checks))
+    places = {
+        line: k for k, line in enumerate(_lines(graph))
+    }  # the text of a graph, and so the key, says nothing of lines
+    alarms = [(c.op, c.about, places.get(c.line, -1)) for c in native.faults.checks]
+    packed = native.image.pack((results, sorted(native.written), checks, alarms))
     if packed is not None:
         engine().cache.put(key, packed)
 
@@ -62,19 +70,26 @@ def find(key: str, graph: Graph) -> Kept | None:
     packed = engine().cache.get(key)
     if packed is None:
         return None
-    image, (results, written, checks) = Image.unpack(packed)
+    image, (results, written, checks, alarms) = Image.unpack(packed)
     code = LoadedCode.of_kept(image)
     if code is None:
         return None
     nodes = {n.id: n for n in graph.nodes}
+    lines = list(_lines(graph)) if alarms else []
     return Kept(
         image,
         code,
         [(number, Aval(shape, as_dtype(dtype))) for number, shape, dtype in results],
         set(written),
-        [Check(op, extent, _line(nodes, node), about, node) for op, extent, about, node in checks],
+        [Check(op, extent, nodes[node].line, about, node) for op, extent, about, node in checks],
+        [Check(op, 0, lines[place] if place >= 0 else None, about) for op, about, place in alarms],
     )
 
 
-def _line(nodes: dict[int, Node], node: int) -> tuple[str, int, str] | None:
-    return nodes[node].line
+def _lines(graph: Graph) -> Iterator[Line]:
+    """The user's line of each node, those of nested graphs included."""
+    for node in graph.nodes:
+        yield node.line
+        for value in node.params.values():
+            if isinstance(value, Graph):
+                yield from _lines(value)

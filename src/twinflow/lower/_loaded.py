@@ -8,8 +8,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from twinflow.runtime import Executable, cache_nbytes, engine, host_processor
 from twinflow.runtime._image import Image
+from twinflow.runtime._library import find_loop
 
 
 def _version(*packages: str) -> str:
@@ -34,13 +37,13 @@ def _kernel_environment() -> str:
 @functools.cache
 def environment() -> str:
     """What a program depends on beside its graph."""
-    return f"{_kernel_environment()}\n{_version('core', 'graph', 'lower', 'ops', 'runtime')}\n{sys.version_info}"
+    return f"{_kernel_environment()}\n{_version('core', 'graph', 'lower', 'ops', 'runtime')}\n{sys.version_info} {np.__version__}"
 
 
-def _all_symbols(image: Image) -> Iterator[tuple[list[str], list[str]]]:
-    yield image.symbols
+def _all_images(image: Image) -> Iterator[Image]:
+    yield image
     for part, _, _ in image.parts:
-        yield from _all_symbols(part)
+        yield from _all_images(part)
 
 
 def _not_there(part: list[str]) -> str:
@@ -71,8 +74,10 @@ class LoadedCode:
         """The code of a program and its nested ones from the cache, or None if a part is not there."""
         code = cls()
         try:
-            for chunked, whole in _all_symbols(image):
-                code.load_parts(chunked, whole, _not_there)
+            for part in _all_images(image):
+                code.load_parts(*part.symbols, _not_there)
+                if any(find_loop(name) is None for _, name in part.loops):
+                    return None
         except LookupError:
             return None
         return code

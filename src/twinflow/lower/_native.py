@@ -12,8 +12,10 @@ import numpy as np
 
 from twinflow.core import log, log_enabled
 from twinflow.graph import Aval, Graph, Node
-from twinflow.graph.passes import bound_products, optimize
+from twinflow.graph.passes import bound_products
 from twinflow.lower._checks import Check, add_checks
+from twinflow.lower._factors import prepared
+from twinflow.lower._faults import Faults
 from twinflow.lower._kept import Kept, find, keep, program_key
 from twinflow.lower._loaded import LoadedCode
 from twinflow.lower._reference import array_at
@@ -59,19 +61,26 @@ class NativeGraph:
         image: the program before it was linked.
         threads: how many may take part in a run.
         results: (number in the io table, Aval) of each output, those of index checks last; (-1, value) for a constant.
-        errors: what references raised in the latest run.
+        faults: what went wrong in the latest run, here or in a nested program; `errors` are those of references.
+        may_fail: whether the alarm can be raised.
     """
 
-    def __init__(self, graph: Graph, checks: Sequence[Check] = (), errors: list[BaseException] | None = None) -> None:
-        self.errors: list[BaseException] = [] if errors is None else errors  # of references, nested ones included
+    def __init__(self, graph: Graph, checks: Sequence[Check] = (), faults: Faults | None = None) -> None:
+        self._take_faults(faults)
         self._lowered: Callable[[], tuple[Graph, Sequence[Check]]] = lambda: (graph, checks)
         self._build()
+
+    def _take_faults(self, faults: Faults | None, kept: list[Check] | None = None) -> None:
+        self._is_part = faults is not None
+        self.faults = Faults(checks=kept or []) if faults is None else faults
+        self.errors, self.raised = self.faults.errors, self.faults.raised
 
     @classmethod
     def of_kept(cls, kept: Kept, lowered: Callable[[], tuple[Graph, Sequence[Check]]]) -> NativeGraph:
         """A program from the disk. `lowered` gives its graph and checks when somebody wants to look inside."""
         native = cls.__new__(cls)
-        native.errors, native._lowered, native.lowering = [], lowered, None
+        native._take_faults(None, kept.alarms)
+        native._lowered, native.lowering = lowered, None
         native.threads, native.checks = get_num_threads(), kept.checks
         native.results, native.written = kept.results, kept.written
         try:
@@ -79,13 +88,14 @@ class NativeGraph:
         except MemoryError:
             native._build()  # which says what needs so much
             return native
-        native._link(kept.image, kept.code, arena, _linked_parts(kept.image, kept.code), kept.code)
+        native._link(kept.image, kept.code, arena, _linked_parts(kept.image, kept.code, native.faults), kept.code)
         return native
 
     def again(self) -> NativeGraph:
         """The same program with memory of its own, so that both can run at the same time."""
         other = type(self).__new__(type(self))
-        other.errors, other._lowered, other.lowering = self.errors, self._lowered, self.lowering
+        other._take_faults(self.faults)
+        other._lowered, other.lowering = self._lowered, self.lowering
         other.threads, other.checks, other.results, other.written = (
             self.threads,
             self.checks,
@@ -94,7 +104,7 @@ class NativeGraph:
         )
         image = self.image.again()
         arena = aligned_empty(max(image.arena_nbytes, 64), np.uint8)
-        other._link(image, self.code, arena, _linked_parts(image, self.code), self.program)
+        other._link(image, self.code, arena, _linked_parts(image, self.code, self.faults), self.program)
         return other
 
     def __getattr__(self, name: str) -> Any:
@@ -113,7 +123,9 @@ class NativeGraph:
         from twinflow.lower._program import Lowering
 
         graph, checks = self._lowered()
-        made = Lowering(graph, checks, self.errors, lambda nested: NativeGraph(nested, errors=self.errors))
+        if not self._is_part:
+            self.faults.checks.clear()  # what an earlier program said by its alarm
+        made = Lowering(graph, checks, self.faults, lambda nested: NativeGraph(nested, faults=self.faults))
         self.lowering: Lowering | None = made
         self.threads, self.checks, self.results, self.written = made.threads, checks, made.results, made.written
         self._link(made.image, made.code, made.arena, made.parts, made.keep)
@@ -123,7 +135,8 @@ class NativeGraph:
         self, image: Image, code: LoadedCode, arena: np.ndarray[Any, Any], parts: list[NativeProgram], keep: Any
     ) -> None:
         self.image, self.arena, self.arena_nbytes, self.n_io = image, arena, image.arena_nbytes, image.n_io
-        self.program, self._words = image.link(_address_in(code), arena, parts, keep)
+        self.program, self._words = image.link(_address_in(code), arena, self.faults.alarm, parts, keep)
+        self.may_fail = bool(self.faults.checks)
         self.observers = OBSERVERS
         self.bound: list[Any] = [None] * self.n_io  # the arrays whose addresses stand in the io table
         self.spares: list[list[np.ndarray[Any, Any]]] = [[] for _ in range(self.n_io)]
@@ -153,7 +166,7 @@ class NativeGraph:
             self._run_observed(arrays)
         else:
             program.run()
-        if self.errors:
+        if self.errors or self.raised[0]:
             self.raise_error()
         if self.checks:
             self._check(results)
@@ -190,10 +203,8 @@ class NativeGraph:
         return array
 
     def raise_error(self) -> NoReturn:
-        """Raise what a reference raised in the latest run."""
-        error = self.errors.pop()
-        self.errors.clear()
-        raise error
+        """Raise what went wrong in the latest run."""
+        raise self.faults.take()
 
     def run_once(self, arrays: Sequence[np.ndarray[Any, Any]]) -> list[Any]:
         """The same as a call, for programs of eager operations, which write no state: nothing is remembered of the arrays,
@@ -223,7 +234,7 @@ class NativeGraph:
             self._run_observed(arrays)
         else:
             program.enter(program.frame)
-        if self.errors:
+        if self.errors or (self.may_fail and self.raised[0]):
             self.raise_error()
         if self.checks:
             self._check(results)
@@ -241,7 +252,8 @@ class NativeGraph:
             step = self.record_steps[k] if k < len(self.record_steps) else None
             for o in observers:
                 o.record(self, k, step, start, end)
-            if self.program.records[k]["kind"] == GUARD and any(_holds(self.memory_of(f)) for f in self.flags):
+            guards = self.program.records[k]["kind"] == GUARD
+            if guards and (self.raised[0] or any(_holds(self.memory_of(f)) for f in self.flags)):
                 break
         for o in observers:
             o.end(self)
@@ -286,12 +298,12 @@ def _address_in(code: LoadedCode) -> Callable[[str], int]:
     return lambda name: control_address(name[1:]) if name.startswith("@") else code.address(name)
 
 
-def _linked_parts(image: Image, code: LoadedCode) -> list[NativeProgram]:
+def _linked_parts(image: Image, code: LoadedCode, faults: Faults) -> list[NativeProgram]:
     """The nested programs of an image, each with an arena of its own."""
     parts = []
     for part, repeat, io_step in image.parts:
         arena = aligned_empty(max(part.arena_nbytes, 64), np.uint8)
-        program, _ = part.link(_address_in(code), arena, _linked_parts(part, code), code)
+        program, _ = part.link(_address_in(code), arena, faults.alarm, _linked_parts(part, code, faults), code)
         program.set_repeat(repeat)
         program.io_step[: len(io_step)] = io_step
         parts.append(program)
@@ -307,7 +319,7 @@ def compile_graph(graph: Graph) -> NativeGraph:
 
     def lowered() -> tuple[Graph, Sequence[Check]]:
         checked, checks = add_checks(graph)
-        return optimize(bound_products(checked)), checks
+        return prepared(bound_products(checked)), checks
 
     key = program_key(graph)
     kept = find(key, graph) if key is not None else None
@@ -319,7 +331,7 @@ def compile_graph(graph: Graph) -> NativeGraph:
     native = NativeGraph(*lowered())
     PROGRAMS.add(native)
     if key is not None:
-        keep(key, native)
+        keep(key, graph, native)
     if log_enabled("compile"):
         slow = sorted({s.name for s in native.steps if s.interpreted})
         log(

@@ -14,14 +14,17 @@ from twinflow.graph import Aval, Graph, Node
 from twinflow.lower._checks import Check
 from twinflow.lower._code import Code
 from twinflow.lower._control import Frame
+from twinflow.lower._faults import Faults
 from twinflow.lower._fuse import Fuser, Plan
 from twinflow.lower._launch import Scratch
+from twinflow.lower._library import LibraryCall
 from twinflow.lower._memory import Request, in_units, plan_memory
 from twinflow.lower._reference import reference_call
 from twinflow.lower._steps import Step, build_steps
 from twinflow.runtime import address_of, aligned_empty, available_memory, get_num_threads
 from twinflow.runtime._driver import CHUNKED, COPY, FOREIGN, GUARD, WHOLE, NativeProgram
 from twinflow.runtime._image import Image
+from twinflow.runtime._library import HEAD
 
 _LARGE_ARENA = 1 << 28  # bytes from which on it is worth asking how much memory is free
 
@@ -41,7 +44,7 @@ class Lowering:
 
     Args:
         graph: after its passes; the last outputs are the flags of `checks`.
-        errors: where references put what they raise.
+        faults: where it is noted what goes wrong in a run.
         lower: makes native graphs of nested ones.
 
     Attributes:
@@ -52,10 +55,8 @@ class Lowering:
         image: the program, to be linked with `arena` and `parts`; `keep` must live as long as it.
     """
 
-    def __init__(
-        self, graph: Graph, checks: Sequence[Check], errors: list[BaseException], lower: Callable[[Graph], Any]
-    ) -> None:
-        self.graph, self.checks, self.errors = graph, checks, errors
+    def __init__(self, graph: Graph, checks: Sequence[Check], faults: Faults, lower: Callable[[Graph], Any]) -> None:
+        self.graph, self.checks, self.faults = graph, checks, faults
         self.written = {i for i, node in enumerate(graph.inputs) if node in graph.writes}
         self.threads = get_num_threads()
         plan = Fuser(graph, has_own_kernel).plan()
@@ -200,9 +201,17 @@ class Lowering:
             for flag in self.flags:
                 record(GUARD, "", self._block(image, [(flag, 0)]), 0, None)
 
+        def alarm_guard(step: Step) -> None:
+            block = image.block(1)
+            image.alarm(block)
+            record(GUARD, "", block, 0, step)
+
         for i, step in enumerate(self.steps):
             if i == self.n_before_guards:
                 guards()
+            if step.given is not None:
+                record(WHOLE, "@alarm", self._alarm_block(image, *step.given), 0, step)
+                alarm_guard(step)
             for launch, symbol in zip(step.launches, step.symbols):
                 if launch.copies is not None and self._is_same_memory(*launch.copies):
                     continue
@@ -232,15 +241,21 @@ class Lowering:
                     else:
                         self._fill(image, block + k, *(slot if isinstance(slot, tuple) else (slot,)))
                 record(WHOLE, step.control.function, block, 0, step)
+            elif step.library is not None:
+                if step.library.copy is not None:
+                    record(*self._copy(image, *step.library.copy), step)
+                record(CHUNKED, "@library", self._library_block(image, step.library), step.library.chunks, step)
             elif step.moves:
                 record(*self._copy(image, step.writes[0], step.reads[0]), step)
             elif not step.launches:
                 block = self._block(image, [(x, 0) for x in step.reads + step.writes])
                 where: list[Any] = []
-                callback, image.callbacks[f"reference{block}"] = reference_call(step, where, self.errors)
+                callback, image.callbacks[f"reference{block}"] = reference_call(step, where, self.faults.errors)
                 self._references.append((slice(block, block + len(step.reads + step.writes)), where))
                 self.keep.append(callback)
                 record(FOREIGN, f"reference{block}", block, 0, step)
+            if step.may_fail and (step.library is not None or step.control is not None):
+                alarm_guard(step)
         if self.n_before_guards == len(self.steps):  # what is copied into state comes after them
             guards()
         for io, aval, value in self.outputs:
@@ -278,6 +293,29 @@ class Lowering:
             self._fill(image, block + k, node, offset)
         return block
 
+    def _alarm_block(self, image: Image, flag: Node, check: Check) -> int:
+        block = image.block(3)
+        image.alarm(block)
+        image.number(block + 1, self.faults.add(check))
+        self._fill(image, block + 2, flag)
+        return block
+
+    def _library_block(self, image: Image, call: LibraryCall) -> int:
+        """What `tf_library` reads (see `runtime._library.HEAD`)."""
+        head, tail = call.words
+        block = image.block(call.n_slots)
+        image.loop(block, call.loop)
+        for k, number in enumerate(head):
+            image.number(block + 2 + k, number)
+        if call.failure is not None:
+            image.alarm(block + 8)
+            image.number(block + 9, self.faults.add(call.failure))
+        for k, node in enumerate(call.operands):
+            self._fill(image, block + HEAD + k, node)
+        for k, number in enumerate(tail):
+            image.number(block + HEAD + len(call.operands) + k, number)
+        return block
+
     def _is_same_memory(self, a: Node, b: Node) -> bool:
         x, y = self.places[a], self.places[b]
         return x is y or (x.kind == y.kind == "arena" and x.at == y.at)
@@ -306,12 +344,12 @@ class Lowering:
 
 
 def _checks_first(steps: list[Step], flags: list[Node]) -> tuple[list[Step], int]:
-    """The steps with those in front that the flags of checks need, and how many these are: a step that meets a wrong
-    index ends before it updates anything."""
+    """The steps with those in front that may fail or that the flags of checks need, and how many these are: a program that
+    meets a wrong index, or a matrix that has no factors, ends before it updates anything."""
     wanted: set[Node] = set(flags)
     needed = [False] * len(steps)
     for i in range(len(steps) - 1, -1, -1):
-        if not wanted.isdisjoint(steps[i].writes):
+        if steps[i].may_fail or not wanted.isdisjoint(steps[i].writes):
             needed[i] = True
             wanted.update(steps[i].reads)
     front = [s for s, n in zip(steps, needed) if n]

@@ -7,17 +7,21 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twinflow.compiler.contraction import SLOT
-from twinflow.compiler.loops import Buffer, Module, Split, Target, split_reductions
+from twinflow.compiler.loops import Apply, Buffer, Const, Kernel, Module, Split, Store, Target, split_reductions
 from twinflow.graph import Aval, Graph, Node
 from twinflow.lower._attention import ATTENTION, attention_launch, launch_reads
+from twinflow.lower._checks import Check
 from twinflow.lower._control import CONTROL, ControlCall, control_call
 from twinflow.lower._conv import CONVOLUTIONS, conv_launch
+from twinflow.lower._elimination import lu_launch
 from twinflow.lower._fuse import Group, Plan, below_reshapes
+from twinflow.lower._index import ZERO, as_index
 from twinflow.lower._kernels import KernelBuffers, LoopCall, fused_launch, loop_call, matmul_call, product_launch
 from twinflow.lower._launch import Launch, ProductSource, Scratch, loop_launch
+from twinflow.lower._library import LibraryCall, library_call
 from twinflow.lower._named import named_launches
 from twinflow.lower._transpose import transpose_launch
-from twinflow.lower._values import REDUCTIONS
+from twinflow.lower._values import REDUCTIONS, Body
 
 
 @dataclass
@@ -28,6 +32,8 @@ class Step:
         reads, writes: nodes whose memory it reads and writes.
         nodes: what it computes, those that are never stored included.
         control: nested programs, for scan, cond and while_loop.
+        library: a call of a loop of NumPy's.
+        given: a condition that must hold before the step runs, and what it means if it does not.
         operands: what a product multiplies; `writes` begins with its C.
         epilogue: what a product does to its sums, as a loop nest.
         moves: it only copies the memory of its operand, whose bits are the result.
@@ -41,6 +47,8 @@ class Step:
     name: str
     loop: LoopCall | None = None
     control: ControlCall | None = None
+    library: LibraryCall | None = None
+    given: tuple[Node, Check] | None = None
     epilogue: LoopCall | None = None
     operands: tuple[Node, ...] = ()
     moves: bool = False
@@ -51,7 +59,14 @@ class Step:
         """Whether the step, or a part of it, runs on the reference because no kernel expresses it."""
         if self.control is not None:
             return any(s.interpreted for part in self.control.parts for s in part.steps)
-        return not self.launches and not self.moves
+        return not self.launches and not self.moves and self.library is None
+
+    @property
+    def may_fail(self) -> bool:
+        """Whether the alarm may be raised while it runs."""
+        if self.control is not None:
+            return any(s.may_fail for part in self.control.parts for s in part.steps)
+        return self.given is not None or (self.library is not None and self.library.failure is not None)
 
     def may_overwrite(self, old: Node, new: Node) -> bool:
         """Whether `new` may be written where `old` lies: the step reads that only at the element it writes."""
@@ -180,6 +195,12 @@ def _node_step(graph: Graph, node: Node, plan: Plan, lower: Callable[[Graph], An
     if node.op in CONTROL:
         control = control_call(node, outs, lower)
         return Step(reads, [*outs, *control.scratch], [], [node], node.op, control=control)
+    if node.op == "library":
+        return _library_step(node, reads, outs)
+    if node.op == "lu":
+        return Step(reads, outs, [lu_launch(node, outs)], [node], "lu") if any(r.aval.size for r in outs) else None
+    if node.op == "check":
+        return _check_step(node, outs, plan)
     if node.op in ATTENTION:
         launch = attention_launch(node, outs, plan.stored)
         if launch is not None:
@@ -194,6 +215,25 @@ def _node_step(graph: Graph, node: Node, plan: Plan, lower: Callable[[Graph], An
     if not launches:
         return None
     return Step(buffers.read, [r for r in wanted if r is not None], launches, [node], node.op)
+
+
+def _library_step(node: Node, reads: list[Node], outs: list[Node]) -> Step | None:
+    if all(r.aval.size == 0 for r in outs):
+        return None
+    call = library_call(node, outs)
+    given = None if call.given is None or call.failure is None else (call.given, call.failure)
+    return Step(reads, outs, [], [node], call.loop.partition(":")[0], library=call, given=given)
+
+
+def _check_step(node: Node, outs: list[Node], plan: Plan) -> Step:
+    """A condition that is looked at where it stands, in its order among other effects: a counter is increased."""
+    counter, holds = node.inputs
+    buffers = KernelBuffers(plan.stored, set())
+    more = Apply("add", Body(buffers, {}).value(counter, ()), Const(1, "int64"))
+    kernel = Kernel("k", (), (Store(buffers.output(node), as_index(ZERO), more),))
+    launches = [loop_launch(kernel, [buffers.node_of(b) for b in kernel.buffers])]
+    given = (holds, Check("check", 0, node.line, node.params["message"]))
+    return Step([counter, holds], outs, launches, [node], "check", given=given)
 
 
 def _picks(graph: Graph, node: Node) -> list[Node]:

@@ -59,8 +59,7 @@ def ensure(condition: Any, message: str) -> None:
     Args:
         condition: a bool tensor of any shape, or a bool.
         message: what the error says.
-    Raises: CheckError with `message` if an element is false. Where the condition stands inside a loop or branch of a traced
-        function, the step ends with the error too, but may have updated some state before it came there.
+    Raises: CheckError with `message` if an element is false, inside loops and branches of a traced function too.
 
     >>> import twinflow
     >>> @twinflow.compile

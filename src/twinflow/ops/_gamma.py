@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from twinflow.graph import Primitive, Sample
-from twinflow.graph.lowering import Named
 from twinflow.ops._declare import FLOATS, call, elementwise, uniform, via_float32
 from twinflow.tensor import Tensor
 
@@ -84,7 +83,7 @@ def _samples(rng: np.random.Generator) -> list[Sample]:
 
 
 def _row(name: str, upper: bool, doc: str) -> Primitive:
-    row = elementwise(
+    return elementwise(
         name,
         via_float32(lambda a, x: _regularised(a, x, upper=upper)),
         (None, (lambda g, y, a, x: -_by_x(g, y, a, x)) if upper else _by_x),
@@ -94,8 +93,6 @@ def _row(name: str, upper: bool, doc: str) -> Primitive:
         doc=f"{doc} The derivative is that by x.",
         ulp=64,
     )
-    row.lower = Named(name)
-    return row
 
 
 gammainc = _row("gammainc", False, "1/Γ(a) ∫₀ˣ t^(a-1) e^-t dt.")

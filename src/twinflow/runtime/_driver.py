@@ -16,6 +16,7 @@ import numpy as np
 
 from twinflow.runtime._buffers import address_of
 from twinflow.runtime._engine import Executable, engine
+from twinflow.runtime._library import library_ir
 from twinflow.runtime._pool import pool
 from twinflow.runtime._pool_ir import FIELDS, PARALLEL_IR
 from twinflow.runtime._subnormals import mode_ir
@@ -57,7 +58,8 @@ added to io[i] (rows of a data set, or 0)."""
 _DRIVER_IR = """
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
-define internal void @run(ptr %frame, i64 %n_io) nounwind {
+; whether a guard ended it
+define internal i1 @run(ptr %frame, i64 %n_io) nounwind {
 entry:
   %n_records.p = getelementptr i8, ptr %frame, i64 8
   %pool.p = getelementptr i8, ptr %frame, i64 16
@@ -81,7 +83,7 @@ entry:
 again:
   %round = phi i64 [0, %entry], [%round.next, %stepped]
   %round.more = icmp slt i64 %round, %repeat
-  br i1 %round.more, label %patch, label %exit
+  br i1 %round.more, label %patch, label %whole.run
 patch:
   %p = phi i64 [0, %again], [%p.next, %patch.body]
   %p.more = icmp slt i64 %p, %n_patches
@@ -154,7 +156,7 @@ guard:
   %flag.p = load ptr, ptr %args
   %flag = load i8, ptr %flag.p
   %stop = icmp ne i8 %flag, 0
-  br i1 %stop, label %exit, label %next
+  br i1 %stop, label %stopped.run, label %next
 next:
   br i1 %timed, label %clocked, label %counted
 clocked:
@@ -181,8 +183,10 @@ step.body:
 stepped:
   %round.next = add i64 %round, 1
   br label %again
-exit:
-  ret void
+whole.run:
+  ret i1 false
+stopped.run:
+  ret i1 true
 }
 
 ; A program in the floating-point mode that the pool asks for: how Python comes in. Nested programs are in it already.
@@ -198,11 +202,11 @@ flushed:
   %mode = call i64 @get_mode()
   %new = call i64 @flushing(i64 %mode)
   call void @set_mode(i64 %new)
-  call void @run(ptr %frame, i64 %n_io)
+  %r = call i1 @run(ptr %frame, i64 %n_io)
   call void @set_mode(i64 %mode)
   ret void
 plain:
-  call void @run(ptr %frame, i64 %n_io)
+  %q = call i1 @run(ptr %frame, i64 %n_io)
   ret void
 }
 
@@ -213,7 +217,7 @@ define void @tf_enter(ptr %frame) nounwind {
 
 ; A nested program: its frame, how many io entries it has, and their first addresses, which stand in the caller's
 ; argument block (so that the caller's patches reach them) and are copied before each run.
-define internal void @nested(ptr %frame, i64 %n_io, ptr %bases, ptr %pool, i64 %stepping) nounwind {
+define internal i1 @nested(ptr %frame, i64 %n_io, ptr %bases, ptr %pool, i64 %stepping) nounwind {
 entry:
   %pool.p = getelementptr i8, ptr %frame, i64 16
   %io.p = getelementptr i8, ptr %frame, i64 40
@@ -221,8 +225,8 @@ entry:
   %io = load ptr, ptr %io.p
   %bytes = mul i64 %n_io, 8
   call void @llvm.memcpy.p0.p0.i64(ptr %io, ptr %bases, i64 %bytes, i1 false)
-  call void @run(ptr %frame, i64 %stepping)
-  ret void
+  %stopped = call i1 @run(ptr %frame, i64 %stepping)
+  ret i1 %stopped
 }
 
 ; arguments: frame, n_io, addresses...
@@ -232,7 +236,7 @@ entry:
   %bases = getelementptr i8, ptr %arguments, i64 16
   %frame = load ptr, ptr %arguments
   %n = load i64, ptr %n.p
-  call void @nested(ptr %frame, i64 %n, ptr %bases, ptr %pool, i64 %n)
+  %r1 = call i1 @nested(ptr %frame, i64 %n, ptr %bases, ptr %pool, i64 %n)
   ret void
 }
 
@@ -258,7 +262,7 @@ entry:
   %bases = getelementptr i8, ptr %frame.p, i64 8
   %frame = load ptr, ptr %frame.p
   %n = sub i64 %words, 1
-  call void @nested(ptr %frame, i64 %n, ptr %bases, ptr %pool, i64 %n)
+  %r6 = call i1 @nested(ptr %frame, i64 %n, ptr %bases, ptr %pool, i64 %n)
   ret void
 }
 
@@ -277,18 +281,18 @@ entry:
   br i1 %holds, label %true, label %false
 true:
   %yes = load ptr, ptr %yes.p
-  call void @nested(ptr %yes, i64 %n_yes, ptr %bases, ptr %pool, i64 0)
+  %r2 = call i1 @nested(ptr %yes, i64 %n_yes, ptr %bases, ptr %pool, i64 0)
   ret void
 false:
   %no = load ptr, ptr %no.p
   %n_no = load i64, ptr %n_no.p
   %skip = mul i64 %n_yes, 8
   %bases.no = getelementptr i8, ptr %bases, i64 %skip
-  call void @nested(ptr %no, i64 %n_no, ptr %bases.no, ptr %pool, i64 0)
+  %r3 = call i1 @nested(ptr %no, i64 %n_no, ptr %bases.no, ptr %pool, i64 0)
   ret void
 }
 
-; arguments: predicate, frame of the test, n_io, frame of the body, n_io, addresses of the test..., of the body...
+; arguments (a guard in the test or the body ends the loop): predicate, frame of the test, n_io, frame of the body, n_io, addresses of the test..., of the body...
 define void @tf_while(ptr %arguments, ptr %pool) nounwind {
 entry:
   %test.p = getelementptr i8, ptr %arguments, i64 8
@@ -305,13 +309,15 @@ entry:
   %bases.body = getelementptr i8, ptr %bases, i64 %skip
   br label %ask
 ask:
-  call void @nested(ptr %test, i64 %n_test, ptr %bases, ptr %pool, i64 0)
+  %r4 = call i1 @nested(ptr %test, i64 %n_test, ptr %bases, ptr %pool, i64 0)
   %predicate = load i8, ptr %predicate.p
   %holds = icmp ne i8 %predicate, 0
-  br i1 %holds, label %again, label %exit
+  %on = xor i1 %r4, true
+  %goes = and i1 %holds, %on
+  br i1 %goes, label %again, label %exit
 again:
-  call void @nested(ptr %body, i64 %n_body, ptr %bases.body, ptr %pool, i64 0)
-  br label %ask
+  %r5 = call i1 @nested(ptr %body, i64 %n_body, ptr %bases.body, ptr %pool, i64 0)
+  br i1 %r5, label %exit, label %ask
 exit:
   ret void
 }
@@ -321,7 +327,7 @@ exit:
 def driver_ir(arch: str) -> str:
     """The module of the driver for an architecture, the first word of LLVM's triple."""
     text = _DRIVER_IR.replace("FLUSH", str(FIELDS["flush"])).replace("EVENTS", str(FIELDS["events"]))
-    return PARALLEL_IR + mode_ir(arch) + timing_ir(arch) + text
+    return PARALLEL_IR + mode_ir(arch) + timing_ir(arch) + library_ir(arch) + text
 
 
 @functools.cache
@@ -332,7 +338,8 @@ def _driver() -> tuple[Any, Any, Executable]:
 
 
 def control_address(name: str) -> int:
-    """The native function that runs nested programs: "loop", "rows", "branch" or "while"; for records of kind WHOLE."""
+    """A function of the driver for records: "loop", "rows", "branch" and "while", which run nested programs, and "alarm" (WHOLE);
+    "library" (CHUNKED)."""
     return _driver()[2].address(f"tf_{name}")
 
 

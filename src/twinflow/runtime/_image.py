@@ -15,8 +15,10 @@ import numpy as np
 from twinflow.core import as_dtype
 from twinflow.runtime._buffers import address_of, aligned_empty
 from twinflow.runtime._driver import PATCH, RECORD, NativeProgram
+from twinflow.runtime._library import find_loop
 
 _ARENA = 0  # number of the arena among the memory that words point into; then come own arrays, then frames of parts
+_ALARM = -1
 _KEPT_NBYTES = 1 << 24  # an image with larger constants is not worth keeping
 
 
@@ -30,6 +32,7 @@ class Image:
         callbacks: addresses of Python functions by name. An image that has any lives in this process only.
         own: arrays of the program's own; those in `undefined` (by number) are written before they are read.
         parts: nested programs: (their image, repeats, what is added to each io entry after a turn).
+        loops: (word, name) of loops of NumPy's that it calls.
     """
 
     def __init__(self) -> None:
@@ -40,6 +43,7 @@ class Image:
         self.own: list[np.ndarray[Any, Any]] = []
         self.undefined: set[int] = set()
         self.parts: list[tuple[Image, int, list[int]]] = []
+        self.loops: list[tuple[int, str]] = []
         self._words: list[int] = []
         self._links: list[tuple[int, int, int]] = []  # (word, number of the memory, offset)
         self._frames: list[tuple[int, int]] = []  # (word, number of the part)
@@ -75,6 +79,14 @@ class Image:
         """A word points into what the caller gives for an io entry."""
         self._patches.append((int(io), word, int(offset)))
 
+    def alarm(self, word: int) -> None:
+        """A word points to the alarm, which a program and its nested ones have in common."""
+        self._links.append((word, _ALARM, 0))
+
+    def loop(self, word: int, name: str) -> None:
+        """A word points to a loop of NumPy's, and the next one to what it is given (see `find_loop`)."""
+        self.loops.append((word, name))
+
     def frame(self, word: int, part: int) -> None:
         """A word points to the frame of a nested program."""
         self._frames.append((word, part))
@@ -86,16 +98,24 @@ class Image:
     # -- linking -----------------------------------------------------------------------------------------------
 
     def link(
-        self, address: Callable[[str], int], arena: np.ndarray[Any, Any], parts: list[NativeProgram], keep: Any
+        self,
+        address: Callable[[str], int],
+        arena: np.ndarray[Any, Any],
+        alarm: np.ndarray[Any, Any],
+        parts: list[NativeProgram],
+        keep: Any,
     ) -> tuple[NativeProgram, np.ndarray[Any, Any]]:
         """The program, and the words of its argument blocks. `keep` must live as long as the program."""
         words = np.array(self._words or [0], np.uint64)
-        memory = np.array([address_of(a) for a in (arena, *self.own)], np.uint64)
+        memory = np.array([address_of(a) for a in (arena, *self.own, alarm)], np.uint64)
         if self._links:
             links = np.array(self._links, np.int64)
             words[links[:, 0]] = memory[links[:, 1]] + links[:, 2].astype(np.uint64)
         for word, part in self._frames:
             words[word] = parts[part].frame
+        for word, name in self.loops:
+            if (loop := find_loop(name)) is not None:
+                words[word], words[word + 1] = loop.function, loop.data
         base = address_of(words)
         patches = np.zeros(len(self._patches), PATCH)
         if self._patches:
@@ -106,7 +126,7 @@ class Image:
         for k, (kind, function, block, count) in enumerate(self._records):
             where = self.callbacks.get(function) or (address(function) if function else 0)
             records[k] = (kind, where, base + 8 * block, count, 0, 0, 0)
-        return NativeProgram(records, patches, self.n_io, [words, arena, self.own, keep], parts), words
+        return NativeProgram(records, patches, self.n_io, [words, arena, alarm, self.own, keep], parts), words
 
     def again(self) -> Image:
         """The same image with own memory that is apart, where that is written: both can be linked and run at the same time."""
@@ -132,7 +152,7 @@ class Image:
             (tuple(map(int, a.shape)), as_dtype(a.dtype).name, b"" if k in self.undefined else a.tobytes())
             for k, a in enumerate(self.own)
         ]
-        tables = (self._words, self._links, self._frames, self._patches, self._records)
+        tables = (self._words, self._links, self._frames, self._patches, self._records, self.loops)
         return (int(self.n_io), int(self.arena_nbytes), self.symbols, own, sorted(self.undefined), parts, *tables)
 
     @staticmethod
@@ -145,7 +165,7 @@ class Image:
     def _of(fields: Any) -> Image:
         image = Image()
         image.n_io, image.arena_nbytes, image.symbols, own, undefined, parts, *tables = fields
-        image._words, image._links, image._frames, image._patches, image._records = tables
+        image._words, image._links, image._frames, image._patches, image._records, image.loops = tables
         image.undefined = set(undefined)
         image.parts = [(Image._of(f), repeat, steps) for f, repeat, steps in parts]
         for shape, dtype, content in own:

@@ -7,7 +7,7 @@ state of a gate. TensorFlow and XLA therefore compute without them.
 
 from __future__ import annotations
 
-_X86, _ARM = ("x86_64", "amd64", "i386", "i686"), ("aarch64", "arm64")
+X86, ARM = ("x86_64", "amd64", "i386", "i686"), ("aarch64", "arm64")
 
 
 def mode_ir(arch: str) -> str:
@@ -16,7 +16,7 @@ def mode_ir(arch: str) -> str:
 
     Where LLVM has no way to the mode (neither x86 nor AArch64), it is always 0, and subnormals are computed with.
     """
-    if arch in _X86:
+    if arch in X86:
         bits = 0x8040  # MXCSR: flush to zero, denormals are zero
         declare = "declare void @llvm.x86.sse.stmxcsr(ptr)\ndeclare void @llvm.x86.sse.ldmxcsr(ptr)"
         get = """
@@ -29,7 +29,7 @@ def mode_ir(arch: str) -> str:
   %bits = trunc i64 %mode to i32
   store i32 %bits, ptr %word
   call void @llvm.x86.sse.ldmxcsr(ptr %word)"""
-    elif arch in _ARM:
+    elif arch in ARM:
         bits = 1 << 24  # FPCR: FZ
         declare = "declare i64 @llvm.aarch64.get.fpcr()\ndeclare void @llvm.aarch64.set.fpcr(i64)"
         get = "\n  %mode = call i64 @llvm.aarch64.get.fpcr()"
@@ -61,4 +61,4 @@ define internal i64 @keeping(i64 %mode) alwaysinline {{
 
 def can_flush(arch: str) -> bool:
     """Whether the mode can be set on this architecture."""
-    return arch in _X86 + _ARM
+    return arch in X86 + ARM

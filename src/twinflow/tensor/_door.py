@@ -118,6 +118,11 @@ def program_call(python: Callable[..., Any], graph: Any, lock: Any, observers: l
     from twinflow.tensor._door_open import ProgramCall
     from twinflow.tensor._door_program import MOST
 
-    if not 0 < len(graph.results) <= MOST or any(number < 0 for number, _ in graph.results) or graph.checks:
+    if (
+        not 0 < len(graph.results) <= MOST
+        or any(number < 0 for number, _ in graph.results)
+        or graph.checks
+        or graph.may_fail
+    ):
         return None
     return ProgramCall(python, graph, lock, observers, n_inputs)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from twinflow.compiler._builder import FLOATS, INTEGERS, ITEMSIZE, Builder, Value
-from twinflow.compiler.scalar import _basic, _exp_log, _random, _special, _trig
+from twinflow.compiler.scalar import _basic, _exp_log, _gamma, _random, _special, _trig
 from twinflow.compiler.scalar._cast import cast
 
 NUMBERS = FLOATS + INTEGERS
@@ -104,6 +104,8 @@ FUNCTIONS: dict[str, Function] = {
     "erfinv": _heavy(_special.erfinv),
     "lgamma": _heavy(_special.lgamma),
     "digamma": _heavy(_special.digamma),
+    "gammainc": _heavy(_gamma.gammainc, 2),
+    "gammaincc": _heavy(_gamma.gammaincc, 2),
     "random_bits": Function(3, ("uint64",), _random.random_bits, "uint32", heavy=True),  # key, stream, element
     "select": Function(3, ANY, _basic.select),  # the first argument is bool
     "cast": Function(1, ANY, cast),  # to the dtype given beside it
