@@ -95,16 +95,22 @@ def main() -> None:
     axis.set(xlabel="epoch", ylabel="accuracy, unseen digits", ylim=(0.85, 1))
     axis.legend(loc="lower right")
     weight = models["softmax regression"][1].weight.detach().numpy()
+    row = figure.add_subplot(grid[2, :], frameon=False, xticks=[], yticks=[])
+    row.set_title(
+        "what softmax regression looks for: blue pixels speak for a digit, red ones against it", fontsize=10, pad=18
+    )
     for k in range(10):
         axis = figure.add_subplot(grid[2, k], xticks=[], yticks=[])
         axis.imshow(weight[k].reshape(8, 8), cmap="RdBu", vmin=-1.5, vmax=1.5)
-        axis.set_title(f"{k}: for and against" if k == 0 else f"{k}", fontsize=8)
+        axis.set_title(f"{k}", fontsize=8)
     guesses = predict(models["CNN"], images[unseen])
     wrong = np.flatnonzero(guesses != digits.target[unseen])[:10]
+    row = figure.add_subplot(grid[3, :], frameon=False, xticks=[], yticks=[])
+    row.set_title("what the CNN gets wrong", fontsize=10, pad=18)
     for k, i in enumerate(wrong):
         axis = figure.add_subplot(grid[3, k], xticks=[], yticks=[])
         axis.imshow(images[unseen[i], 0].numpy(), cmap="gray_r")
-        axis.set_title(f"is {digits.target[unseen[i]]}, CNN says {guesses[i]}", fontsize=8)
+        axis.set_title(f"is {digits.target[unseen[i]]}, read as {guesses[i]}", fontsize=8)
     options.out.mkdir(parents=True, exist_ok=True)
     figure.savefig(options.out / "digits_networks.png", dpi=120, bbox_inches="tight")
     print(f"picture: {options.out / 'digits_networks.png'}")

@@ -125,7 +125,7 @@ def main() -> None:
         seconds = time.perf_counter() - started
         print(f"{kind:4}: {reached[kind]:.1%} of next characters after {n_updates} updates, {seconds:.1f} s")
         print(f"      {recite(model, 'Shall I', 39)!r}")
-        axis.plot(losses, label=f"{kind} ({reached[kind]:.0%})")
+        axis.plot(losses, label=f"{kind} ({reached[kind]:.1%} of characters)")
     axis.set(xlabel="update", ylabel="cross-entropy", title="Learning a sonnet by heart", yscale="log")
     axis.legend()
     options.out.mkdir(parents=True, exist_ok=True)
