@@ -139,6 +139,86 @@ def test_a_killed_run_resumes(tmp_path):
     assert weights == run()[0]
 
 
+def halving(o):
+    return optim.lr_scheduler.StepLR(o, 1, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("made", "rate"),
+    [
+        (lambda o: o, 1.0),
+        (lambda o: [o], 1.0),
+        (lambda o: (o, halving(o)), 0.25),
+        (lambda o: ([o], [halving(o)]), 0.25),
+        (lambda o: {"optimizer": o, "scheduler": halving(o)}, 0.25),
+        (lambda o: {"optimizer": o, "lr_scheduler": halving(o), "interval": "step"}, 0.5**6),
+        (lambda o: {"optimizer": o, "lr_scheduler": {"scheduler": halving(o), "interval": "step"}}, 0.5**6),
+        (
+            lambda o: {
+                "optimizer": o,
+                "scheduler": optim.lr_scheduler.ReduceLROnPlateau(o, patience=0, threshold=9),
+                "monitor": "x",
+            },
+            0.1,
+        ),
+    ],
+)
+def test_forms_of_configure_optimizers(made, rate):
+    module = Configured(made)
+    quiet(max_epochs=2).fit(module, [1, 2, 3])
+    assert module.made.param_groups[0]["lr"] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (lambda o: None, "an optimizer was expected, not NoneType"),
+        (lambda o: {"scheduler": halving(o)}, "an optimizer was expected, not NoneType"),
+        (lambda o: {"optimizer": o, "schedule": halving(o)}, "'schedule' is not one of the keys 'optimizer'"),
+        (
+            lambda o: {"optimizer": o, "lr_scheduler": {"scheduler": halving(o), "frequency": 2}},
+            "'frequency' is not one",
+        ),
+        (lambda o: (o, "StepLR"), "a schedule was expected, not str"),
+        (lambda o: {"optimizer": o, "scheduler": halving(o), "interval": "batch"}, "interval is 'epoch' or 'step'"),
+        (lambda o: [o, o], "with 2 optimizers, set automatic_optimization = False"),
+    ],
+)
+def test_wrong_forms_of_configure_optimizers(made, said):
+    with pytest.raises(ArgumentError, match=said):
+        quiet().fit(Configured(made), [1])
+
+
+class Configured(TrainModule):
+    def __init__(self, form):
+        super().__init__()
+        self.w = nn.Parameter(tf.zeros(1))
+        self.__dict__["form"] = form
+
+    def training_step(self, batch, batch_idx):
+        self.log("x", 1.0)
+        return (self.w - 1).sum() ** 2
+
+    def configure_optimizers(self):
+        self.__dict__["made"] = optim.SGD(self.parameters(), lr=1.0)
+        return self.form(self.made)
+
+
+def test_a_step_that_depends_on_the_number_of_the_batch_and_gives_nan():
+    class Spoilt(Configured):
+        def training_step(self, batch, batch_idx):
+            return (self.w * (float("nan") if batch_idx == 1 else 1.0)).sum()
+
+    class Branches(Configured):
+        def training_step(self, batch, batch_idx):
+            return (self.w * float("nan")).sum() if self.w < 1 else self.w.sum()
+
+    with pytest.raises(GradientError, match=r"batch 1, so .* the first operation to give NaN is mul"):
+        quiet().fit(Spoilt(lambda o: o), [1, 2, 3])
+    with pytest.raises(GradientError, match=r"batch 0, so .* cannot be run again as a graph: .*detect_anomaly"):
+        quiet().fit(Branches(lambda o: o), [1, 2, 3])
+
+
 @pytest.mark.parametrize("check_finite", [False, True])
 def test_compiled_steps_with_a_schedule_and_many_parameters(check_finite):
     def trained(compile):

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from twinflow.core.errors import ArgumentError, CheckError, GradientError
+from twinflow.core.errors import ArgumentError, CheckError, GradientError, TraceError
 from twinflow.nn.utils import clip_grad_norm_
 from twinflow.ops import default_generator, ensure, scalar_tensor, stack
 from twinflow.optim.lr_scheduler import ReduceLROnPlateau
@@ -132,10 +132,14 @@ class Learner:
             module.zero_grad()  # the step that is looked at must not start from the gradients it has spoilt
 
         def again(batch: Any) -> Any:
-            found = self._loss_of(module.training_step(batch, trainer.index()))
+            index = trainer.index() if trainer.compile else trainer.batch_idx
+            found = self._loss_of(module.training_step(batch, index))
             if module.automatic_optimization:
                 found.backward()
             return found
 
-        found = first_nonfinite(again, batch) or "its operations gave finite values when they were run again"
+        try:
+            found = first_nonfinite(again, batch) or "its operations gave finite values when they were run again"
+        except TraceError:
+            found = "training_step cannot be run again as a graph: twinflow.autograd.detect_anomaly() around fit names the operation"
         return GradientError(f"fit: {what} in {where}, so training stops before the parameters are spoilt; {found}")

@@ -20,9 +20,9 @@ class TrainModule(Module):
     * `training_step(batch, batch_idx)` returns the loss.
     * `validation_step`, `test_step` (by default the same as validation) call `self.log` with what to report.
     * `predict_step(batch, batch_idx)` returns predictions; by default `self(x)` of the batch's first part.
-    * `configure_optimizers()` returns an optimizer; or (optimizer, schedule); or a dict with "optimizer", "scheduler",
-      "interval" ("epoch" or "step") and "monitor" (for ReduceLROnPlateau); or a list of optimizers together with
-      `automatic_optimization = False`, when `training_step` itself calls `backward` and the optimizers.
+    * `configure_optimizers()` returns an optimizer; or (optimizer, schedule), which may be lists; or a dict with "optimizer",
+      "scheduler" (or "lr_scheduler"), "interval" ("epoch" or "step") and "monitor" (for ReduceLROnPlateau); or a list of optimizers
+      together with `automatic_optimization = False`, when `training_step` itself calls `backward` and the optimizers.
     """
 
     automatic_optimization: bool = True

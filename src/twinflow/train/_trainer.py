@@ -16,6 +16,7 @@ from twinflow.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from twinflow.tensor import Tensor, host_scalar, is_tracing, no_grad
 from twinflow.train._callbacks import Callback, ProgressBar
 from twinflow.train._checkpoint import restore_run, run_state
+from twinflow.train._configured import Schedule, optimizers_of
 from twinflow.train._learning import Learner
 from twinflow.train._loggers import make_loggers
 from twinflow.train._means import Means
@@ -98,7 +99,7 @@ class Trainer:
         self.step_metrics: dict[str, float] = {}  # of the last batch
         self.optimizers: list[Optimizer] = []
         self.module: TrainModule | None = None
-        self.schedules: list[tuple[LRScheduler, str, str | None]] = []
+        self.schedules: list[Schedule] = []
         self.loader: Any = None
         self.logged: dict[str, tuple[Any, bool, int | None]] = {}
         self.means = Means()
@@ -184,27 +185,13 @@ class Trainer:
         return module
 
     def _configure(self, module: TrainModule) -> None:
-        made = module.configure_optimizers()
-        interval, monitor, schedules = "epoch", None, []
-        if isinstance(made, dict):
-            optimizers, interval, monitor = [made["optimizer"]], made.get("interval", "epoch"), made.get("monitor")
-            schedules = [made["scheduler"]] if made.get("scheduler") is not None else []
-        elif isinstance(made, tuple) and len(made) == 2 and isinstance(made[1], LRScheduler):
-            optimizers, schedules = [made[0]], [made[1]]
-        else:
-            optimizers = list(made) if isinstance(made, (list, tuple)) else [made]
-        for o in optimizers:
-            if not isinstance(o, Optimizer):
-                raise ArgumentError(f"configure_optimizers: an optimizer was expected, not {type(o).__name__}")
-        if interval not in ("epoch", "step"):
-            raise ArgumentError(f"configure_optimizers: interval is 'epoch' or 'step', not {interval!r}")
+        optimizers, schedules = optimizers_of(module.configure_optimizers())
         if len(optimizers) > 1 and module.automatic_optimization:
             raise ArgumentError(
                 f"{type(module).__name__}: with {len(optimizers)} optimizers, set automatic_optimization = False and call backward() and "
                 "the optimizers in training_step"
             )
-        self.optimizers = optimizers
-        self.schedules = [(s, interval, monitor) for s in schedules]
+        self.optimizers, self.schedules = optimizers, schedules
 
     def index(self) -> Any:
         """The number of the batch in its epoch; in a compiled step, one that is read anew for each call."""
