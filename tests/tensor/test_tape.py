@@ -74,6 +74,21 @@ def test_a_second_backward_is_refused_unless_the_graph_was_retained(x):
         loss.backward()
 
 
+def test_a_second_backward_through_what_keeps_nothing(x):
+    total = (x + 1.0).reshape(3, 1).sum()
+    total.backward()
+    total.backward()
+    assert x.grad.tolist() == [2.0, 2.0, 2.0]
+
+
+def test_a_retained_gradient_is_what_all_hooks_have_left(x):
+    y = x * 1.0
+    y.retain_grad()
+    y.register_hook(lambda g: g * 2)
+    y.sum().backward()
+    assert y.grad.tolist() == x.grad.tolist() == [2.0, 2.0, 2.0]
+
+
 def test_a_kept_operand_that_was_overwritten_is_an_error(x):
     y = x * 1.0
     z = y * y

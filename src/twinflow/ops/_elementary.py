@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -223,7 +223,14 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
     return M.mul(input, exp2(power))
 
 
-def frexp(input: Tensor) -> tuple[Tensor, Tensor]:
+class MantissaExponent(NamedTuple):
+    """What `frexp` returns."""
+
+    mantissa: Tensor
+    exponent: Tensor
+
+
+def frexp(input: Tensor) -> MantissaExponent:
     """(mantissa in (-1, -½] or [½, 1), exponent int32) with input = mantissa · 2^exponent."""
     x = to_tensor_arg(input, "frexp")
     if x._data.dtype.kind not in "fV":
@@ -237,7 +244,7 @@ def frexp(input: Tensor) -> tuple[Tensor, Tensor]:
     e = call("where", regular, e, 0.0)
     half = M.floor(e * 0.5)  # in two steps, so that neither power overflows
     mantissa = convert(M.mul(M.mul(convert(x, wide.dtype), apply(U.exp2, -half)), apply(U.exp2, half - e)), x.dtype)
-    return mantissa, convert(e, as_dtype("int32"))
+    return MantissaExponent(mantissa, convert(e, as_dtype("int32")))
 
 
 # -- tests ------------------------------------------------------------------------------------------------------

@@ -462,7 +462,11 @@ def register_hook(self: Tensor, hook: Any) -> Any:
             return g if changed is None else changed
 
         fn.add_prehook(m.index, passing)
-        return HookHandle(fn.prehooks[m.index], passing)
+        hooks = fn.prehooks[m.index]
+        if m.retains in hooks:  # retain_grad keeps what all hooks have left
+            hooks.remove(m.retains)
+            hooks.append(m.retains)
+        return HookHandle(hooks, passing)
     if m.hooks is None:
         m.hooks = {}
     key = max(m.hooks, default=-1) + 1

@@ -257,7 +257,8 @@ def _walk(
                 if changed is not None:
                     values = list(changed)
                     shared.update(id(g._data) for g in values if g is not None)
-        if not retain_graph:
+        # a node that kept no values can be walked again; one of several results may hold them elsewhere
+        if not retain_graph and (node.versions is not None or node.out is not None or node.prim.n_out != 1):
             node.args = node.out = None
         targets = node.edges
     for leaf, g in hooked.values():
