@@ -492,17 +492,6 @@ def test_unrolled_layers_give_what_loops_give(kind):
     assert steps.get_config()["unroll"] is True
 
 
-def test_the_one_policy_of_types():
-    layer = layers.Dense(2)
-    assert layer.dtype == layer.compute_dtype == layer.variable_dtype == layer.dtype_policy.name == "float32"
-    keras.mixed_precision.set_global_policy("float32")
-    assert keras.config.dtype_policy().name == "float32" and repr(keras.DTypePolicy()) == '<DTypePolicy "float32">'
-    with pytest.raises(
-        ArgumentError, match=r"layers compute in float32; 'mixed_float16' is not supported; cast tensors"
-    ):
-        keras.mixed_precision.set_global_policy("mixed_float16")
-
-
 def test_tensorboard_gets_weights_pictures_the_graph_and_the_rate(tmp_path):
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

@@ -7,16 +7,17 @@ import inspect
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
 
 from twinflow.autograph import prepared
-from twinflow.core import tree_leaves, tree_map
+from twinflow.core import DType, as_dtype, tree_leaves, tree_map
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras import activations, constraints, dtype_policies, initializers, regularizers
-from twinflow.keras._masking import any_masks, get_masks, has_mask, set_masks
+from twinflow.keras._masking import any_masks, converted, get_masks, has_mask, set_masks
 from twinflow.keras._registry import Registry, serialize, snake_case, unique_name
 from twinflow.keras._symbolic import OPERATOR_LAYER, CallNode, KerasTensor, infer, operator_function, symbolic_leaves
 from twinflow.keras._variable import Variable, to_tensor
@@ -24,6 +25,7 @@ from twinflow.nn import Module, Parameter
 from twinflow.tensor import Tensor, enable_grad, is_tracing, paused_tracing
 
 LAYERS = Registry("layer")
+FLOAT32 = as_dtype("float32")
 
 
 class _Calls(threading.local):
@@ -51,12 +53,13 @@ def shape_of(tree: Any) -> Any:
     return None
 
 
-def _as_input(x: Any) -> Any:
-    """Arrays become tensors, and double precision becomes float32, as Keras casts inputs."""
+def _as_input(x: Any, dtype: DType | None) -> Any:
+    """Arrays become tensors, and floating ones are converted to the type in which the layer computes, as Keras casts inputs."""
     if isinstance(x, (np.ndarray, np.generic)):
-        return to_tensor(x)
+        x = to_tensor(x)
     if isinstance(x, Tensor):
-        return x.float() if x.dtype.name == "float64" else x
+        kind = x.dtype
+        return x if kind is dtype or dtype is None or not kind.is_floating_point else converted(x, dtype)
     if hasattr(x, "op") and hasattr(x, "graph"):
         raise ArgumentError(
             "a Keras layer keeps variables of its own and cannot stand in a static graph; use the layers of tf.compat.v1.layers, which make "
@@ -71,6 +74,8 @@ class Layer(Module):
     Args:
         name: how it is called; made from the class's name if not given.
         trainable: whether its weights are trained.
+        dtype: the type in which it computes and keeps its weights, or a policy such as 'mixed_bfloat16' that says so; by default the
+            one of `keras.config.set_dtype_policy`.
         activity_regularizer: a penalty on what the layer computes, divided by the number of examples.
         input_shape, input_dim, batch_input_shape: the input's shape (the first two without the batch axis), for the first
             layer of a Sequential model.
@@ -115,8 +120,7 @@ class Layer(Module):
                 setattr(self, f"{weight}_{what}", get(unknown.pop(f"{weight}_{what}", default)))
         if unknown:
             raise ArgumentError(f"{kind}: there is no argument {', '.join(map(repr, unknown))}")
-        if dtype not in (None, "float32") and getattr(dtype, "name", None) != "float32":
-            raise ArgumentError(f"{kind}: layers compute in float32; dtype={dtype!r} is not supported")
+        self._policy = dtype_policies.get(dtype)
         self.name = name or unique_name(snake_case(kind))
         self.__dict__["_trainable"] = bool(trainable)
         self.built = False
@@ -132,6 +136,7 @@ class Layer(Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._gives_its_dtype = cls.__module__.startswith("twinflow.keras.layers.")
         own = cls.__dict__.get("build")
         if own is not None:
 
@@ -154,6 +159,8 @@ class Layer(Module):
     def get_config(self) -> dict[str, Any]:
         """The arguments that make the layer again."""
         config: dict[str, Any] = {"name": self.name, "trainable": self.trainable}
+        if self._policy.name != "float32":
+            config["dtype"] = self._policy.name
         if self._batch_input_shape is not None:
             config["batch_input_shape"] = list(self._batch_input_shape)
         if self.activity_regularizer is not None:
@@ -178,7 +185,7 @@ class Layer(Module):
         self,
         shape: Any = (),
         initializer: Any = "glorot_uniform",
-        dtype: Any = "float32",
+        dtype: Any = None,
         trainable: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
@@ -202,7 +209,9 @@ class Layer(Module):
                     f"{type(self).__name__} {self.name!r}: a weight of shape {size} depends on a size that is not known; give it in Input"
                 )
             v = Variable(
-                initializers.get(initializer)(size, dtype), trainable=trainable, name=name or unique_name("variable")
+                initializers.get(initializer)(size, dtype or self.variable_dtype),
+                trainable=trainable,
+                name=name or unique_name("variable"),
             )
         v.path = f"{self.name}/{v.name}"
         v.constraint = constraints.get(constraint)
@@ -397,7 +406,8 @@ class Layer(Module):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What `Module.__call__` runs: casts inputs, builds, hands `training` down, calls."""
-        args, kwargs = tree_map(_as_input, args), tree_map(_as_input, kwargs)
+        dtype = self._input_dtype()
+        args, kwargs = (tree_map(lambda x: _as_input(x, dtype), given) for given in (args, kwargs))
         self._ensure_built(args)
         if self._rank is not None and args:
             self._check_rank(shape_of(args[0]))
@@ -424,7 +434,50 @@ class Layer(Module):
 
     def _run_call(self, args: Any, kwargs: dict[str, Any]) -> Any:
         """`call`; while a step is traced, with the control flow of a user's layer rewritten for tensors."""
-        return (prepared(self.call) if is_tracing() else self.call)(*args, **kwargs)
+        call = prepared(self.call) if is_tracing() else self.call
+        if self._policy.name == "float32":
+            return call(*args, **kwargs)
+        with ExitStack() as stack:
+            for layer in self._computing():
+                stack.enter_context(layer._converted_weights())
+            result = call(*args, **kwargs)
+        if not self._gives_its_dtype:
+            return result
+        dtype = as_dtype(self._policy.compute_dtype)
+        return tree_map(lambda y: _as_input(y, dtype), result)
+
+    def _computing(self) -> Iterable[Layer]:
+        """The layers whose variables `call` uses without calling them."""
+        return (self,)
+
+    _in_float32 = False  # whether it computes in float32 at least: statistics of shorter types would be too coarse
+    _gives_its_dtype = False  # whether its results are converted to the type in which it computes
+
+    def _input_dtype(self) -> DType | None:
+        """What floating inputs are converted to; None to leave them."""
+        if self._is_operation:
+            return None
+        found = as_dtype(self._policy.compute_dtype)
+        return FLOAT32 if self._in_float32 and found.itemsize < 4 else found
+
+    @contextmanager
+    def _converted_weights(self) -> Iterator[None]:
+        """Within it, the layer's own trained variables are tensors of the type in which it computes."""
+        own, dtype = self._parameters, self._input_dtype()
+        before = dict(own)
+        for name, v in before.items():
+            if (
+                dtype is not None
+                and v is not None
+                and v.dtype.is_floating_point
+                and v.requires_grad
+                and v.dtype is not dtype
+            ):
+                own[name] = v.to(dtype=dtype)  # type: ignore[assignment]  # for the call alone
+        try:
+            yield
+        finally:
+            own.update(before)
 
     def _masked_call(self, names: tuple[str, ...], args: Any, kwargs: dict[str, Any]) -> Any:
         """`call` with the masks of its arguments filled in, and the result's mask attached to it."""
@@ -510,16 +563,25 @@ class Layer(Module):
         return super().__getattr__(name)
 
     @property
-    def dtype(self) -> str:
-        """The type of its weights, and in which it computes."""
-        return "float32"
+    def compute_dtype(self) -> str:
+        """The type in which it computes."""
+        return self._policy.compute_dtype
 
-    compute_dtype = variable_dtype = dtype
+    @property
+    def variable_dtype(self) -> str:
+        """The type of its weights."""
+        return self._policy.variable_dtype
+
+    dtype = variable_dtype
 
     @property
     def dtype_policy(self) -> dtype_policies.DTypePolicy:
         """The policy that says so."""
-        return dtype_policies.dtype_policy()
+        return self._policy
+
+    @dtype_policy.setter
+    def dtype_policy(self, policy: Any) -> None:
+        self._policy = dtype_policies.get(policy)
 
     def _kind(self) -> str:
         """What it is called in summaries and messages."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twinflow.core import as_dtype
 from twinflow.core.errors import ArgumentError, ShapeError
-from twinflow.keras._masking import as_weights, get_mask
+from twinflow.keras._masking import as_weights, converted, get_mask
 from twinflow.keras._registry import Registry, snake_case
 from twinflow.keras._variable import to_tensor
 from twinflow.ops import logical_and
@@ -14,6 +15,7 @@ from twinflow.tensor import Tensor
 
 REGISTRY = Registry("loss")
 EPSILON = 1e-7
+FLOAT32 = as_dtype("float32")
 
 
 def align(name: str, y_true: Any, y_pred: Any) -> tuple[Tensor, Tensor]:
@@ -63,6 +65,8 @@ class Loss:
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
         """The losses, weighted and reduced; elements that a mask of the predictions leaves out do not count."""
         p = to_tensor(y_pred)
+        if p.dtype.is_floating_point and p.dtype.itemsize < 4:  # of layers that compute in a short type
+            p = converted(p, FLOAT32)
         values = self.call(to_tensor(y_true), p)
         masks = [m for m in (get_mask(p), get_mask(values)) if m is not None]
         mask = logical_and(*masks) if len(masks) == 2 else masks[0] if masks else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from twinflow.core import tree_leaves
+from twinflow.core import DType, tree_leaves
 from twinflow.ops import where
 from twinflow.tensor import Tensor
 
@@ -57,6 +57,13 @@ def set_masks(tree: Any, masks: Any) -> None:
 def has_mask(masks: Any) -> bool:
     """Whether there is any mask in a structure of them."""
     return any(isinstance(m, Tensor) for m in tree_leaves(masks))
+
+
+def converted(x: Tensor, dtype: DType) -> Tensor:
+    """A tensor in another type, with its mask."""
+    made = x.to(dtype=dtype)
+    set_mask(made, get_mask(x))
+    return made
 
 
 def as_weights(mask: Tensor, like: Tensor, mean: bool) -> Tensor:

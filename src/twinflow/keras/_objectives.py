@@ -40,10 +40,13 @@ class Objectives:
             weighted_metrics: the same, but updated with the weights of samples and classes.
             run_eagerly: run each step in Python, without compiling; jit_compile=False means the same.
             steps_per_execution: how many steps to take between two calls of callbacks that look at steps.
-            auto_scale_loss: for Keras's programs; it says something about float16, in which layers do not compute.
+            auto_scale_loss: put a `LossScaleOptimizer` around the optimizer of a model with the policy 'mixed_float16'.
         """
         d = self.__dict__
-        d["optimizer"] = optimizers.get(optimizer)
+        found = optimizers.get(optimizer)
+        scales = auto_scale_loss and self.dtype_policy.name == "mixed_float16"  # type: ignore[attr-defined]
+        inside = isinstance(found, optimizers.LossScaleOptimizer)
+        d["optimizer"] = optimizers.LossScaleOptimizer(found) if scales and not inside else found
         if jit_compile not in ("auto", True, False):
             raise ArgumentError(f"compile: jit_compile is 'auto', True or False, not {jit_compile!r}")
         if not isinstance(steps_per_execution, int) or steps_per_execution < 1:

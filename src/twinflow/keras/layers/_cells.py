@@ -28,6 +28,7 @@ def fixed(cell: Any, shape: Any, training: bool) -> Fixed:
 
 
 class _Cell(Layer):
+    _in_float32 = True
     _n_gates = 1
     _n_states = 1
     _options: ClassVar[dict[str, Any]] = {"kernel": "glorot_uniform", "recurrent": "orthogonal", "bias": "zeros"}

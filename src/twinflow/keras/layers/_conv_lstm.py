@@ -18,6 +18,7 @@ from twinflow.tensor import Tensor
 
 
 class _ConvCell(Spatial):
+    _in_float32 = True
     _options: ClassVar[dict[str, Any]] = {"kernel": "glorot_uniform", "recurrent": "orthogonal", "bias": "zeros"}
 
     def __init__(
@@ -98,7 +99,7 @@ class _ConvCell(Spatial):
             for s, rate in ((tuple(shape), self.dropout), (h_shape, self.recurrent_dropout))
         ]
         step = lstm_step_with(self.activation, self.recurrent_activation)
-        nothing = Weights(zeros((4 * self.filters, self.filters)))
+        nothing = Weights(zeros((4 * self.filters, self.filters), dtype=self.kernel.dtype))
 
         def run(inputs: Tensor, states: Any) -> Any:
             h, c = states
@@ -144,11 +145,11 @@ class _ConvLSTM(RNN):
     def __init__(self, filters: int, kernel_size: Any, *args: Any, **kwargs: Any) -> None:
         base = ("name", "trainable", "dtype", "activity_regularizer", "input_shape", "batch_input_shape", *RNN._shared)
         own = {k: kwargs.pop(k) for k in list(kwargs) if k in base}
-        super().__init__(self._cell(filters, kernel_size, *args, **kwargs), **own)
+        super().__init__(self._cell(filters, kernel_size, *args, dtype=own.get("dtype"), **kwargs), **own)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
-        inner = {k: v for k, v in self.cell.get_config().items() if k not in ("name", "trainable")}
+        inner = {k: v for k, v in self.cell.get_config().items() if k not in ("name", "trainable", "dtype")}
         return {**inner, **Layer.get_config(self), **{n: getattr(self, n) for n in self._shared}}
 
 

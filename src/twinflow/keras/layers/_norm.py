@@ -27,6 +27,7 @@ class BatchNormalization(Layer):
     Source: Ioffe and Szegedy, arXiv:1502.03167. As in Keras, the moving variance takes the one divided by n, not n - 1.
     """
 
+    _in_float32 = True
     supports_masking = True
     _options: ClassVar[dict[str, Any]] = {"gamma": "ones", "beta": "zeros"}
 
@@ -107,6 +108,7 @@ class LayerNormalization(Layer):
     Source: Ba, Kiros and Hinton, arXiv:1607.06450.
     """
 
+    _in_float32 = True
     supports_masking = True
     _options: ClassVar[dict[str, Any]] = {"gamma": "ones", "beta": "zeros"}
 
@@ -136,6 +138,7 @@ class LayerNormalization(Layer):
 class RMSNormalization(Layer):
     """x / √(mean(x²) + ε) · scale over the last axis of each example. Source: Zhang and Sennrich, arXiv:1910.07467."""
 
+    _in_float32 = True
     supports_masking = True
 
     def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **kwargs: Any) -> None:
@@ -180,6 +183,7 @@ class UnitNormalization(Layer):
 class GroupNormalization(Layer):
     """Normalisation over groups of channels of each example. Source: Wu and He, arXiv:1803.08494."""
 
+    _in_float32 = True
     supports_masking = True
     _options: ClassVar[dict[str, Any]] = {"gamma": "ones", "beta": "zeros"}
 

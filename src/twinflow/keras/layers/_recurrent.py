@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from twinflow.core import tree_flatten, tree_leaves, tree_map, tree_unflatten
@@ -34,6 +35,7 @@ class RNN(Layer):
     """
 
     supports_masking = True
+    _in_float32 = True  # states add up over the steps
 
     def __init__(
         self,
@@ -84,6 +86,9 @@ class RNN(Layer):
         kept = {id(v) for v in tree_leaves(self.__dict__.get("states"))}  # as in Keras, states are no weights
         return (p for p in super()._parts() if id(p) not in kept)
 
+    def _computing(self) -> Iterable[Layer]:
+        return list(self._flatten_layers())
+
     def get_initial_state(self, batch_size: Any) -> list[Any]:
         """Zeros, or what the cell says."""
         return _listed(initial_state(self.cell, batch_size))
@@ -116,6 +121,7 @@ class RNN(Layer):
             state = self._kept_state(inputs)
         else:
             state = self.get_initial_state(inputs.shape[0])
+        state = tree_map(lambda s: s.to(dtype=inputs.dtype), state)
         allowed = None
         if mask is not None:
             allowed = mask.bool().transpose(0, 1)
@@ -168,7 +174,9 @@ class RNN(Layer):
             y_t = where(m, y, before)
             return (y_t, *kept), (where(m, y, 0.0) if self.zero_output_for_mask else y_t)
 
-        last, ys = loop(masked, (zeros(tuple(like.shape)), *flat), (x, mask), reverse=self.go_backwards)
+        last, ys = loop(
+            masked, (zeros(tuple(like.shape), dtype=like.dtype), *flat), (x, mask), reverse=self.go_backwards
+        )
         return ys, tree_unflatten(list(last[1:]), structure)
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
@@ -211,7 +219,7 @@ class _OfUnits(RNN):
         trained = kwargs.get("trainable", True)
         activity = own.get("activity_regularizer")
         own["activity_regularizer"] = activity
-        super().__init__(self._cell(units, *args, trainable=trained, **kwargs), **own)
+        super().__init__(self._cell(units, *args, trainable=trained, dtype=own.get("dtype"), **kwargs), **own)
 
     _own_names = frozenset(
         ("name", "trainable", "dtype", "activity_regularizer", "input_shape", "input_dim", "batch_input_shape", *RNN._shared)
@@ -240,8 +248,8 @@ class _OfUnits(RNN):
     def get_config(self) -> dict[str, Any]:
         """The arguments that make it again."""
         inner = self.cell.get_config()
-        for name in ("name", "trainable"):
-            del inner[name]
+        for name in ("name", "trainable", "dtype"):
+            inner.pop(name, None)
         return {**inner, **self._config(*self._shared)}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras._layer import LAYERS, Layer
 from twinflow.keras._registry import serialize
+from twinflow.keras._symbolic import KerasTensor
 from twinflow.keras.layers._core import Wrapper
 from twinflow.keras.layers._recurrent import RNN
 from twinflow.ops import cat
@@ -51,6 +52,11 @@ class Bidirectional(Layer):
         self.return_sequences, self.return_state = layer.return_sequences, layer.return_state
         if self._batch_input_shape is None:
             self._batch_input_shape = layer._batch_input_shape
+
+    def build(self, input_shape: Any) -> None:
+        """Build both layers."""
+        for layer in (self.forward_layer, self.backward_layer):
+            layer._ensure_built((KerasTensor(input_shape),))
 
     def call(
         self, inputs: Tensor, initial_state: Any = None, mask: Tensor | None = None, training: bool = False
@@ -109,6 +115,11 @@ class TimeDistributed(Wrapper):
     """A layer applied to every step: [N, T, ...] -> [N, T, ...]."""
 
     supports_masking = True
+
+    def build(self, input_shape: Any) -> None:
+        """Build the layer for one step."""
+        if isinstance(input_shape, tuple) and len(input_shape) > 2:
+            self.layer._ensure_built((KerasTensor((None, *input_shape[2:])),))
 
     def call(self, inputs: Tensor, training: bool = False, mask: Tensor | None = None) -> Tensor:
         """Steps become examples for the layer."""
