@@ -256,7 +256,7 @@ def test_data_sets_by_number_make_batches_ahead_with_workers():
     first, second = compiled(), compiled()
     second.set_weights(first.get_weights())
     threads = Set(workers=3, max_queue_size=2)
-    a = first.fit(threads, epochs=2, verbose=0).history["loss"]
+    a = first.fit(threads, epochs=2, shuffle=False, verbose=0).history["loss"]
     b = second.fit(x, y, batch_size=8, epochs=2, shuffle=False, verbose=0).history["loss"]
     assert threads.ended == 2
     np.testing.assert_allclose(a, b, rtol=1e-6)
@@ -594,3 +594,65 @@ def test_a_layer_on_a_tensor_of_a_static_graph_names_the_way_out():
             ArgumentError, match=r"(?s)use the layers of tf\.compat\.v1\.layers.*input of Dense 'graphless'"
         ):
             layers.Dense(3, name="graphless")(x)
+
+
+class Numbered(keras.utils.PyDataset):
+    """Five batches of two examples, whose inputs are their number."""
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, i):
+        return np.full((2, 1), i + 1, "f4"), np.zeros((2, 1), "f4")
+
+
+def constant_model():
+    model = keras.Sequential([keras.Input((1,)), layers.Dense(1, kernel_initializer="ones")])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    return model
+
+
+def test_steps_cut_data_into_epochs_and_evaluations_begin_anew():
+    """The losses are means of squares of batches; values of Keras 3.15, but for what it leaves out at the end of the data."""
+    rows = np.arange(20, dtype="f4")[:, None]
+    arrays = {"x": rows, "y": rows * 0, "batch_size": 4}
+    model, quiet = constant_model(), {"verbose": 0, "shuffle": False}
+    found = model.fit(**arrays, epochs=3, steps_per_epoch=2, **quiet).history["loss"]
+    assert np.allclose(found, [17.5, 137.5, (307.5 + 3.5) / 2])
+    options = {"validation_data": Numbered(), "validation_steps": 3}
+    history = model.fit(Numbered(), epochs=3, steps_per_epoch=2, **options, **quiet).history
+    assert np.allclose(history["loss"], [2.5, 12.5, 13.0]) and np.allclose(history["val_loss"], 14 / 3)
+    repeated = tf.data.Dataset.from_tensor_slices((rows, rows * 0)).batch(4).repeat()
+    history = model.fit(
+        repeated, epochs=2, steps_per_epoch=2, validation_data=repeated, validation_steps=1, **quiet
+    ).history
+    assert np.allclose(history["loss"], [17.5, 137.5]) and np.allclose(history["val_loss"], 3.5)
+    options = {"validation_data": (rows, rows * 0), "validation_steps": 2, "validation_batch_size": 4}
+    assert np.allclose(model.fit(rows, rows, **options, **quiet).history["val_loss"], 17.5)
+    assert np.isclose(model.evaluate(**arrays, steps=2, verbose=0), 17.5)
+    assert model.predict(rows, batch_size=4, steps=2, verbose=0).shape == (8, 1)
+    for call in (model.evaluate, model.predict):
+        with pytest.raises(ArgumentError, match="steps=9, but 20 examples in batches of 4 give 5 steps"):
+            call(rows, batch_size=4, steps=9, verbose=0)
+    with pytest.raises(ArgumentError, match="validation_data: validation_steps=9, but 20 examples"):
+        model.fit(rows, rows, **{**options, "validation_steps": 9}, verbose=0)
+
+
+def test_batches_with_numbers_are_shuffled():
+    seen = []
+
+    class Noted(Numbered):
+        def __getitem__(self, i):
+            seen.append(i)
+            return super().__getitem__(i)
+
+    keras.utils.set_random_seed(0)
+    constant_model().fit(Noted(), epochs=4, verbose=0)
+    assert sorted(seen) == sorted(list(range(5)) * 4) and seen != list(range(5)) * 4
+
+
+def test_wrappers_are_built_for_a_shape():
+    both, each = layers.Bidirectional(layers.GRU(3)), layers.TimeDistributed(layers.Dense(2))
+    both.build((None, 5, 4))
+    each.build((None, 5, 4))
+    assert len(both.weights) == 6 and [tuple(w.shape) for w in each.weights] == [(4, 2), (2,)]

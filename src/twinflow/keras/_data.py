@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,10 @@ import numpy as np
 from twinflow.core import tree_leaves, tree_map
 from twinflow.core.errors import ArgumentError, DataError, ShapeError
 from twinflow.keras._variable import to_tensor
+from twinflow.ops import randperm
 from twinflow.tensor import Tensor
 
+_VALIDATION = "fit: validation_data"
 Batch = tuple[Any, Any, Any]  # inputs, targets, weights
 
 
@@ -73,7 +75,9 @@ def unpack(batch: Any) -> Batch:
 class Arrays:
     """Tensors with one row for each example."""
 
-    def __init__(self, what: str, x: Any, y: Any, sample_weight: Any, batch_size: int | None) -> None:
+    def __init__(
+        self, what: str, x: Any, y: Any, sample_weight: Any, batch_size: int | None, n_steps: int | None = None
+    ) -> None:
         self.batch_size = 32 if batch_size is None else int(batch_size)
         if self.batch_size < 1:
             raise ArgumentError(f"{what}: batch_size must be at least 1, but {batch_size} was given")
@@ -90,27 +94,33 @@ class Arrays:
         self.n = counts.pop() if counts else 0
         if self.n == 0:
             raise DataError(f"{what}: there are no examples")
+        self.n_steps = self.steps() if n_steps is None else n_steps  # how many batches are wanted
+        if self.n_steps > self.steps():
+            name = {"fit": "steps_per_epoch", _VALIDATION: "validation_steps"}.get(what, "steps")
+            raise ArgumentError(
+                f"{what}: {name}={n_steps}, but {self.n} examples in batches of {self.batch_size} give {self.steps()} steps; give fewer "
+                "steps, or leave it out"
+            )
 
     def steps(self) -> int:
-        """How many batches an epoch has."""
+        """How many batches the data has."""
         return -(-self.n // self.batch_size)
 
     def rows(self, order: Any) -> Batch:
         """The examples of these numbers."""
         return tree_map(lambda t: t[order] if isinstance(t, Tensor) else t, self.data)
 
-    def split(self, fraction: float) -> tuple[Arrays, Arrays]:
-        """(all but the last part, the last part), before any shuffling."""
+    def split(self, fraction: float, n_steps: int | None, validation_steps: int | None) -> tuple[Arrays, Arrays]:
+        """(all but the last part, the last part), before any shuffling, with the steps wanted of each."""
         if not 0 < fraction < 1:
             raise ArgumentError(f"fit: validation_split is a fraction in (0, 1), not {fraction!r}")
         at = int(self.n * (1 - fraction))
         if at == 0 or at == self.n:
             raise DataError(f"fit: validation_split={fraction} of {self.n} examples leaves one part empty")
-        return self._part(slice(0, at)), self._part(slice(at, None))
-
-    def _part(self, rows: slice) -> Arrays:
-        x, y, w = self.rows(rows)
-        return Arrays("fit", x, y, w, self.batch_size)
+        return (
+            Arrays("fit", *self.rows(slice(0, at)), self.batch_size, n_steps),
+            Arrays(_VALIDATION, *self.rows(slice(at, None)), self.batch_size, validation_steps),
+        )
 
     def weigh_classes(self, weights: dict[int, float]) -> None:
         """Multiply the weights of examples by those of their classes."""
@@ -118,8 +128,8 @@ class Arrays:
         self.data = x, y, _times(class_weights(y, weights), w)
 
     def batches(self) -> Iterator[Batch]:
-        """The batches in order."""
-        for k in range(self.steps()):
+        """The batches in order, as many as are wanted."""
+        for k in range(self.n_steps):
             yield self.rows(slice(k * self.batch_size, (k + 1) * self.batch_size))
 
 
@@ -139,26 +149,38 @@ class Batches:
         """Multiply the weights of examples by those of their classes, in every batch."""
         self._class_weights = weights
 
-    def epoch(self, what: str) -> Iterator[Batch]:
-        """The batches of one epoch. Raises: DataError if a source ends before `steps_per_epoch`."""
+    def _start(self, shuffle: bool) -> Iterator[Any]:
+        """A new run through the batches; where they have numbers, in random order if they are shuffled."""
         if hasattr(self.source, "__getitem__") and not hasattr(self.source, "__iter__"):
-            getattr(self.source, "on_epoch_begin", _nothing)()
-            source: Iterator[Any] = by_number(self.source)
-        elif self._is_once or self.n_steps is not None:
-            if self._running is None:
-                self._running = iter(self.source)
-            source = self._running
-        else:
-            source = iter(self.source)
+            n = len(self.source)
+            return by_number(self.source, np.asarray(randperm(n)).tolist() if shuffle else range(n))
+        return iter(self.source)
+
+    def _is_enough(self) -> bool:
+        """Whether the data is known to have batches for an epoch, so that it may begin anew in the middle of one."""
+        try:
+            return self.n_steps is not None and self.n_steps <= len(self.source)
+        except TypeError:
+            return False
+
+    def epoch(self, what: str, shuffle: bool = False) -> Iterator[Batch]:
+        """The batches of one epoch. Those of training go on behind the latest one's if `steps_per_epoch` cuts the data into epochs; an
+        evaluation begins anew, unless the source is a generator.
+
+        Raises: DataError if a source has fewer batches than `steps_per_epoch`.
+        """
+        getattr(self.source, "on_epoch_begin", _nothing)()
+        goes_on = self._is_once or (what == "fit" and self.n_steps is not None)
+        if self._running is None or not goes_on:
+            self._running = self._start(shuffle)
         count = 0
         while self.n_steps is None or count < self.n_steps:
-            batch = next(source, None)
+            batch = next(self._running, None)
+            if batch is None and not self._is_once and (count == 0 or self._is_enough()):
+                self._running = self._start(shuffle)
+                batch = next(self._running, None)
             if batch is None:
-                if self.n_steps is not None and not self._is_once and count == 0 and self._running is not None:
-                    source = self._running = iter(self.source)  # the next epoch of a data set that ended exactly
-                    batch = next(source, None)
-                if batch is None:
-                    break
+                break
             count += 1
             x, y, w = (as_tensors(v) for v in unpack(batch))
             yield x, y, w if self._class_weights is None else _times(class_weights(y, self._class_weights), w)
@@ -175,17 +197,17 @@ def _nothing() -> None:
     """For data sets that do not look at epochs."""
 
 
-def by_number(source: Any) -> Iterator[Any]:
+def by_number(source: Any, order: Iterable[int]) -> Iterator[Any]:
     """The batches of a data set that gives them by number, made ahead by threads if it has several workers."""
     workers = getattr(source, "workers", 1)
     if workers <= 1:
-        yield from (source[i] for i in range(len(source)))
+        yield from (source[i] for i in order)
         return
     from concurrent.futures import ThreadPoolExecutor  # slow to import, and seldom wanted
 
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Any] = deque()
-        for i in range(len(source)):
+        for i in order:
             waiting.append(pool.submit(source.__getitem__, i))
             if len(waiting) > source.max_queue_size:
                 yield waiting.popleft().result()
@@ -213,7 +235,7 @@ def adapt(what: str, x: Any, y: Any, sample_weight: Any, batch_size: int | None,
         return Batches(x, steps)
     if x is None:
         raise ArgumentError(f"{what}: there is no x")
-    return Arrays(what, x, y, sample_weight, batch_size)
+    return Arrays(what, x, y, sample_weight, batch_size, steps)
 
 
 def _times(a: Tensor, b: Any) -> Tensor:

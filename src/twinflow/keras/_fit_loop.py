@@ -50,29 +50,19 @@ def full_and_rest(order: np.ndarray[Any, Any], batch_size: int) -> list[np.ndarr
 class FitLoop:
     """One call of `fit`."""
 
-    def __init__(
-        self, model: Any, data: Any, epochs: int, verbose: int, given: Any, shuffle: bool, steps: int | None
-    ) -> None:
+    def __init__(self, model: Any, data: Any, epochs: int, verbose: int, given: Any, shuffle: bool) -> None:
         self.model, self.data, self.epochs, self.shuffle = model, data, epochs, shuffle
         self.history = History()
         self.program: Any = None  # the compiled loop over rows
         self._same: list[np.ndarray[Any, Any]] | None = None  # the rows of all epochs
+        self._left = np.arange(0)  # the rows that no epoch came to yet, where each is a part of the data
         self._numbers: dict[int, Tensor] = {}
         self.started = False  # whether the model is built and the data was looked at
         # a schedule that native steps cannot compute gives every step a rate that is handed over from Python
         eager, optimizer = model.__dict__["run_eagerly"], model.optimizer
         by_step = optimizer.schedule is not None and (eager or not optimizer._native_schedule)
         self.at_once = 1 if by_step else model.__dict__["steps_per_execution"]
-        if isinstance(data, Arrays):
-            total = data.steps()
-            if steps is not None and steps > total:
-                raise ArgumentError(
-                    f"fit: steps_per_epoch={steps}, but {data.n} examples in batches of {data.batch_size} give {total} steps; give fewer "
-                    "steps, or leave it out"
-                )
-            self.steps: int | None = steps or total
-        else:
-            self.steps = data.n_steps
+        self.steps: int | None = data.n_steps
         params = {"verbose": verbose, "epochs": epochs, "steps": self.steps}
         given = [] if given is None else given if isinstance(given, (list, tuple)) else [given]
         self.callbacks = listeners("fit", [self.history, *given], model, params)
@@ -142,17 +132,27 @@ class FitLoop:
 
     def _batches(self) -> Iterator[Any]:
         if isinstance(self.data, Batches):
-            yield from self.data.epoch("fit")
+            yield from self.data.epoch("fit", self.shuffle)
             return
-        order = self._order()
-        for k in range(self.steps or 0):
-            yield self.data.rows(from_numpy(order[k * self.data.batch_size : (k + 1) * self.data.batch_size]))
+        for rows in self._rows():
+            yield from (self.data.rows(from_numpy(r)) for r in rows)
 
     def _rows(self) -> list[np.ndarray[Any, Any]]:
-        """The rows of an epoch's batches; in each epoch the same if they are not shuffled."""
-        if self.shuffle or self._same is None:
-            self._same = full_and_rest(self._order(), self.data.batch_size)
-        return self._same
+        """The rows of an epoch's batches. Without shuffling they are the same in all epochs, unless an epoch is a part of the data:
+        then the next one goes on behind it."""
+        size, wanted = self.data.batch_size, self.steps or 0
+        if wanted == self.data.steps():
+            if self.shuffle or self._same is None:
+                self._same = full_and_rest(self._order(), size)
+            return self._same
+        found: list[np.ndarray[Any, Any]] = []
+        while wanted:
+            if not self._left.size:
+                self._left = self._order()
+            n = min(wanted, -(-len(self._left) // size))
+            found += full_and_rest(self._left[: n * size], size)
+            self._left, wanted = self._left[n * size :], wanted - n
+        return found
 
     def _number(self, n: int) -> Tensor:
         """A whole number as a tensor, made once."""
@@ -161,9 +161,7 @@ class FitLoop:
         return self._numbers[n]
 
     def _order(self) -> np.ndarray[Any, Any]:
-        n = self.data.n
-        order = np.asarray(randperm(n)) if self.shuffle else np.arange(n)
-        return order[: self.steps * self.data.batch_size] if self.steps else order
+        return np.asarray(randperm(self.data.n)) if self.shuffle else np.arange(self.data.n)
 
     def _after(self, done: int, logs: dict[str, Any]) -> None:
         if self.each_step:

@@ -473,7 +473,7 @@ class Layer(Module):
                 and v.requires_grad
                 and v.dtype is not dtype
             ):
-                own[name] = v.to(dtype=dtype)  # type: ignore[assignment]  # for the call alone
+                own[name] = v.to(dtype=dtype)  # for the call alone
         try:
             yield
         finally:

@@ -16,7 +16,16 @@ from twinflow.core.errors import ArgumentError
 from twinflow.jit import compile as compile_function
 from twinflow.keras import losses
 from twinflow.keras._callback import emit, listeners, wants_batches
-from twinflow.keras._data import Arrays, Batches, adapt, as_tensors, class_weights, pack_x_y_sample_weight, triple
+from twinflow.keras._data import (
+    Arrays,
+    Batches,
+    adapt,
+    as_tensors,
+    class_weights,
+    is_batches,
+    pack_x_y_sample_weight,
+    triple,
+)
 from twinflow.keras._fit_loop import FitLoop, full_and_rest, named, number
 from twinflow.keras._objectives import Objectives
 from twinflow.keras._progress import progress_line
@@ -216,13 +225,14 @@ class Trainer(Objectives):
             steps_per_epoch: how many batches make an epoch.
         """
         self._need_compiled("fit")
-        data = adapt("fit", x, y, sample_weight, batch_size, steps_per_epoch)
+        cut = validation_split and not is_batches(x)  # the steps are those of a part of the data
+        data = adapt("fit", x, y, sample_weight, batch_size, None if cut else steps_per_epoch)
         validation = self._validation(data, validation_split, validation_data, validation_batch_size, validation_steps)
         if validation_split and isinstance(data, Arrays):
-            data, validation = data.split(validation_split)
+            data, validation = data.split(validation_split, steps_per_epoch, validation_steps)
         if class_weight is not None:  # validation is not weighted by classes
             data.weigh_classes(class_weight)
-        loop = FitLoop(self, data, epochs, _verbosity(verbose), callbacks, shuffle, steps_per_epoch)
+        loop = FitLoop(self, data, epochs, _verbosity(verbose), callbacks, shuffle)
         return loop.run(initial_epoch, validation, validation_freq)
 
     def _validation(self, data: Any, split: float, given: Any, batch_size: int | None, steps: int | None) -> Any:
@@ -235,8 +245,8 @@ class Trainer(Objectives):
                 raise ArgumentError("fit: validation_data is (x, y) or (x, y, sample_weight)")
             vx, vy, vw = triple(given)
             own = data.batch_size if isinstance(data, Arrays) else None
-            return adapt("fit", vx, vy, vw, batch_size or own, steps)
-        return adapt("fit", given, None, None, batch_size, steps)
+            return adapt("fit: validation_data", vx, vy, vw, batch_size or own, steps)
+        return adapt("fit: validation_data", given, None, None, batch_size, steps)
 
     def evaluate(
         self,
@@ -252,7 +262,7 @@ class Trainer(Objectives):
         """The loss, or [loss, metrics...], over the data."""
         data = adapt("evaluate", x, y, sample_weight, batch_size, steps)
         started = time.perf_counter()
-        params = {"verbose": verbose, "epochs": 1, "steps": data.steps() if isinstance(data, Arrays) else data.n_steps}
+        params = {"verbose": verbose, "epochs": 1, "steps": data.n_steps}
         logs, n = self._evaluate(data, listeners("evaluate", callbacks, self, params))
         if _verbosity(verbose):
             text = progress_line(n, n, time.perf_counter() - started, logs, _verbosity(verbose) == 1)
@@ -275,7 +285,7 @@ class Trainer(Objectives):
         self.reset_metrics()
         watched, count = any(wants_batches(c, "test") for c in given), 0
         program = self._rows_program("test", data.data)
-        for rows in full_and_rest(np.arange(data.n), data.batch_size):
+        for rows in full_and_rest(np.arange(min(data.n, data.n_steps * data.batch_size)), data.batch_size):
             order = from_numpy(rows)
             size = 1 if watched else len(rows)
             for at in range(0, len(rows), size):

@@ -26,7 +26,7 @@ class DTypePolicy:
     """
 
     def __init__(self, name: str | None = None) -> None:
-        self.name = dtype_policy().name if name is None else name
+        self.name: str = dtype_policy().name if name is None else name
         self.compute_dtype = _MIXED.get(self.name) or _floating(self.name)
         self.variable_dtype = "float32" if self.name in _MIXED else self.compute_dtype
         self.quantization_mode = None
