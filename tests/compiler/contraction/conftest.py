@@ -28,17 +28,18 @@ def machine_of_name(machine: str) -> Machine:
 
 
 def execute_kernel(
-    module: Module, kernel: Kernel, machine: str, a, b, c, *, m=0, n=0, k=0, batch=0, operands=(), workers=0
+    module: Module, kernel: Kernel, machine: str, a, b, c, *, m=0, n=0, k=0, batch=0, operands=(), workers=0, pool=None
 ) -> None:
-    """Run a kernel in a poisoned workspace: alone, or with `workers` whose chunks come last first."""
+    """Run a kernel in a poisoned workspace: alone, with `workers` whose chunks come last first, or in a thread pool."""
     code = engine_of(machine).compile(module)
-    workspace = np.full(kernel.workspace_nbytes(max(1, workers)) + 64, 0xFF, np.uint8)
+    threads = pool.threads if pool else max(1, workers)
+    workspace = np.full(kernel.workspace_nbytes(threads) + 64, 0xFF, np.uint8)
     space = workspace.ctypes.data + -workspace.ctypes.data % 64
     pointers = [a.ctypes.data, b.ctypes.data, c.ctypes.data, space, m, n, k, batch]
     ctx = np.array([*pointers, *(o.ctypes.data for o in operands)], np.int64)
     entry = code.function(kernel.name, ctypes.c_void_p, ctypes.c_void_p)
     if not workers:
-        entry(ctx.ctypes.data, None)
+        entry(ctx.ctypes.data, pool.address if pool else None)
         return
     body = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 
@@ -47,8 +48,8 @@ def execute_kernel(
             body(function)(ctx, chunk, chunk % workers)
 
     parallel = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(backwards)
-    pool = np.array([ctypes.cast(parallel, ctypes.c_void_p).value], np.int64)
-    entry(ctx.ctypes.data, pool.ctypes.data)
+    backwards_first = np.array([ctypes.cast(parallel, ctypes.c_void_p).value], np.int64)
+    entry(ctx.ctypes.data, backwards_first.ctypes.data)
 
 
 @pytest.fixture

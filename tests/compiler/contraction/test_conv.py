@@ -14,6 +14,7 @@ from twinflow.compiler.contraction import At, ConvSpec, Function, Module, emit_c
 from twinflow.compiler.contraction._conv_narrow import is_narrow
 from twinflow.compiler.contraction._winograd import pays
 from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
+from twinflow.runtime import Pool
 
 NUMPY = {"float32": np.float32, "float64": np.float64, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}
 
@@ -278,6 +279,31 @@ def test_few_positions_and_large_filters(convolve, machine_of, batch, size, kern
     alone = convolve(batch, size, kernel, channels, filters, **options)
     together = convolve(batch, size, kernel, channels, filters, workers=3, **options)
     np.testing.assert_array_equal(alone["forward"][0], together["forward"][0])
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "filters"),
+    [(8, 100, 100), (16, 32, 64), (24, 32, 32)],
+    ids=["columns for each worker", "images for each worker", "filters for each worker"],
+)
+def test_workers_that_prepare_for_themselves(execute, machine_of, size, channels, filters) -> None:
+    """Whichever worker takes a part, and however many there are, the bits are those of one."""
+    spec = ConvSpec(
+        "forward", 1, (size, size), (3, 3), channels, filters, padding=pad(1, 1), filters_first=True
+    )  # fmt: skip
+    assert is_narrow(machine_of("host"), spec) or pays(machine_of("host"), spec)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((1, size, size, channels)).astype(np.float32)
+    w = rng.standard_normal((filters, channels, 3, 3)).astype(np.float32)
+    module, alone = Module(), np.zeros((1, size, size, filters), np.float32)
+    conv = emit_conv(module, machine_of("host"), spec, name="conv")
+    execute(module, conv, "host", x, w, alone)
+    pool = Pool(3)
+    for _ in range(20):
+        together = np.zeros_like(alone)
+        execute(module, conv, "host", x, w, together, pool=pool)
+        np.testing.assert_array_equal(together, alone)
+    pool.close()
 
 
 def test_few_positions_on_other_machines_and_with_an_epilogue(convolve, execute, machine, machine_of) -> None:

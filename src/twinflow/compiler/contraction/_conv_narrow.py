@@ -5,7 +5,8 @@ positions, whose patches are copied into columns first, line by line from channe
 
     y[p, o] = Σ_k w[o, k] · columns[k, p],   k = (channel, tap).
 
-Packing the filters, as other convolutions do, would cost more than the sums.
+Packing the filters, as other convolutions do, would cost more than the sums. Each worker makes the columns for itself, which
+takes it less time than to read what another core has just written.
 """
 
 from __future__ import annotations
@@ -13,7 +14,17 @@ from __future__ import annotations
 from math import prod
 
 from twinflow.compiler.contraction._conv_spec import ConvSpec, forward_lines
-from twinflow.compiler.contraction._kernel import Kernel, phase_function, round_up, slot, worker_space, write_entry
+from twinflow.compiler.contraction._kernel import (
+    COUNTER_NBYTES,
+    Kernel,
+    phase_function,
+    round_up,
+    share_out,
+    sharers,
+    slot,
+    worker_space,
+    write_entry,
+)
 from twinflow.compiler.contraction._machine import Machine
 from twinflow.compiler.contraction._pack import Pack
 from twinflow.compiler.contraction._plan import split_rows
@@ -25,7 +36,7 @@ NBYTES = 4
 LARGE = 1 << 18  # bytes of filters; smaller ones are packed in no time
 MOST_VECTORS = 4
 MOST_ROWS = 16
-CHUNK = 32  # channels of a chunk
+CHANNELS = 32  # whose planes lie side by side while columns are made of them
 
 
 def is_narrow(machine: Machine, spec: ConvSpec) -> bool:
@@ -60,19 +71,16 @@ class Narrow:
         self.lines = prod(spec.out_size[:-1])  # of an image of the result
         self.plane = prod(spec.size)  # elements of a channel of an image
         self.channel = self.taps * self.padded  # of the columns
-        self.shared_nbytes = round_up(self.depth * self.padded * NBYTES, 64)
-        self.worker_nbytes = round_up(min(CHUNK, spec.channels) * self.plane * NBYTES, 64)
+        self.shared_nbytes = COUNTER_NBYTES
+        self.columns_nbytes = round_up(self.depth * self.padded * NBYTES, 64)
+        self.worker_nbytes = self.columns_nbytes + round_up(min(CHANNELS, spec.channels) * self.plane * NBYTES, 64)
 
     def emit(self) -> Kernel:
         """Write it and say how to call it."""
-        spec = self.spec
         self._write_columns()
-        phases: list[tuple[str, Value]] = [
-            (self._emit_columns(), -(-spec.channels // CHUNK)),
-            (self._emit_work(), -(-spec.filters // self.rows)),
-        ]
-        done = write_entry(self.module, self.name, phases)
-        return Kernel(self.name, done, spec.flops, self.shared_nbytes, self.worker_nbytes)
+        panels = -(-self.spec.filters // self.rows)
+        done = write_entry(self.module, self.name, [(self._emit_work(), lambda f: sharers(f, panels))])
+        return Kernel(self.name, done, self.spec.flops, self.shared_nbytes, self.worker_nbytes)
 
     def _write_columns(self) -> None:
         """columns[k, p] for channels [first, last): each line of the result is copied from one of the image, a channel at
@@ -143,27 +151,22 @@ class Narrow:
 
         f.loop(0, f.sub("%last", "%first"), 1, channel)
 
-    def _emit_columns(self) -> str:
-        name = f"{self.name}.columns_of"
-        f = phase_function(self.module, name)
-        first = f.mul("%chunk", CHUNK)
-        last = f.min(f.add(first, CHUNK), self.spec.channels)
-        planes = worker_space(f, self.shared_nbytes, self.worker_nbytes)
-        operands = [
-            ("ptr", slot(f, "a")),
-            ("ptr", slot(f, "workspace")),
-            ("ptr", planes),
-            ("i64", first),
-            ("i64", last),
-        ]
-        f.call(f"{self.name}.columns", operands)
-        return name
+    def _make_columns(self, f: Function, columns: str) -> None:
+        planes = f.shift(columns, self.columns_nbytes, "i8")
+
+        def some(first: Value, _: list[str]) -> None:
+            last = f.min(f.add(first, CHANNELS), self.spec.channels)
+            operands = [("ptr", slot(f, "a")), ("ptr", columns), ("ptr", planes), ("i64", first), ("i64", last)]
+            f.call(f"{self.name}.columns", operands)
+
+        f.loop(0, self.spec.channels, CHANNELS, some)
 
     def _emit_work(self) -> str:
         name = f"{self.name}.work"
         f = phase_function(self.module, name)
         filters = self.spec.filters
-        w, columns, y = slot(f, "b"), slot(f, "workspace"), slot(f, "c")
+        w, y = slot(f, "b"), slot(f, "c")
+        columns = worker_space(f, self.shared_nbytes, self.worker_nbytes)
 
         def rows(height: int, o: Value, _: bool) -> None:
             made = tuple(range(height))
@@ -180,6 +183,9 @@ class Narrow:
                     row=o, col=p, batch=0,
                 )  # fmt: skip
 
-        start = f.mul("%chunk", self.rows)
-        split_rows(filters, self.rows).walk(f, start, f.min(f.add(start, self.rows), filters), rows)
+        def panel(index: Value) -> None:
+            start = f.mul(index, self.rows)
+            split_rows(filters, self.rows).walk(f, start, f.min(f.add(start, self.rows), filters), rows)
+
+        share_out(f, -(-filters // self.rows), lambda: self._make_columns(f, columns), panel)
         return name

@@ -76,6 +76,35 @@ def phase_function(module: Module, name: str) -> Function:
     return Function(module, name, [("ptr", "ctx"), ("i64", "chunk"), ("i64", "worker")], quick=True)
 
 
+COUNTER_NBYTES = 64
+"""Room at the start of the workspace for the counter of `share_out`, a line of the cache of its own."""
+
+MOST_SHARERS = 16
+"""Chunks that `share_out` begins at most: so many workers prepare for themselves."""
+
+
+def sharers(f: Function, parts: int) -> int:
+    """In an entry: reset the counter of `share_out`. Returns how many chunks share the parts."""
+    f.do(f"store i64 0, ptr {slot(f, 'workspace')}, align 8")
+    return min(parts, MOST_SHARERS)
+
+
+def share_out(f: Function, parts: int, prepare: Callable[[], None], body: Callable[[Value], None]) -> None:
+    """In a chunk: prepare in the worker's space, then run ``body(part)`` for parts as long as any are left.
+
+    So each worker prepares once, for itself: reading what another core has just written takes longer than computing it again.
+    A chunk that finds nothing left returns at once.
+    """
+    counter = slot(f, "workspace")
+
+    def some() -> None:
+        prepare()
+        f.share(counter, parts, body)
+
+    taken = f.op(f"load atomic i64, ptr {counter} monotonic, align 8")
+    f.when(f.op(f"icmp slt i64 {taken}, {parts}"), some)
+
+
 def write_entry(
     module: Module, name: str, phases: Sequence[tuple[str, Value | Callable[[Function], Value]]]
 ) -> tuple[Phase, ...]:

@@ -205,6 +205,19 @@ class Function:
         self.start_block(f"end{tag}")
         return [self.op(f"phi {kind} [ {v}, %{last} ], [ {o}, %{before} ]") for v, o in zip(values, otherwise)]
 
+    def share(self, counter: str, count: int, body: Callable[[Value], None]) -> None:
+        """Run ``body(i)`` for those i < `count` that nobody has taken before from the i64 that `counter` points to."""
+        tag = self.fresh()[1:]
+        self.do(f"br label %take{tag}")
+        self.start_block(f"take{tag}")
+        index = self.op(f"atomicrmw add ptr {counter}, i64 1 monotonic, align 8")
+        left = self.op(f"icmp slt i64 {index}, {count}")
+        self.do(f"br i1 {left}, label %body{tag}, label %end{tag}")
+        self.start_block(f"body{tag}")
+        body(index)
+        self.do(f"br label %take{tag}")
+        self.start_block(f"end{tag}")
+
     def loop(
         self,
         start: Value,

@@ -20,7 +20,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from twinflow.compiler.contraction._conv_spec import ConvSpec
-from twinflow.compiler.contraction._kernel import Kernel, phase_function, round_up, slot, worker_space, write_entry
+from twinflow.compiler.contraction._kernel import (
+    COUNTER_NBYTES,
+    Kernel,
+    phase_function,
+    round_up,
+    share_out,
+    sharers,
+    slot,
+    worker_space,
+    write_entry,
+)
 from twinflow.compiler.contraction._machine import Machine
 from twinflow.compiler.contraction._plan import GRAIN_FLOPS, choose_tile, split_cols, split_rows
 from twinflow.compiler.contraction._text import Function, Module, Value
@@ -28,6 +38,8 @@ from twinflow.compiler.contraction._tile import At, Axis, Epilogue, Tile, Tiles
 from twinflow.compiler.contraction._vectors import load, store
 
 NBYTES = 4
+FEW_COLS = 2
+"""Vectors of filters that a worker takes at a time where blocks are few."""
 
 
 class Sums:
@@ -193,38 +205,40 @@ class Winograd:
         wanted = max(1, min(32, int(flops / GRAIN_FLOPS)))
         # filters that exceed the L2 cache are divided among chunks by columns, which then share the changed image
         self.shared = weights > l2 // 2
-        most = 64 if self.shared else max(8, l2 // 4 // (16 * self.deep * NBYTES))
+        # else each worker changes all filters for itself, or, where that takes longer, the images
+        self.few = not self.shared and lines * self.along < 2 * self.wide and self.wide > FEW_COLS * self.lanes
+        most = 64 if self.shared or self.few else max(8, l2 // 4 // (16 * self.deep * NBYTES))
         # where each panel of filters is read by one chunk, that changes it in memory of its own, near the core
         self.own_filters = self.shared and lines * self.along <= 4 * most
         wide = min(self.wide, max(self.lanes, l2 // 2 // (16 * self.deep * NBYTES) // self.lanes * self.lanes))
-        block = wide if self.own_filters else self.wide
+        block = FEW_COLS * self.lanes if self.few else wide if self.own_filters else self.wide
         choice = choose_tile(self.machine, 64, block, self.lanes, depth=self.deep, again=True)
         self.tile_cols = choice.vectors * self.lanes
         self.cols = split_cols(self.wide, self.tile_cols)
-        panels = -(-self.wide // self.tile_cols)
-        if not self.shared:
+        self.panels = -(-self.wide // self.tile_cols)
+        if not self.shared and not self.few:
             most = min(most, max(8, lines * self.along // wanted))
         self.lines = dividing(lines, self.along, most)  # lines of blocks at once
         self.blocks = self.lines * self.along
         self.rows = min(choice.rows, self.blocks)
-        steps = lines // self.lines
-        groups = 1 if self.own_filters else min(steps, max(1, wanted // panels)) if self.shared else steps
-        self.steps = -(-steps // groups)  # how many times a chunk does so
-        self.groups = -(-steps // self.steps)
-        self.all_steps = steps
-        self.col_blocks = panels if self.shared else 1
+        self.all_steps = lines // self.lines
+        groups = min(self.all_steps, max(1, wanted // self.panels)) if self.shared and not self.own_filters else 1
+        self.steps = -(-self.all_steps // groups)  # how many times a chunk does so, where filters are divided
+        self.groups = -(-self.all_steps // self.steps)
         self.image_lines = dividing(lines, self.along, 64)  # changed at once where that is shared
+        whole = self.shared or self.few
         # a line of the cache more keeps the 16 matrices from competing for the same places of it
-        self.image_step = (lines * self.along if self.shared else self.blocks) * self.deep + self.lanes
+        self.image_step = (lines * self.along if whole else self.blocks) * self.deep + self.lanes
         self.change = Change(self.size, self.high, self.along, tuple(self.before), self.deep, self.image_step)
         self.result_step = self.blocks * self.tile_cols + self.lanes
         self.image_at = 0 if self.own_filters else weights
-        shared = 16 * self.image_step * NBYTES if self.shared else 0
-        self.shared_nbytes = self.image_at + round_up(shared, 64)
+        image = round_up(16 * self.image_step * NBYTES, 64)
+        self.shared_nbytes = self.image_at + image if self.shared else COUNTER_NBYTES
         self.zeros_at = 16 * self.result_step * NBYTES
-        self.own_at = self.zeros_at + self.deep * NBYTES
-        own = 16 * self.deep * self.tile_cols if self.own_filters else 0 if self.shared else 16 * self.image_step
-        self.worker_nbytes = self.own_at + round_up(own * NBYTES, 64)
+        self.filters_at = self.zeros_at + self.deep * NBYTES
+        filters = 16 * self.deep * NBYTES * (self.tile_cols if self.few or self.own_filters else self.wide)
+        self.own_image_at = self.filters_at + (0 if self.shared and not self.own_filters else filters)
+        self.worker_nbytes = self.own_image_at + (0 if self.shared else image)
 
     # -- code
 
@@ -233,12 +247,15 @@ class Winograd:
         self._write_filters()
         self.change.write(self.module, f"{self.name}.image", self.lanes)
         self._write_result()
-        phases: list[tuple[str, Value]] = []
-        if not self.own_filters:
-            phases.append((self._emit_filters(), -(-self.wide // self.tile_cols)))
+        phases: list[tuple[str, Value | Callable[[Function], Value]]] = []
+        if self.shared and not self.own_filters:
+            phases.append((self._emit_filters(), self.panels))
         if self.shared:
             phases.append((self._emit_image(), self.batch * self.high // self.image_lines))
-        phases.append((self._emit_work(), self.groups * self.col_blocks))
+            phases.append((self._emit_divided(), self.groups * self.panels))
+        else:
+            parts = self.panels if self.few else self.all_steps
+            phases.append((self._emit_own(parts), lambda f: sharers(f, parts)))
         done = write_entry(self.module, self.name, phases)
         return Kernel(self.name, done, self.spec.flops, self.shared_nbytes, self.worker_nbytes)
 
@@ -342,61 +359,92 @@ class Winograd:
         self._change_image(f, f.shift(space, f.mul(first, self.along * self.deep), "float"), first, self.image_lines)
         return name
 
-    def _emit_work(self) -> str:
+    def _emit_own(self, parts: int) -> str:
+        """The work of workers that change either the images or the filters for themselves."""
         name = f"{self.name}.work"
         f = phase_function(self.module, name)
-        block, group = f.rem("%chunk", self.col_blocks), f.div("%chunk", self.col_blocks)
+        own = worker_space(f, self.shared_nbytes, self.worker_nbytes)
+        filters, image = f.shift(own, self.filters_at, "i8"), f.shift(own, self.own_image_at, "i8")
+
+        def filters_of(j: Value) -> str:
+            return f.shift(filters, f.mul(j, 16 * self.deep), "float")
+
+        def change_filters() -> None:
+            self.cols.walk(f, 0, self.wide, lambda width, j, _: self._change_filters(f, filters_of(j), width, j))
+
+        def step(number: Value) -> None:
+            self._change_image(f, image, f.mul(number, self.lines), self.lines)
+            self.cols.walk(
+                f, 0, self.wide, lambda width, j, _: self._products(f, own, image, filters_of(j), width, j, number)
+            )
+
+        def columns(index: Value) -> None:
+            j = f.mul(index, self.tile_cols)
+            self.cols.walk(f, j, f.min(f.add(j, self.tile_cols), self.wide), panel)
+
+        def panel(width: int, j: Value, _: bool) -> None:
+            self._change_filters(f, filters, width, j)
+
+            def multiply(number: Value, _: list[str]) -> None:
+                here = f.shift(image, f.mul(number, self.blocks * self.deep), "float")
+                self._products(f, own, here, filters, width, j, number)
+
+            f.loop(0, self.all_steps, 1, multiply)
+
+        if self.few:
+            share_out(f, parts, lambda: self._change_image(f, image, 0, self.batch * self.high), columns)
+        else:
+            share_out(f, parts, change_filters, step)
+        return name
+
+    def _emit_divided(self) -> str:
+        """The work of chunks that each multiply some of the changed image by a panel of filters."""
+        name = f"{self.name}.work"
+        f = phase_function(self.module, name)
+        block, group = f.rem("%chunk", self.panels), f.div("%chunk", self.panels)
         own = worker_space(f, self.shared_nbytes, self.worker_nbytes)
         weights = slot(f, "workspace")
-        j0: Value = f.mul(block, self.tile_cols) if self.shared else 0
-        j1: Value = f.min(f.add(j0, self.tile_cols), self.wide) if self.shared else self.wide
-
+        j0 = f.mul(block, self.tile_cols)
         start = f.mul(group, self.steps)
-        steps = start, f.min(f.add(start, self.steps), self.all_steps), 1
+        stop = f.min(f.add(start, self.steps), self.all_steps)
 
-        def image_of(number: Value) -> str:
-            if self.shared:
+        def panel(width: int, j: Value, _: bool) -> None:
+            if self.own_filters:
+                filters = f.shift(own, self.filters_at, "i8")
+                self._change_filters(f, filters, width, j)
+            else:
+                filters = f.shift(weights, f.mul(j, 16 * self.deep), "float")
+
+            def multiply(number: Value, _: list[str]) -> None:
                 image = f.shift(weights, self.image_at, "i8")
-                return f.shift(image, f.mul(number, self.blocks * self.deep), "float")
-            image = f.shift(own, self.own_at, "i8")
-            self._change_image(f, image, f.mul(number, self.lines), self.lines)
-            return image
+                image = f.shift(image, f.mul(number, self.blocks * self.deep), "float")
+                self._products(f, own, image, filters, width, j, number)
 
-        def products(image: str, filters: str, width: int, j: Value, number: Value) -> None:
-            def place(k: Value, _: list[str]) -> None:
-                def rows(height: int, i: Value, _: bool) -> None:
-                    self.tiles.get(self._tile(height, width)).call(
-                        f,
-                        a=f.shift(image, f.add(f.mul(k, self.image_step), f.mul(i, self.deep)), "float"),
-                        b=f.shift(filters, f.mul(k, self.deep * width), "float"),
-                        c=f.shift(own, f.add(f.mul(k, self.result_step), f.mul(i, self.tile_cols)), "float"),
-                    )
+            f.loop(start, stop, 1, multiply)
 
-                split_rows(self.blocks, self.rows).walk(f, 0, self.blocks, rows)
-
-            f.loop(0, 16, 1, place)
-            first = f.mul(number, self.lines)
-            operands = [("ptr", "%ctx"), ("ptr", own), ("ptr", slot(f, "c")), ("i64", first), ("i64", j)]
-            f.call(f"{self.name}.result", [*operands, ("i64", width)])
-
-        def own_panel(width: int, j: Value, _: bool) -> None:
-            filters = f.shift(own, self.own_at, "i8")
-            self._change_filters(f, filters, width, j)
-            f.loop(*steps, lambda number, _: products(image_of(number), filters, width, j, number))
-
-        def step(number: Value, _: list[str]) -> None:
-            image = image_of(number)
-
-            def panel(width: int, j: Value, _: bool) -> None:
-                products(image, f.shift(weights, f.mul(j, 16 * self.deep), "float"), width, j, number)
-
-            self.cols.walk(f, j0, j1, panel)
-
-        if self.own_filters:
-            self.cols.walk(f, j0, j1, own_panel)
-        else:
-            f.loop(*steps, step)
+        self.cols.walk(f, j0, f.min(f.add(j0, self.tile_cols), self.wide), panel)
         return name
+
+    def _products(
+        self, f: Function, own: str, image: str, filters: str, width: int, j: Value, number: Value
+    ) -> None:  # fmt: skip
+        """The results of step `number` in the columns of a panel."""
+
+        def place(k: Value, _: list[str]) -> None:
+            def rows(height: int, i: Value, _: bool) -> None:
+                self.tiles.get(self._tile(height, width)).call(
+                    f,
+                    a=f.shift(image, f.add(f.mul(k, self.image_step), f.mul(i, self.deep)), "float"),
+                    b=f.shift(filters, f.mul(k, self.deep * width), "float"),
+                    c=f.shift(own, f.add(f.mul(k, self.result_step), f.mul(i, self.tile_cols)), "float"),
+                )
+
+            split_rows(self.blocks, self.rows).walk(f, 0, self.blocks, rows)
+
+        f.loop(0, 16, 1, place)
+        first = f.mul(number, self.lines)
+        operands = [("ptr", "%ctx"), ("ptr", own), ("ptr", slot(f, "c")), ("i64", first), ("i64", j)]
+        f.call(f"{self.name}.result", [*operands, ("i64", width)])
 
     def _tile(self, height: int, width: int) -> Tile:
         rows = tuple(range(height))
