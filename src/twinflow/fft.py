@@ -54,6 +54,7 @@ def _floating(x: Tensor) -> Tensor:
 def _plan(op: str, input: Tensor, s: Any, dim: Any) -> tuple[Tensor, list[int], list[int]]:
     """(x, axes, lengths): a length of -1 or None keeps the axis as it is."""
     x = to_tensor_arg(input, f"fft.{op}")
+    s = (s,) if isinstance(s, int) else s
     if dim is None:
         axes = list(range(x.ndim)) if s is None else list(range(x.ndim - len(s), x.ndim))
     else:
@@ -91,7 +92,7 @@ def _to_half(op: str, input: Tensor, s: Any, dim: Any, norm: str | None, inverse
 def _from_half(op: str, input: Tensor, s: Any, dim: Any, norm: str | None, inverse: bool) -> Tensor:
     """Half of a transform to real numbers: irfft, and without `inverse` that of the conjugate, hfft."""
     x, axes, lengths = _plan(op, input, s, dim)
-    if s is None or list(s)[-1] in (None, -1):
+    if s is None or (s if isinstance(s, int) else list(s)[-1]) in (None, -1):
         lengths[-1] = 2 * (x._data.shape[axes[-1]] - 1)
     y = _complex(x) if inverse else conjugate(_complex(x))
     for a, n in zip(axes[:-1], lengths[:-1]):

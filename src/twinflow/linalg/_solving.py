@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from twinflow.core import as_int, broadcast_shapes
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.linalg._decompositions import Checked, checked, is_plain, matrix_rank, order_of, svdvals, tolerance
-from twinflow.ops import call, ceil, exp2, log2, where
+from twinflow.ops import call, ceil, exp2, log, log2, where
 from twinflow.ops._contractions import multiply_chain
 from twinflow.ops._promote import convert, promote, to_tensor_arg
 from twinflow.ops._solve import adjoint as _adjoint
@@ -170,8 +170,10 @@ def slogdet(A: Tensor) -> SignLogDet:
 
 
 def logdet(A: Tensor) -> Tensor:
-    """log det; -∞ where it is 0 and NaN where it is negative."""
+    """log det; -∞ where it is 0 and, of real matrices, NaN where it is negative."""
     sign, size = slogdet(A)
+    if sign.dtype.is_complex:
+        return log(sign) + size
     return where(sign < 0, float("nan"), size)
 
 

@@ -411,7 +411,7 @@ def vander(x: Tensor, N: int | None = None, *, increasing: bool = False) -> Tens
 def unravel_index(indices: Tensor, shape: Any) -> tuple[Tensor, ...]:
     """The position along each axis of elements given by their place in the flattened tensor."""
     sizes, out = as_shape(shape), []
-    rest = indices
+    rest = indices.to(dtype="int64")
     for n in reversed(sizes):
         out.append(_math.remainder(rest, n))
         rest = _math.floor_divide(rest, n)

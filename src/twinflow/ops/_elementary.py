@@ -83,8 +83,9 @@ def logaddexp(input: Tensor, other: Tensor) -> Tensor:
     same = M.eq(x, y) & M.isinf(x)  # ∞ - ∞ is no number, but the result is ∞
     gap = call("where", same, 0.0, M.sub(x, y))
     # log(e^a + e^b) = max + log1p(e^-|a - b|), written so that the gradient is the softmax of (a, b)
-    high = call("where", M.gt(gap, 0.0), x, y)
-    return high + M.log1p(M.exp(call("where", M.gt(gap, 0.0), -gap, gap)))
+    first = M.gt(call("real", gap) if gap.dtype.is_complex else gap, 0.0)
+    high = call("where", first, x, y)
+    return high + M.log1p(M.exp(call("where", first, -gap, gap)))
 
 
 def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
@@ -97,6 +98,8 @@ def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
 def hypot(input: Tensor, other: Tensor) -> Tensor:
     """√(a² + b²), without overflow: the larger of the two is taken out first."""
     x, y = promote("hypot", input, other, inexact=True)
+    if x.dtype.is_complex:
+        raise DTypeError(f"hypot: real sides are needed, not {x.dtype.name}; take .abs()")
     scale = M.maximum(M.abs(x), M.abs(y)).detach()
     scale = call("where", M.eq(scale, 0.0) | M.isinf(scale), 1.0, scale)
     x, y = M.div(x, scale), M.div(y, scale)

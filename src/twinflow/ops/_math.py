@@ -49,8 +49,9 @@ def number_array(x: float, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
     return found
 
 
-def unary(prim: Primitive, *, inexact: bool = True, name: str = "") -> Fn:
-    """The public function of a one-operand primitive; `inexact` converts integers to the default floating type."""
+def unary(prim: Primitive, *, inexact: bool = True, counts: bool = False, name: str = "") -> Fn:
+    """The public function of a one-operand primitive; `inexact` converts integers to the default floating type, `counts` bool to
+    int64."""
     op, recorded = name or prim.name, prim.vjp is not None
 
     def python(input: Tensor) -> Tensor:
@@ -70,6 +71,8 @@ def unary(prim: Primitive, *, inexact: bool = True, name: str = "") -> Fn:
                     if m is not None and recorded and m.requires_grad and MODE.grad:
                         record_unary(prim, input, _NONE, t)
                     return t
+            if counts and input._data.dtype.kind == "b":
+                return apply(prim, input.to(dtype="int64"))
             if not inexact or input._data.dtype.kind in "fcV":
                 return apply(prim, input)
         return apply(prim, as_inexact(input, op) if inexact else to_tensor_arg(input, op))
@@ -228,8 +231,10 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
     if rounding_mode == "floor":
         return floor_divide(input, other)
     if rounding_mode == "trunc":
-        q = trunc(true_divide(input, other))
-        return q.to(dtype=promote("div", input, other)[0].dtype)
+        a, b = promote("div", input, other)
+        if a.dtype.is_floating_point:
+            return trunc(true_divide(a, b))
+        return floor_divide(sub(a, fmod(a, b)), b)  # exact, where a quotient of floating-point numbers is not
     raise DTypeError(f"div: rounding_mode is None, 'floor' or 'trunc', not {rounding_mode!r}")
 
 
@@ -252,7 +257,7 @@ def pow(input: Any, exponent: Any) -> Tensor:
     return apply(B.pow_, *promote("pow", input, exponent))
 
 
-square = unary(U.square, inexact=False)
+square = unary(U.square, inexact=False, counts=True)
 
 
 def reciprocal(input: Tensor) -> Tensor:
@@ -263,7 +268,7 @@ def reciprocal(input: Tensor) -> Tensor:
 def _rounding(prim: Primitive, name: str) -> Fn:
     def fn(input: Tensor) -> Tensor:
         t = to_tensor_arg(input, name)
-        return apply(prim, t) if t._data.dtype.kind in "fV" else apply(U.copy, t)
+        return apply(prim, t) if t._data.dtype.kind in "fcV" else apply(U.copy, t)
 
     return _named(fn, name, prim)
 
@@ -298,7 +303,8 @@ def sign(input: Tensor) -> Tensor:
 
 def sgn(input: Tensor) -> Tensor:
     """The sign; x/|x| for complex numbers."""
-    return apply(U.sign, to_tensor_arg(input, "sgn"))
+    t = to_tensor_arg(input, "sgn")
+    return t if t._data.dtype.kind == "b" else apply(U.sign, t)
 
 
 def _float_test(prim: Primitive, name: str, otherwise: bool) -> Fn:

@@ -363,7 +363,7 @@ def fill_diagonal_(self: Tensor, fill_value: Any, wrap: bool = False) -> Tensor:
     for k, at in enumerate(rows[1:], 1):
         here = call("eq", first, P.reshape(at, (-1,) + (1,) * (self.ndim - 1 - k)))
         on = here if on is None else call("bitwise_and", on, here)
-    return self.masked_fill_(on, fill_value)
+    return self.masked_fill_(on, convert(call("full", shape=(), value=fill_value, dtype=self.dtype), self.dtype))
 
 
 def detach_(self: Tensor) -> Tensor:
@@ -534,7 +534,7 @@ _set(
     stride=stride, new=new, is_conj=is_conj, is_neg=is_neg, cuda=on_device("cuda"), xpu=on_device("xpu"), is_pinned=lambda self: False, is_shared=lambda self: False,
     view_as=lambda self, other: view(self, tuple(other.shape)), reshape_as=lambda self, other: P.reshape(self, tuple(other.shape)),
     expand_as=lambda self, other: P.expand(self, tuple(other.shape)), type_as=lambda self, other: convert(self, other.dtype),
-    where=lambda self, condition, other: M.where(self, condition, other) if self._data.dtype.kind == "b" else M.where(condition, self, other),
+    where=lambda self, condition, other: M.where(condition, self, other),
     masked_fill=masked_fill, masked_fill_=lambda self, mask, value: assign(self, masked_fill(old_value(self), mask, value), "masked_fill_"),
     uniform_=G.uniform_, normal_=G.normal_,
 )  # fmt: skip
@@ -562,7 +562,7 @@ _DOCS = {
     "reshape_as": "`reshape` to the shape of another tensor.",
     "expand_as": "`expand` to the shape of another tensor.",
     "type_as": "In the type of another tensor.",
-    "where": "This tensor where the condition holds, `other` elsewhere; a bool tensor is itself the condition.",
+    "where": "This tensor where the condition holds, `other` elsewhere.",
     "masked_fill_": "`masked_fill` in place.",
 }
 for _name, _doc in _DOCS.items():

@@ -44,6 +44,14 @@ def as_inexact(x: Any, op: str) -> Tensor:
     return t if is_inexact(t) else apply(cast, t, dtype=get_default_dtype())
 
 
+def as_real(x: Any, op: str) -> Tensor:
+    """`x` in a floating type: integers and bools become the default one. Raises: DTypeError for complex numbers."""
+    t = as_inexact(x, op)
+    if t.dtype.is_complex:
+        raise DTypeError(f"{op}: {t.dtype.name} operands are not supported; take .real or .abs()")
+    return t
+
+
 def _number(x: Any, dtype: DType) -> Any:
     """A Python number as the literal that stands beside tensors of `dtype`."""
     if is_symbolic(x):

@@ -187,6 +187,8 @@ def _arg(name: str, fn: Any, word: str) -> Primitive:
     def out(x: Aval, *, axis: int, keepdim: bool) -> Aval:
         if x.ndim and x.shape[axis] == 0:
             raise ShapeError(f"{name}: axis {axis} of {x!r} is empty, and nothing has no {name}")
+        if x.dtype.is_complex:
+            raise DTypeError(f"{name}: complex numbers have no order; take .abs() or .real first")
         return Aval(reduced_shape(x.shape, (axis,), keepdim), as_dtype("int64"))
 
     def ref(x: Any, *, axis: int, keepdim: bool) -> Any:

@@ -284,7 +284,7 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
     axes = normalize_axes(dim, x.ndim, "logsumexp")
     if not numel(tuple(x._data.shape[i] for i in axes)):
         return apply(R.sum_, x, axes=axes, keepdim=keepdim) - float("inf")  # the logarithm of an empty sum
-    top = amax(x, axes, True).detach()
+    top = amax(call("real", x) if x.dtype.is_complex else x, axes, True).detach()
     top = call("where", call("eq", call("abs", top), float("inf")), 0.0, top)
     total = apply(R.sum_, call("exp", x - top), axes=axes, keepdim=True)
     y = call("log", total) + top

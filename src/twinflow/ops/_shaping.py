@@ -281,7 +281,7 @@ def _triangle(input: Tensor, diagonal: int, lower: bool) -> Tensor:
     rows = apply(S.iota, n=m, dtype=as_dtype("int64")).unsqueeze(1)
     cols = apply(S.iota, n=n, dtype=as_dtype("int64"))
     keep = (cols - rows <= diagonal) if lower else (cols - rows >= diagonal)
-    return keep.where(input, 0) if input._data.dtype.kind == "b" else call("where", keep, input, 0)
+    return call("bitwise_and", keep, input) if input._data.dtype.kind == "b" else call("where", keep, input, 0)
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:

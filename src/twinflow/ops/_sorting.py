@@ -305,10 +305,11 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if data.size and int(data.min()) < 0:
         raise ArgumentError(f"bincount: the numbers must not be negative, but {int(data.min())} is among them")
     n = max(int(data.max()) + 1 if data.size else 0, minlength)
-    each = weights if weights is not None else call("full", shape=data.shape, value=1, dtype=as_dtype("int64"))
+    counting = weights is None
+    each = call("full", shape=data.shape, value=1, dtype=as_dtype("int64")) if weights is None else weights
     if tuple(each.shape) != data.shape:
         raise ShapeError(f"bincount: weights of shape {tuple(each.shape)} for {data.size} numbers")
-    if each.dtype.name not in ("int64", "float32"):
+    if not counting and each.dtype.name != "float32":
         each = convert(each, as_dtype("float64"))
     zero = call("full", shape=(n,), value=0, dtype=each.dtype)
     return call("scatter_add", zero, convert(x, as_dtype("int64")), each, axis=0)
@@ -358,7 +359,7 @@ class Histogram(NamedTuple):
 
 
 def histogram(
-    input: Tensor, bins: Any, *, range: Any = None, weight: Tensor | None = None, density: bool = False
+    input: Tensor, bins: Any = 100, *, range: Any = None, weight: Tensor | None = None, density: bool = False
 ) -> Histogram:
     """(hist, bin_edges): how many elements, or how much weight, falls into each bin.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from twinflow.ops import abs as abs_
 from twinflow.ops import call, cos, exp, log, sin, sqrt
-from twinflow.ops._promote import as_inexact
+from twinflow.ops._promote import as_real
 from twinflow.special import _coefficients as K
 from twinflow.tensor import Tensor
 
@@ -30,7 +30,7 @@ def _pick(condition: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 def _modified(op: str, x: Tensor, small: Sequence[float], large: Sequence[float], odd: bool, scaled: bool) -> Tensor:
-    x = as_inexact(x, op)
+    x = as_real(x, op)
     size = abs_(x)
     near = size <= 8.0
     inside = series(small, _pick(near, size, size * 0.0) * 0.125)
@@ -65,7 +65,7 @@ modified_bessel_i0, modified_bessel_i1 = i0, i1
 
 
 def _second(op: str, x: Tensor, order: int, scaled: bool) -> Tensor:
-    x = as_inexact(x, op)
+    x = as_real(x, op)
     small, large = ((K.K0_SMALL, K.K0_LARGE), (K.K1_SMALL, K.K1_LARGE))[order]
     near = x <= 2.0
     positive = x > 0.0
@@ -115,7 +115,7 @@ def _waves(far: Tensor, order: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def _first_kind(op: str, x: Tensor, order: int) -> Tensor:
-    x = as_inexact(x, op)
+    x = as_real(x, op)
     size = abs_(x)
     near = size <= 8.0
     inner = _pick(near, x, x * 0.0) * 0.125
@@ -141,7 +141,7 @@ def bessel_j1(input: Tensor) -> Tensor:
 
 
 def _second_kind(op: str, x: Tensor, order: int) -> Tensor:
-    x = as_inexact(x, op)
+    x = as_real(x, op)
     near = x <= 8.0
     inner = _pick(near & (x > 0.0), x, x * 0.0 + 1.0)
     u = inner * 0.125
@@ -169,7 +169,7 @@ def bessel_y1(input: Tensor) -> Tensor:
 
 def spherical_bessel_j0(x: Tensor) -> Tensor:
     """sin(x) / x, and 1 at 0."""
-    x = as_inexact(x, "spherical_bessel_j0")
+    x = as_real(x, "spherical_bessel_j0")
     zero = x == 0.0
     safe = _pick(zero, x * 0.0 + 1.0, x)
     return _pick(zero, x * 0.0 + 1.0, sin(safe) / safe)

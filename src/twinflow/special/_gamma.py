@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from twinflow.core import as_int
 from twinflow.core.errors import ArgumentError, GradientError
 from twinflow.graph import Primitive
-from twinflow.ops import call, digamma, log, log1p, mul, where
+from twinflow.ops import call, digamma, floor, log, log1p, mul, tan, where
 from twinflow.ops import lgamma as gammaln
 from twinflow.ops import pow as pow_
+from twinflow.ops import round as round_
 from twinflow.ops._create import tensor
 from twinflow.ops._gamma import gammainc as _gammainc
 from twinflow.ops._gamma import gammaincc as _gammaincc
-from twinflow.ops._promote import as_inexact, promote
+from twinflow.ops._promote import as_real, promote
 from twinflow.tensor import Tensor, apply, is_grad_enabled
 
 psi = digamma
@@ -26,10 +29,13 @@ _BERNOULLI = (
 
 
 def zeta(input: Any, other: Any) -> Tensor:
-    """Hurwitz's zeta function Σₖ (q + k)^-s, k = 0, 1, ..., for s > 1, by the Euler-Maclaurin formula."""
+    """Hurwitz's zeta function Σₖ (q + k)^-s, k = 0, 1, ..., for s > 1 and q > 0, by the Euler-Maclaurin formula: infinite where
+    q is 0, -1, ..., NaN for other q below 0."""
     s, q = promote("zeta", input, other, inexact=True)
     like = s if isinstance(s, Tensor) else q
     s, q = (v if isinstance(v, Tensor) else tensor(v, dtype=like.dtype) for v in (s, q))
+    if like.dtype.itemsize == 2:  # the terms would overflow
+        return zeta(s.float(), q.float()).to(dtype=like.dtype)
     n = 10
     total: Any = 0.0
     for k in range(n):
@@ -42,19 +48,36 @@ def zeta(input: Any, other: Any) -> Tensor:
         total = total + factor * step * b
         factor = factor * (s + float(2 * j + 1)) * (s + float(2 * j + 2))
         step = step / (w * w)
+    total = where(q > 0, total, where(q == floor(q), math.inf, math.nan))
     total = where(s == 1.0, math.inf, total)
     return where(s < 1.0, math.nan, total)
 
 
 def polygamma(n: int, input: Tensor) -> Tensor:
-    """The n-th derivative of digamma: (-1)^(n+1) n! ζ(n + 1, x)."""
+    """The n-th derivative of digamma: (-1)^(n+1) n! ζ(n + 1, x), and for x < 0 that of ψ(1 - x) - π cot πx."""
     k = as_int(n, "polygamma: n")
     if k < 0:
         raise ArgumentError(f"polygamma: n must not be negative, but {k} was given")
-    x = as_inexact(input, "polygamma")
+    x = as_real(input, "polygamma")
     if k == 0:
         return digamma(x)
-    return zeta(float(k + 1), x) * (float(math.factorial(k)) * (1.0 if k % 2 else -1.0))
+    sign = 1.0 if k % 2 else -1.0
+    below = x < 0
+    found = zeta(float(k + 1), where(below, 1.0 - x, x)) * (float(math.factorial(k)) * sign)
+    reflected = -sign * found - _cotangent(k, where(below, x, 0.5))
+    return where(below, where(x == floor(x), sign * math.inf, reflected), found)
+
+
+def _cotangent(k: int, x: Tensor) -> Tensor:
+    """The k-th derivative of π cot πx: a polynomial in c = cot πx, since c' = -π(1 + c²)."""
+    p = np.polynomial.Polynomial([0.0, 1.0])
+    for _ in range(k):
+        p = p.deriv() * np.polynomial.Polynomial([-1.0, 0.0, -1.0])
+    c = 1.0 / tan((x - round_(x)) * math.pi)
+    total: Any = 0.0
+    for coefficient in reversed(p.coef.tolist()):
+        total = total * c + coefficient
+    return total * math.pi ** (k + 1)
 
 
 def multigammaln(input: Tensor, p: int) -> Tensor:
@@ -62,7 +85,7 @@ def multigammaln(input: Tensor, p: int) -> Tensor:
     k = as_int(p, "multigammaln: p")
     if k < 1:
         raise ArgumentError(f"multigammaln: p must be at least 1, but {k} was given")
-    x = as_inexact(input, "multigammaln")
+    x = as_real(input, "multigammaln")
     total: Any = k * (k - 1) / 4 * math.log(math.pi)
     for j in range(k):
         total = gammaln(x - j / 2) + total
@@ -90,7 +113,7 @@ def gammaincc(input: Tensor, other: Tensor) -> Tensor:
 
 def entr(input: Tensor) -> Tensor:
     """-x log x for x > 0, 0 at 0, and -∞ below."""
-    x = as_inexact(input, "entr")
+    x = as_real(input, "entr")
     positive = x > 0.0
     safe = call("where", positive, x, 1.0)
     y = call("where", positive, -(safe * log(safe)), call("where", x == 0.0, 0.0, -math.inf + x * 0.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from twinflow.ops import call, erfc, erfinv, exp, log, log1p, sqrt
-from twinflow.ops._promote import as_inexact
+from twinflow.ops._promote import as_real
 from twinflow.special import _coefficients as K
 from twinflow.special._bessel import series
 from twinflow.tensor import Tensor
@@ -15,7 +15,7 @@ _SQRT2 = math.sqrt(2)
 
 def erfcx(input: Tensor) -> Tensor:
     """e^(x²) · erfc(x), which does not vanish for large x."""
-    x = as_inexact(input, "erfcx")
+    x = as_real(input, "erfcx")
     size = call("abs", x)
     t = 4.0 / (size + 4.0)
     right = t * series(K.ERFCX, t)
@@ -27,12 +27,12 @@ def erfcx(input: Tensor) -> Tensor:
 
 def ndtr(input: Tensor) -> Tensor:
     """The probability that a standard normal number is at most x."""
-    return erfc(as_inexact(input, "ndtr") * (-1 / _SQRT2)) * 0.5
+    return erfc(as_real(input, "ndtr") * (-1 / _SQRT2)) * 0.5
 
 
 def log_ndtr(input: Tensor) -> Tensor:
     """The logarithm of `ndtr`, which does not vanish for very negative x."""
-    x = as_inexact(input, "log_ndtr")
+    x = as_real(input, "log_ndtr")
     low = x < -1.0
     left = call("where", low, x, -1.0)
     right = call("where", low, 0.0, x)
@@ -58,7 +58,7 @@ def _lower_tail(p: Tensor) -> Tensor:
 
 def ndtri(input: Tensor) -> Tensor:
     """The x with ndtr(x) = p: the quantiles of the standard normal distribution."""
-    p = as_inexact(input, "ndtri")
+    p = as_real(input, "ndtri")
     centre = (p > 0.1) & (p < 0.9)
     middle = erfinv(call("where", centre, p * 2.0 - 1.0, 0.0)) * _SQRT2
     upper = p > 0.5

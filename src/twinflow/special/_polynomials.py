@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twinflow.ops import where
-from twinflow.ops._promote import as_inexact
+from twinflow.ops import tensor, trunc, where
+from twinflow.ops._promote import as_real
 from twinflow.tensor import Tensor, array_of
 
 
 def _evaluate(op: str, input: Any, n: Any, first: Callable[[Tensor], Tensor], step: Callable[..., Tensor]) -> Tensor:
     """pₙ(x) with p₀ = 1, p₁ = first(x) and pₖ₊₁ = step(k, x, pₖ, pₖ₋₁); n is a number, or a tensor of them."""
-    x = as_inexact(input, op)
-    degree = n if isinstance(n, Tensor) else None
+    x = as_real(tensor(input) if isinstance(input, (int, float)) else input, op)
+    degree = trunc(n) if isinstance(n, Tensor) else None
     top = int(array_of(n, f"{op} (the degree must be known)").max()) if isinstance(n, Tensor) else int(n)
     before, now = x * 0.0 + 1.0, first(x)
     found = before if top >= 0 else x * 0.0

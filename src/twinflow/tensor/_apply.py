@@ -34,6 +34,10 @@ def apply(prim: Primitive, *args: Any, **params: Any) -> Any:
                 wanted = True
         else:
             data.append(a)
+    if (
+        data and type(data[0]) is _ndarray and data[0].dtype.kind == "c"
+    ):  # NumPy orders complex numbers, and drops imaginary parts
+        prim.out(*map(operand_aval, args), **params)
     try:
         out = quiet(prim.run, *data, **params)
     except Exception as error:

@@ -30,13 +30,19 @@ def relu6(input: Tensor, inplace: bool = False) -> Tensor:
     return hardtanh(input, 0.0, 6.0, inplace)
 
 
+def _of_type(x: Tensor, value: float) -> float:
+    """The number as one of the type of x."""
+    return float(value) if x.dtype.is_floating_point else int(value)
+
+
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x limited to [min_val, max_val]; the derivative is 0 at both ends."""
     if min_val > max_val:
         raise ArgumentError(f"hardtanh: min_val {min_val} is larger than max_val {max_val}")
 
     def fn(x: Tensor) -> Tensor:
-        return where(x <= min_val, float(min_val), where(x >= max_val, float(max_val), x))
+        low, high = _of_type(x, min_val), _of_type(x, max_val)
+        return where(x <= low, low, where(x >= high, high, x))
 
     return finish(input, inplace, "hardtanh", fn)
 
@@ -102,7 +108,7 @@ def rrelu(
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x for x > threshold, `value` otherwise."""
-    return finish(input, inplace, "threshold", lambda x: where(x > threshold, x, float(value)))
+    return finish(input, inplace, "threshold", lambda x: where(x > threshold, x, _of_type(x, value)))
 
 
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:

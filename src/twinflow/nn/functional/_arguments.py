@@ -46,9 +46,10 @@ def same_type(op: str, input: Tensor, weight: Tensor) -> None:
 
 
 def floating(op: str, x: Tensor) -> None:
-    """Raise unless `x` is floating or complex."""
-    if x._data.dtype.kind not in "fcV":
-        raise DTypeError(f"{op}: a floating tensor is needed, not {x.dtype.name}; convert it with .float()")
+    """Raise unless `x` is floating, and not complex."""
+    if x._data.dtype.kind not in "fV":
+        how = "take .real or .abs()" if x.dtype.is_complex else "convert it with .float()"
+        raise DTypeError(f"{op}: a floating tensor is needed, not {x.dtype.name}; {how}")
 
 
 def spatial(op: str, x: Any, n: int, channels_name: str = "C") -> tuple[Tensor, bool]:

@@ -7,12 +7,13 @@ from typing import Any
 
 from twinflow.core.errors import ShapeError
 from twinflow.nn.functional._arguments import tensors
-from twinflow.ops import amax, call, clamp, maximum, sqrt, sum, tensor, where
+from twinflow.ops import amax, broadcast_tensors, call, clamp, maximum, sqrt, sum, tensor, where
 from twinflow.tensor import Tensor
 
 
 def p_norm(x: Tensor, p: float, dim: Any, keepdim: bool) -> Tensor:
     """(Σ |x|^p)^(1/p) along an axis; the largest for p = ∞; its derivative at 0 is 0."""
+    x = x.abs() if x.dtype.is_complex else x
     if p == math.inf:
         return amax(x.abs(), dim, keepdim)
     if p == 1:
@@ -42,6 +43,7 @@ def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6,
 def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x₁ · x₂ / (max(‖x₁‖, eps) · max(‖x₂‖, eps)) along an axis."""
     tensors("cosine_similarity", x1=x1, x2=x2)
+    x1, x2 = broadcast_tensors(x1, x2)
     n1, n2 = p_norm(x1, 2, dim, True), p_norm(x2, 2, dim, True)
     return sum((x1 / maximum(n1, eps)) * (x2 / maximum(n2, eps)), dim)
 

@@ -274,8 +274,8 @@ def kl_div(input: Tensor, target: Tensor, reduction: str = "mean", log_target: b
     if log_target:
         loss = exp(target) * (target - input)
     else:
-        # 0 log 0 is 0, and no gradient is lost there
-        loss = where(target > 0, target * log(where(target > 0, target, 1.0)), 0.0) - target * input
+        # 0 log 0 is 0, and no gradient is lost there; a negative "probability" gives NaN
+        loss = where(target == 0, 0.0, target * log(where(target == 0, 1.0, target))) - target * input
     if reduction == "batchmean":
         return sum(loss) / float(input.shape[0] if input.ndim else 1)
     return reduce(op, loss, reduction)
