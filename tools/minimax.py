@@ -161,15 +161,6 @@ def main() -> None:
         one,
     )
     fit(
-        "TANH_32",
-        of_root(lambda x: (mp.tanh(x) - x) / x**3, -mpf(1) / 3),
-        0,
-        mpf("0.625") ** 2,
-        5,
-        "float32",
-        lambda z: z + mpf(1) / 10**8,
-    )
-    fit(
         "ASIN_64",
         of_root(lambda x: (mp.asin(x) - x) / x**3, mpf(1) / 6),
         0,

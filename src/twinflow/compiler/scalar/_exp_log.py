@@ -255,8 +255,10 @@ def log1p(b: Builder, x: Value) -> Value:
 
 def sigmoid(b: Builder, x: Value) -> Value:
     """1 / (1 + e^-x), without overflow on either side."""
-    one = b.like(1, x)
-    e = exp(b, b.fneg(b.fabs(x)))
+    one, low = b.like(1, x), b.like(EXP_RANGE[x.dtype][0], x)  # e^low rounds to 0
+    size = b.fneg(b.fabs(x))
+    r, number, n = _reduce_exp(b, b.select(b.fcmp("olt", size, low), low, size))
+    e = scale(b, b.fadd(_exp_tail(b, r), one), n, number)
     return b.fdiv(b.select(b.fcmp("olt", x, b.like(0, x)), e, one), b.fadd(one, e))
 
 
@@ -265,11 +267,13 @@ def tanh(b: Builder, x: Value) -> Value:
     size = b.fabs(x)
     one, two = b.like(1, x), b.like(2, x)
     if x.dtype == "float32":
-        z = b.fmul(x, x)
-        small = b.fma(b.fmul(z, size), estrin(b, z, c.TANH_32), size)
-        e = exp(b, b.fadd(size, size))
-        large = b.fsub(one, b.fdiv(two, b.fadd(e, one)))
-        return b.copysign(b.select(b.fcmp("olt", size, b.like(0.625, x)), small, large), x)
+        # (1 - e) / (1 + e) with e = e^(-2|x|) = s·(1 + p), s a power of two: either side is rounded once
+        low = b.like(-20, x)  # below, the result rounds to 1
+        doubled = b.fmul(size, b.like(-2, x))
+        r, _, bits = _reduce_exp(b, b.select(b.fcmp("olt", doubled, low), low, doubled))
+        p, s = _exp_tail(b, r), power_of_two(b, bits, x.dtype)
+        above = b.fma(b.fneg(s), p, b.fsub(one, s))
+        return b.copysign(b.fdiv(above, b.fma(s, p, b.fadd(one, s))), x)
     bounded = clamp(b, size, 0.0, 40.0)
     e = expm1(b, b.fadd(bounded, bounded))
     small = b.fdiv(e, b.fadd(e, two))
