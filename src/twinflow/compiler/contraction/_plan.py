@@ -193,7 +193,9 @@ def choose_blocks(
     most_panels = max(1, machine.l2_nbytes // 4 // (4 * tile_cols * depth)) if own_b else panels
     work = m * n * deep + READ * deep * (m + n)
     deep = -(-deep // parts)
-    most = max(1, min(MOST_CHUNKS, int(work / (GRAIN_FLOPS / 4))) // parts)
+    # halves of some 8 µs are worth handing out, because the other core mostly still watches for work
+    least = 2 if work >= GRAIN_FLOPS / 4 else 1
+    most = max(1, max(least, min(MOST_CHUNKS, int(work / (GRAIN_FLOPS / 4)))) // parts)
     best = (float("inf"), tiles, panels)
     for across in range(1, panels + 1):
         for high in range(1, min(tiles, max(1, most // across)) + 1):
