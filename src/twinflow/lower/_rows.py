@@ -13,7 +13,7 @@ from twinflow.lower._values import REDUCTIONS, is_heavy, is_inlinable, reduced_a
 from twinflow.runtime import cache_nbytes
 
 _MOST_PARTS = 8
-_FEW_ROWS = 8  # with fewer, a product loads its weights more often than it multiplies
+_FEW_ROWS = 16  # with fewer, a product loads its weights more often than it multiplies
 _SOME_STEPS = 16  # what a length that varies is taken for
 _PART_NS = 20_000  # a part that takes less is not worth waking another core for
 
