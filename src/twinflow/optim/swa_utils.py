@@ -13,7 +13,7 @@ from twinflow.core.errors import ArgumentError
 from twinflow.nn import Module
 from twinflow.ops import where
 from twinflow.optim._optimizer import Optimizer
-from twinflow.optim.lr_scheduler import LRScheduler, _per_group
+from twinflow.optim._schedule import LRScheduler, per_group
 from twinflow.tensor import Tensor, is_tracing, no_grad, wrap
 
 Average = Callable[[Tensor, Tensor, Any], Tensor]
@@ -169,7 +169,7 @@ class SWALR(LRScheduler):
             raise ArgumentError(f"SWALR: anneal_strategy is 'cos' or 'linear', not {anneal_strategy!r}")
         if not isinstance(anneal_epochs, int) or anneal_epochs < 0:
             raise ArgumentError(f"SWALR: anneal_epochs must be a whole number from 0, but {anneal_epochs!r} was given")
-        self.swa_lrs = _per_group(swa_lr, optimizer, "SWALR")
+        self.swa_lrs = per_group(swa_lr, optimizer, "SWALR")
         self.anneal_epochs, self.anneal_strategy = anneal_epochs, anneal_strategy
         super().__init__(optimizer, last_epoch)
 
