@@ -74,6 +74,12 @@ GOLDEN = [
         {"lr": 0.1, "momentum": 0.5, "maximize": False, "weight_decay": 0.1},
         [-0.669152297, 0.139715005, 0.163566753, 0.338261451, 0.296423436, -0.0188874548],
     ),
+    ("Adafactor", {"lr": 0.1}, [0.0120043592, -0.145203646, 1.41815828, 0.303541059, 0.192314734, -0.0986860604]),
+    (
+        "Adafactor",
+        {"lr": 0.1, "weight_decay": 0.1, "eps": (1e-3, 0.5), "beta2_decay": -0.5, "d": 1.2, "maximize": True},
+        [1.3030346, -2.35053097, 2.90138149, -0.657925853, 0.626150066, -0.541096568],
+    ),
 ]
 X = np.array([[1.0, 2.0], [-1.0, 0.5], [0.3, -0.7]])
 Y = np.array([[0.0, 1.0], [2.0, -1.0], [0.5, 0.5]])
@@ -315,7 +321,7 @@ def test_loading_state_of_another_model():
     saved = optimizer.state_dict()
     with pytest.raises(CheckpointError, match=r"groups of \[2\] parameters were saved, but this optimizer has \[1\]"):
         Adam([w]).load_state_dict(saved)
-    with pytest.raises(CheckpointError, match=r"exp_avg of shape \(2, 2\) for a parameter of shape \(2,\)"):
+    with pytest.raises(CheckpointError, match=r"exp_avg of shape \(2, 2\), where \(2,\) belongs"):
         Adam([b, w]).load_state_dict(saved)
     with pytest.raises(CheckpointError, match="'state' and 'param_groups'"):
         Adam([w]).load_state_dict({"weights": 1})
@@ -335,6 +341,26 @@ def test_rates_of_float64_parameters_keep_their_digits(name):
         optimizer.step()
     # PyTorch 2.13.0
     assert w.item() == pytest.approx({"Rprop": 0.45, "ASGD": -2.811140876635143e-05}[name], abs=1e-12)
+
+
+def test_state_that_has_another_shape_than_its_parameter():
+    results = []
+    for resumed in (False, True):
+        w, b = problem()
+        optimizer = tf.optim.Adafactor([w, b], lr=0.1)
+        train(optimizer, w, b, steps=2)
+        if resumed:
+            saved = copy.deepcopy(optimizer.state_dict())
+            optimizer = tf.optim.Adafactor([w, b], lr=0.1)
+            optimizer.load_state_dict(saved)
+        results.append(train(optimizer, w, b, steps=2)[0])
+    assert results[0] == results[1]
+    saved["state"][0]["row_var"] = tf.ones(3, 1)
+    with pytest.raises(CheckpointError, match=r"row_var of shape \(3, 1\), where \(2, 1\) belongs"):
+        optimizer.load_state_dict(saved)
+    for options in ({"d": 0.5}, {"eps": (None, -1.0)}, {"eps": 1e-3}, {"beta2_decay": 0.8}):
+        with pytest.raises(ArgumentError, match=f"Adafactor: {next(iter(options))} must be"):
+            tf.optim.Adafactor([w], **options)
 
 
 def test_a_model_in_place_of_its_parameters():

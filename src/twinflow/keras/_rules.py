@@ -113,10 +113,6 @@ class Adafactor(Optimizer):
             return {"velocity": zeros_like_state(p)}
         return {"rows": zeros_like_state(p[..., 0].detach()), "columns": zeros_like_state(p[..., 0, :].detach())}
 
-    def _load_value(self, name: str, key: str, value: Any, p: Tensor) -> Any:
-        inner = {"rows": p[..., 0], "columns": p[..., 0, :]}.get(key) if p.ndim > 1 else None
-        return super()._load_value(name, key, value, p if inner is None else inner.detach())
-
     def _update(self, group: ParamGroup, t: Any, members: list[Member]) -> None:
         lr, steps = number(group, "lr"), 1 / t**0.5
         smallest = minimum if isinstance(steps, Tensor) else min

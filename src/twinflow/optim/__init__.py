@@ -10,6 +10,7 @@ from twinflow.optim._adam import RAdam as RAdam
 from twinflow.optim._adaptive import Adadelta as Adadelta
 from twinflow.optim._adaptive import Adagrad as Adagrad
 from twinflow.optim._adaptive import RMSprop as RMSprop
+from twinflow.optim._factored import Adafactor as Adafactor
 from twinflow.optim._layerwise import LAMB as LAMB
 from twinflow.optim._layerwise import Lion as Lion
 from twinflow.optim._layerwise import Muon as Muon

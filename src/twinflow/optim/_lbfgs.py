@@ -65,9 +65,9 @@ class LBFGS(Optimizer):
             raise ArgumentError("LBFGS: all parameters are one group; options per group do not exist here")
         super().add_param_group(param_group)
 
-    def _load_value(self, name: str, key: str, value: Any, p: Tensor) -> Any:
+    def _load_value(self, name: str, key: str, value: Any, like: Tensor) -> Any:
         if isinstance(value, (list, tuple)):
-            return [self._load_value(name, key, v, p) for v in value]
+            return [self._load_value(name, key, v, like) for v in value]
         if isinstance(value, Tensor) or hasattr(value, "__array__"):
             return wrap(np.array(value))
         return value

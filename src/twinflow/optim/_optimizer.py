@@ -359,7 +359,8 @@ class Optimizer:
                     f"{name}.load_state_dict: the state holds {', '.join(sorted(foreign))}, which {name} does not have; another "
                     "optimizer saved it, or this one with other options"
                 )
-            loaded[p] = fresh | {k: self._load_value(name, k, v, p) for k, v in entries.items()}
+            known = {k: v for k, v in fresh.items() if isinstance(v, Tensor) and v.ndim}
+            loaded[p] = fresh | {k: self._load_value(name, k, v, known.get(k, p)) for k, v in entries.items()}
         for group, new in zip(self.param_groups, updated):
             group.update(new)
         for p in list(self.state.keys() - loaded.keys()):
@@ -368,15 +369,16 @@ class Optimizer:
         self._share_counters()
         self._changes[0] += 1
 
-    def _load_value(self, name: str, key: str, value: Any, p: Tensor) -> Any:
+    def _load_value(self, name: str, key: str, value: Any, like: Tensor) -> Any:
+        """A saved entry as a state tensor in the type of `like`, whose shape it must have unless it is one number."""
         if not isinstance(value, (Tensor, np.ndarray)) and not hasattr(value, "__array__"):
             return value
         array = np.array(value)
-        if array.ndim and array.shape != tuple(p.shape):
+        if array.ndim and array.shape != tuple(like.shape):
             raise CheckpointError(
-                f"{name}.load_state_dict: {key} of shape {array.shape} for a parameter of shape {tuple(p.shape)}"
+                f"{name}.load_state_dict: {key} of shape {array.shape}, where {tuple(like.shape)} belongs"
             )
-        return wrap(array.astype(p.dtype.np) if array.ndim and array.dtype.kind in "fV" else array)
+        return wrap(array.astype(like.dtype.np) if array.ndim and array.dtype.kind in "fV" else array)
 
     def _share_counters(self) -> None:
         """One counter for all parameters of a group that have taken the same number of steps."""
