@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -167,15 +167,18 @@ class Graph:
         return iter(self.nodes)
 
 
-def live_nodes(graph: Graph, roots: Iterable[Operand] | None = None) -> list[Node]:
-    """The nodes that `roots` (default: all results, and the conditions that must hold) need, in order."""
+def live_nodes(
+    graph: Graph, roots: Iterable[Operand] | None = None, known: Container[Operand] = frozenset()
+) -> list[Node]:
+    """The nodes that `roots` (default: all results, and the conditions that must hold) need, in order; not those that are
+    known, nor what only these need."""
     wanted: set[Node] = set()
     if roots is None:
         roots = [*graph.results, *(n for n in graph.nodes if n.op == "ensure")]
     stack = [r for r in roots if isinstance(r, Node)]
     while stack:
         node = stack.pop()
-        if node not in wanted:
+        if node not in wanted and node not in known:
             wanted.add(node)
             stack.extend(x for x in node.inputs if isinstance(x, Node))
     return [n for n in graph.nodes if n in wanted]

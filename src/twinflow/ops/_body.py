@@ -13,7 +13,7 @@ import numpy as np
 
 from twinflow.core import DType, format_location
 from twinflow.core.errors import ShapeError, TraceError
-from twinflow.graph import Aval, Graph, Node
+from twinflow.graph import Aval, Graph, Node, live_nodes
 from twinflow.ops._create import tensor
 from twinflow.ops._declare import call
 from twinflow.ops._shape import pick
@@ -108,22 +108,11 @@ def replay(
     """
     wanted = graph.outputs if roots is None else roots
     values: dict[Node, Any] = dict(zip(graph.inputs if inputs is None else inputs, operands))
-    for node in _still_to_run(graph, wanted, values):
+    todo: list[Any] = live_nodes(graph, wanted, values)
+    for node in todo:
         args = [values[x] if isinstance(x, Node) else x for x in node.inputs]
         values[node] = args[0][node.params["index"]] if node.prim is pick else apply(node.prim, *args, **node.params)
     return [values[r] if isinstance(r, Node) else tensor(r) for r in wanted]
-
-
-def _still_to_run(graph: Graph, wanted: Sequence[Any], known: dict[Node, Any]) -> list[Any]:
-    """The nodes without a value that the wanted ones need, in order."""
-    todo: set[Node] = set()
-    stack = [r for r in wanted if isinstance(r, Node)]
-    while stack:
-        node = stack.pop()
-        if node not in todo and node not in known:
-            todo.add(node)
-            stack.extend(x for x in node.inputs if isinstance(x, Node))
-    return [n for n in graph.nodes if n in todo]
 
 
 def constant_nodes(graph: Graph, constants: set[Node]) -> set[Node]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from twinflow.graph import Aval, Graph, Node, constant_value, run_node
+from twinflow.graph import Aval, Graph, Node, constant_value, live_nodes, run_node
 from twinflow.tensor import Tensor
 
 _LIMIT = 4096  # steps; longer loops stay loops whose length is found out while they run
@@ -59,14 +59,9 @@ def _places(nodes: Iterable[Node], inputs: Sequence[Node]) -> set[int] | None:
 
 def _needed(graph: Graph, outputs: Sequence[Any]) -> list[Node]:
     """The nodes that outputs follow from, inputs among them, in order."""
-    todo: set[Node] = set()
-    stack = [x for x in outputs if isinstance(x, Node)]
-    while stack:
-        node = stack.pop()
-        if node not in todo:
-            todo.add(node)
-            stack += [x for x in node.inputs if isinstance(x, Node)]
-    return [n for n in (*graph.inputs, *graph.nodes) if n in todo]
+    nodes = live_nodes(graph, outputs)
+    used = {x for n in nodes for x in n.inputs} | set(outputs)
+    return [*(n for n in graph.inputs if n in used), *nodes]
 
 
 def _run(nodes: Sequence[Node], values: dict[Node, Any], outputs: Sequence[Any]) -> list[Any]:
