@@ -49,7 +49,7 @@ def test_softmax_before_from_logits_and_targets_that_are_no_labels_are_refused()
     model = Sequential([Conv2D(4, 3, activation="relu", input_shape=(8, 8, 3)), Flatten(), Dense(32)])
     model.compile(optimizer="adam", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     with pytest.raises(
-        ArgumentError, match="labels are whole numbers from 0 to 31, because the last layer has 32 units"
+        ArgumentError, match=r"labels are whole numbers from 0 to 31, because the last layer .* has 32 units"
     ):
         model.fit(x, np.random.default_rng(0).normal(size=(4, 32, 32)), verbose=0)
     with pytest.raises(ShapeError, match="one label for each"):

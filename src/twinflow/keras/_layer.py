@@ -247,6 +247,13 @@ class Layer(Module):
             )
         super().__setattr__(name, value)
 
+    _places_in_file: ClassVar[dict[str, str]] = {}  # of weights that belong to layers inside this one in Keras
+
+    def _own_variables(self) -> list[Variable]:
+        """The variables of the layer itself, in the order in which they were made."""
+        found = [*self._own, *(p for p in self._parameters.values() if isinstance(p, Variable))]
+        return list({id(v): v for v in found}.values())
+
     def _parts(self) -> Iterator[Any]:
         """The variables and layers of this layer, in the order in which they were assigned."""
         yield from self._own

@@ -158,10 +158,26 @@ class Objectives:
         for k, (loss, weight) in enumerate(zip(d["_losses"], d["_weights"])):
             if loss is not None:
                 w = sample_weight[k] if isinstance(sample_weight, (list, tuple)) else sample_weight
-                part = d["_output_losses"][k] = loss(targets[k], outs[k], w)
+                try:
+                    part = d["_output_losses"][k] = loss(targets[k], outs[k], w)
+                except ShapeError as error:
+                    raise self._name_output(error, k, outs[k]) from None
                 part = part if weight == 1.0 else part * weight
                 total = part if total is None else total + part
         return total
+
+    def _last_layer(self, k: int) -> str:
+        """What output k comes from, for messages."""
+        layers = self.__dict__.get("_output_layers") or []
+        if k < len(layers) and layers[k] is not None:
+            return f"the last layer {layers[k]._kind()} {layers[k].name!r}"
+        return f"{self._kind()} {self.name!r}"  # type: ignore[attr-defined]
+
+    def _name_output(self, error: ShapeError, k: int, given: Any) -> ShapeError:
+        """The error of a loss with what it was given the outputs of."""
+        text, at, line = str(error).partition("\n  at ")
+        made = f"output of {self._last_layer(k)}: {given.dtype.name}[{', '.join(map(str, given.shape))}]"
+        return ShapeError(f"{text}\n  {made}{at}{line}", line=getattr(error, "line", None))
 
     def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None) -> Tensor:
         """The loss of a batch with all penalties; override it for a loss of your own."""

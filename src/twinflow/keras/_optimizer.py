@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from twinflow import optim
-from twinflow.core import as_dtype
+from twinflow.core import as_dtype, user_line
 from twinflow.core.errors import ArgumentError, GradientError, TwinflowError
 from twinflow.graph import Aval
 from twinflow.keras import schedules
@@ -44,6 +45,12 @@ class LearningRate(float):
     def numpy(self) -> np.floating[Any]:
         """The rate as NumPy's float32."""
         return np.float32(self)
+
+
+def _paths(variables: list[Tensor]) -> str:
+    """The first of several variables by name."""
+    names = ", ".join(str(getattr(v, "path", "a variable")) for v in variables[:4])
+    return names + (", ..." if len(variables) > 4 else "")
 
 
 class Optimizer:
@@ -104,6 +111,7 @@ class Optimizer:
         self.use_ema, self.ema_momentum, self.ema_overwrite_frequency = use_ema, ema_momentum, ema_overwrite_frequency
         self.loss_scale_factor, self.gradient_accumulation_steps = loss_scale_factor, gradient_accumulation_steps
         self._excluded: Any = None
+        self._told: set[int] = set()  # variables whose missing gradient was warned of
         self._kept: dict[str, list[Variable]] = {}
         self._core: optim.Optimizer | None = None
         self._variables: list[Tensor] = []
@@ -198,6 +206,7 @@ class Optimizer:
     def step(self, variables: list[Tensor], gradients: list[Any]) -> None:
         """One update, which may be traced; `prepare` is up to the caller."""
         self.build(variables)
+        self._tell_missing(variables, gradients)
         with no_grad():
             if self.loss_scale_factor is not None:
                 gradients = [None if g is None else g / self.loss_scale_factor for g in gradients]
@@ -211,6 +220,17 @@ class Optimizer:
             if self.use_ema:
                 self._move_averages()
             self._iterations.add_(1)
+
+    def _tell_missing(self, variables: list[Tensor], gradients: list[Any]) -> None:
+        """Warn once of variables without gradients beside others that have them."""
+        missing = [v for v, g in zip(variables, gradients) if g is None and id(v) not in self._told]
+        if missing:
+            self._told |= {id(v) for v in missing}
+            warnings.warn(
+                f"{type(self).__name__}: there is no gradient for {_paths(missing)}, which stay as they are: the loss does not depend on them\n"
+                f"  at {user_line()}",
+                stacklevel=3,
+            )
 
     def _built(self) -> optim.Optimizer:
         """The rule with its state. Raises: GradientError before the first step."""
@@ -324,6 +344,17 @@ class Optimizer:
         """The loss times `loss_scale_factor`, for gradients that `apply` divides by it."""
         return loss if self.loss_scale_factor is None else loss * self.loss_scale_factor
 
+    def no_gradient(self, what: str, variables: list[Tensor]) -> GradientError:
+        """The error of a step without any gradient."""
+        return GradientError(
+            f"{what}: no gradient was found for any of {_paths(variables)}: the loss does not depend on them"
+            + (
+                "; use the layers that hold them in the model's call, and no detach or conversion to whole numbers behind them"
+                if what == "fit"
+                else " as far as the tape saw; call the model inside `with tf.GradientTape() as tape:`, and compute the loss there"
+            )
+        )
+
     def apply_gradients(self, grads_and_vars: Any) -> None:
         """One update from (gradient, variable) pairs.
 
@@ -332,13 +363,9 @@ class Optimizer:
         pairs = [(g, v) for g, v in grads_and_vars]
         if not pairs:
             raise ArgumentError("apply_gradients: there are no variables")
-        if all(g is None for g, _ in pairs):
-            names = ", ".join(str(getattr(v, "path", "a variable")) for _, v in pairs[:4])
-            raise GradientError(
-                f"apply_gradients: no gradient was found for any of {names}{', ...' if len(pairs) > 4 else ''}: the loss does not depend on "
-                "them as far as the tape saw; call the model inside `with tf.GradientTape() as tape:`, and compute the loss there"
-            )
         variables = [v for _, v in pairs]
+        if all(g is None for g, _ in pairs):
+            raise self.no_gradient("apply_gradients", variables)
         self.build(variables)
         self.prepare()
         self.step(variables, [g for g, _ in pairs])

@@ -115,10 +115,16 @@ class Registry:
         cls = scoped or self._found.get(name) or registered(name)
         if cls is None:
             raise CheckpointError(
-                f"keras: the class {name!r} is not registered; decorate it with @keras.saving.register_keras_serializable(), or "
+                f"keras: the class {name!r}{_of(inner)} is not registered; decorate it with @keras.saving.register_keras_serializable(), or "
                 f"pass custom_objects={{{name!r}: {name}}}"
             )
         return cls.from_config(inner) if hasattr(cls, "from_config") else cls
+
+
+def _of(config: Any) -> str:
+    """The name of the layer that a configuration is of, for messages."""
+    name = config.get("name") if isinstance(config, dict) else None
+    return f" of the {'layer' if 'trainable' in config else 'object'} {name!r}" if name else ""
 
 
 def serialize(obj: Any) -> Any:

@@ -11,19 +11,20 @@ from typing import Any
 import numpy as np
 
 from twinflow.core.errors import ArgumentError, CheckpointError
-from twinflow.keras import losses, metrics, optimizers
+from twinflow.keras import _hdf5, losses, metrics, optimizers
 from twinflow.keras._layer import LAYERS
 from twinflow.keras._registry import serialize
 from twinflow.keras._variable import to_tensor
 from twinflow.utils import load, save
 
 VERSION = 1
+_HDF5 = (".h5", ".hdf5")
 _CONFIG, _WEIGHTS, _META = "config.json", "model.weights.safetensors", "metadata.json"
 
 
 def _check_path(path: str, ending: str, overwrite: bool) -> None:
     if not path.endswith(ending):
-        hint = "; HDF5, in which Keras keeps weights, is not written" if path.endswith((".h5", ".hdf5")) else ""
+        hint = "; HDF5 holds weights: save_weights writes 'name.weights.h5'" if path.endswith((".h5", ".hdf5")) else ""
         raise ArgumentError(f"save: the file name must end with {ending}, but {path!r} was given{hint}")
     if not overwrite and os.path.exists(path):
         raise ArgumentError(f"save: {path} exists already, and overwrite is False")
@@ -37,13 +38,24 @@ def _weights(model: Any) -> dict[str, Any]:
     return {f"{k:04d}": to_tensor(w) for k, w in enumerate(model.get_weights())}
 
 
+def check_shapes(name: str, own: list[Any], values: list[Any]) -> None:
+    """Raise: CheckpointError, naming the first variable that differs, unless values have the shapes of the variables."""
+    for v, w in zip(own, values):
+        if tuple(v.shape) != tuple(w.shape):
+            raise CheckpointError(
+                f"{name}: it holds {tuple(w.shape)} for {v.path}, whose shape is {tuple(v.shape)}: the model is another one"
+            )
+    if len(own) != len(values):
+        raise CheckpointError(
+            f"{name}: it holds {len(values)} weights, but the model has {len(own)}: the model is another one"
+        )
+
+
 def _take(model: Any, found: dict[str, Any], name: str) -> None:
     found = {k: v for k, v in found.items() if not k.startswith("optimizer.")}
     values = [np.asarray(found[k]) for k in sorted(found)]
     own = model.weights
-    if len(own) != len(values) or any(tuple(v.shape) != w.shape for v, w in zip(own, values)):
-        have = [tuple(v.shape) for v in own]
-        raise CheckpointError(f"{name}: its weights have shapes {[w.shape for w in values]}, but the model's {have}")
+    check_shapes(name, own, values)
     model.set_weights(values)
 
 
@@ -88,8 +100,13 @@ def _portable(spec: Any) -> Any:
 
 
 def save_weights(model: Any, path: Any, overwrite: bool = True) -> None:
-    """Write a model's weights as safetensors."""
+    """Write a model's weights as safetensors, or with the ending `.h5` as Keras does."""
     path = os.fspath(path)
+    if path.endswith(_HDF5):
+        _check_path(path, path[path.rindex(".") :], overwrite)
+        _weights(model)  # raises if there are none
+        _hdf5.write(model, path)
+        return
     _check_path(path, ".safetensors", overwrite)
     save(_weights(model), path)
 
@@ -103,8 +120,8 @@ def _open(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
             meta = json.loads(archive.read(_META))
             if meta.get("format") != "twinflow.keras":
                 raise CheckpointError(
-                    f"load_model: {path} was not written by this library; load it where it was made, and carry the weights over with "
-                    "get_weights and set_weights"
+                    f"load_model: {path} was not written by this library; make the model here, and take over its "
+                    "weights with load_weights"
                 )
             if meta.get("version", 0) > VERSION:
                 raise CheckpointError(
@@ -118,13 +135,28 @@ def _open(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def load_weights(model: Any, path: Any) -> None:
-    """Take over the weights of a `.safetensors` or `.keras` file."""
+    """Take over the weights of a `.safetensors`, `.keras` or `.h5` file; of the last two also those that Keras wrote."""
     path = os.fspath(path)
     if not model.built:
         raise CheckpointError(
             f"load_weights: the model {model.name!r} has no weights yet; call it on data, or build(input_shape)"
         )
-    _take(model, _open(path)[1] if path.endswith(".keras") else load(path), path)
+    if path.endswith(_HDF5):
+        if not os.path.exists(path):
+            raise CheckpointError(f"load_weights: there is no file {path}")
+        _hdf5.read(model, path)
+    elif path.endswith(".keras") and (content := _keras_weights(path)):
+        _hdf5.read(model, path, content)
+    else:
+        _take(model, _open(path)[1] if path.endswith(".keras") else load(path), path)
+
+
+def _keras_weights(path: str) -> bytes | None:
+    """The weights in a file that Keras wrote; None if it is another one."""
+    if not zipfile.is_zipfile(path):
+        return None
+    with zipfile.ZipFile(path) as archive:
+        return archive.read("model.weights.h5") if "model.weights.h5" in archive.namelist() else None
 
 
 def load_model(path: Any, custom_objects: dict[str, Any] | None = None, compile: bool = True) -> Any:

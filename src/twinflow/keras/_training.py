@@ -53,6 +53,8 @@ class Trainer(Objectives):
             loss, y_pred = self._forward_loss(x, y, w, True)
             scaled = self.optimizer.scale_loss(loss)
         variables = self.trainable_variables  # type: ignore[attr-defined]
+        if not scaled.requires_grad:
+            raise self.optimizer.no_gradient("fit", variables)
         found = gradients(scaled, variables, allow_unused=True)
         self.optimizer.step(variables, list(found))
         self._update_metrics(loss, y, y_pred, _batch_size(x), w)
@@ -177,7 +179,7 @@ class Trainer(Objectives):
 
     def _check_data(self, y: Any, y_pred: Any) -> None:
         """Look at the targets once, where they are known: compiled steps cannot."""
-        for loss, t, p in zip(self.__dict__["_losses"], tree_leaves(y), tree_leaves(y_pred)):
+        for k, (loss, t, p) in enumerate(zip(self.__dict__["_losses"], tree_leaves(y), tree_leaves(y_pred))):
             if t is None:
                 continue
             if isinstance(loss, losses.BinaryCrossentropy):
@@ -186,7 +188,7 @@ class Trainer(Objectives):
                 low, high, n = float(t.min()), float(t.max()), int(p.shape[-1])
                 if (low < 0 or high >= n) and loss.ignore_class is None:
                     raise ArgumentError(
-                        f"{loss.name}: labels are whole numbers from 0 to {n - 1}, because the last layer has {n} units, but they reach "
+                        f"{loss.name}: labels are whole numbers from 0 to {n - 1}, because {self._last_layer(k)} has {n} units, but they reach "
                         f"from {low:g} to {high:g}"
                     )
                 if t.dtype.is_floating_point and bool((t != t.floor()).any()):

@@ -1,5 +1,8 @@
 """TensorFlow 2's face: variables, tapes and functions over the same tensors, and `tf.keras`."""
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 from twinflow import keras as keras
 from twinflow.core._dtypes import DType as DType
 from twinflow.core._dtypes import bfloat16 as bfloat16
@@ -30,14 +33,11 @@ from twinflow.keras.initializers import Zeros as zeros_initializer  # noqa: F401
 from twinflow.tensor import Tensor as Tensor
 from twinflow.tf import autograph as autograph
 from twinflow.tf import bitwise as bitwise
-from twinflow.tf import compat as compat
 from twinflow.tf import config as config
 from twinflow.tf import data as data
 from twinflow.tf import debugging as debugging
 from twinflow.tf import dtypes as dtypes
 from twinflow.tf import errors as errors
-from twinflow.tf import estimator as estimator
-from twinflow.tf import feature_column as feature_column
 from twinflow.tf import image as image
 from twinflow.tf import io as io
 from twinflow.tf import linalg as linalg
@@ -231,3 +231,15 @@ from twinflow.tf.strings import as_string as as_string
 newaxis = None
 realdiv = truediv
 half, double = float16, float64
+
+_LATER = ("compat", "estimator", "feature_column")  # what stands on static graphs, imported when it is first wanted
+
+
+def __getattr__(name: str) -> _Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'twinflow.tf' has no attribute {name!r}")
+    return _import_module(f"twinflow.tf.{name}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

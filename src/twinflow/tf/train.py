@@ -13,12 +13,12 @@ from twinflow.keras import Variable
 from twinflow.keras.optimizers import Optimizer
 from twinflow.nn import Module as _NNModule
 from twinflow.tensor import Tensor, no_grad, wrap
+from twinflow.tf._checkpoints import get_checkpoint_state as get_checkpoint_state
+from twinflow.tf._checkpoints import latest_checkpoint as latest_checkpoint
+from twinflow.tf._checkpoints import list_variables as list_variables
+from twinflow.tf._checkpoints import load_checkpoint as load_checkpoint
+from twinflow.tf._checkpoints import load_variable as load_variable
 from twinflow.tf._module import Module, walk
-from twinflow.tf.compat.v1._saver import get_checkpoint_state as get_checkpoint_state
-from twinflow.tf.compat.v1._saver import latest_checkpoint as latest_checkpoint
-from twinflow.tf.compat.v1._saver import list_variables as list_variables
-from twinflow.tf.compat.v1._saver import load_checkpoint as load_checkpoint
-from twinflow.tf.compat.v1._saver import load_variable as load_variable
 from twinflow.utils import load, save, write_atomically
 
 _SUFFIX = ".safetensors"

@@ -152,6 +152,12 @@ class _Heads(Layer):
         y = matmul(y.reshape(n, t, heads * size), self.output_kernel.reshape(heads * size, -1))
         return y if self.output_bias is None else y + self.output_bias
 
+    _places_in_file: ClassVar[dict[str, str]] = {
+        f"{name}_{what}": f"{name}_dense/vars/{k}"
+        for name in ("query", "key", "value", "output")
+        for k, what in enumerate(("kernel", "bias"))
+    }
+
     def _make(self, name: str, kernel: tuple[int, ...], bias: tuple[int, ...]) -> None:
         setattr(self, f"{name}_kernel", self._weight("kernel", kernel))
         setattr(self, f"{name}_bias", self._weight("bias", bias) if self.use_bias else None)

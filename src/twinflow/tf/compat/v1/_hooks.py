@@ -12,10 +12,11 @@ import numpy as np
 
 from twinflow.core import tree_leaves
 from twinflow.core.errors import ArgumentError
+from twinflow.tf._checkpoints import latest_checkpoint
 from twinflow.tf.compat.v1._control import group
 from twinflow.tf.compat.v1._graph import GraphKeys, get_default_graph
 from twinflow.tf.compat.v1._init_ops import global_variables_initializer, local_variables_initializer
-from twinflow.tf.compat.v1._saver import Saver, latest_checkpoint
+from twinflow.tf.compat.v1._saver import Saver
 from twinflow.tf.compat.v1._schedules import get_global_step
 from twinflow.tf.compat.v1._session import Session
 from twinflow.tf.compat.v1.summary import FileWriter, merge_all

@@ -1,5 +1,11 @@
 """Training static graphs: `tf.train`."""
 
+from twinflow.tf._checkpoints import checkpoint_exists as checkpoint_exists
+from twinflow.tf._checkpoints import get_checkpoint_state as get_checkpoint_state
+from twinflow.tf._checkpoints import latest_checkpoint as latest_checkpoint
+from twinflow.tf._checkpoints import list_variables as list_variables
+from twinflow.tf._checkpoints import load_checkpoint as load_checkpoint
+from twinflow.tf._checkpoints import load_variable as load_variable
 from twinflow.tf.compat.v1._graph_def import import_meta_graph as import_meta_graph
 from twinflow.tf.compat.v1._graph_def import write_graph as write_graph
 from twinflow.tf.compat.v1._hooks import CheckpointSaverHook as CheckpointSaverHook
@@ -27,12 +33,6 @@ from twinflow.tf.compat.v1._optimizers import MomentumOptimizer as MomentumOptim
 from twinflow.tf.compat.v1._optimizers import Optimizer as Optimizer
 from twinflow.tf.compat.v1._optimizers import RMSPropOptimizer as RMSPropOptimizer
 from twinflow.tf.compat.v1._saver import Saver as Saver
-from twinflow.tf.compat.v1._saver import checkpoint_exists as checkpoint_exists
-from twinflow.tf.compat.v1._saver import get_checkpoint_state as get_checkpoint_state
-from twinflow.tf.compat.v1._saver import latest_checkpoint as latest_checkpoint
-from twinflow.tf.compat.v1._saver import list_variables as list_variables
-from twinflow.tf.compat.v1._saver import load_checkpoint as load_checkpoint
-from twinflow.tf.compat.v1._saver import load_variable as load_variable
 from twinflow.tf.compat.v1._schedules import ExponentialMovingAverage as ExponentialMovingAverage
 from twinflow.tf.compat.v1._schedules import cosine_decay as cosine_decay
 from twinflow.tf.compat.v1._schedules import create_global_step as create_global_step
