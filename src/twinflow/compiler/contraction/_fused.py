@@ -89,6 +89,17 @@ class FusedEpilogue:
         roots = [o for s in self.kernel.stores for o in s.operands]
         return sum(15 if isinstance(e, Apply) and FUNCTIONS[e.function].heavy else 1 for e in walk(roots))
 
+    @property
+    def updated(self) -> list[tuple[int, Steps, str]]:
+        """What it reads, and as it seems also writes, beside C: the operand's number, its steps, the type of its elements."""
+        stored = {(self._steps[s.index], s.buffer.dtype) for s in self.kernel.stores if s.buffer in self.operands}
+        loads = {e.buffer: e for s in self.kernel.stores for e in walk(s.operands) if isinstance(e, Load)}
+        return [
+            (self.operands.index(b), self._steps[e.index], _memory(b.dtype))
+            for b, e in loads.items()
+            if b in self.operands and (self._steps[e.index], b.dtype) in stored
+        ]
+
     def fits(self) -> bool:
         """Whether the kernel can be an epilogue."""
         kernel, groups = self.kernel, (self.rows, self.cols, self.batch)

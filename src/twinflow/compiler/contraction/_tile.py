@@ -248,6 +248,21 @@ class _Writer:
         for r in range(len(tile.rows)):
             for v in self._lines:
                 prefetch(self.f, self._c(r, v), write=True)
+        self._prefetch_streams()
+
+    def _prefetch_streams(self) -> None:
+        """The same for what the epilogue updates beside C: a weight that its gradient's product updates."""
+        f, tile = self.f, self.tile
+        for slot, steps, kind in getattr(self.epilogue, "updated", ()) if tile.finish else ():
+            base = f.op(f"load ptr, ptr {f.shift('%ctx', OPERANDS + slot, 'ptr')}, align 8")
+            for index in tile.indices:
+                for v in self._lines:
+                    row, col = f.add("%row", index), f.add("%col", v * self.lanes)
+                    if tile.transposed:
+                        row, col = col, row
+                    at = f.add(f.mul(row, steps.row), f.mul(col, steps.col))
+                    place = f.add(f.add(at, f.mul("%batch", steps.batch)), steps.offset)
+                    prefetch(f, f.shift(base, place, kind), write=True)
 
     # -- the sums
 
