@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import twinflow as tf
+from twinflow.core.errors import DTypeError
 from twinflow.graph import from_text, verify
 from twinflow.graph.passes import split_complex
 
@@ -113,3 +114,41 @@ def test_the_pass_alone():
     assert all(n.op == "bitcast" for n in split.nodes if n.aval.dtype.is_complex)
     plain = from_text("graph f(%0: float32[2])\n  %1: float32[2] = exp(%0)\n  return %1")
     assert split_complex(plain) is plain
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (7,), (3, 4), (2, 0), (2, 3, 5)])
+def test_products_of_complex_numbers(shape):
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=shape) + 1j * rng.normal(size=shape)
+    for axis in range(len(shape)):
+        for fn, want in ((tf.prod, np.prod(z, axis)), (tf.cumprod, np.cumprod(z, axis))):
+            step = tf.compile(lambda z, fn=fn, axis=axis: fn(z, dim=axis))
+            np.testing.assert_allclose(step(tf.tensor(z)).numpy(), want, rtol=1e-12)
+            assert "reference" not in step.kernels
+    np.testing.assert_allclose(tf.compile(lambda z: z.prod())(tf.tensor(z)).numpy(), z.prod(), rtol=1e-12)
+
+
+def test_convolutions_of_complex_numbers():
+    rng = np.random.default_rng(0)
+    x, w = (rng.normal(size=s) + 1j * rng.normal(size=s) for s in ((2, 4, 6, 6), (6, 2, 3, 3)))
+
+    def gradient(x, w):
+        return tf.func.grad(lambda w: tf.nn.functional.conv2d(x, w, padding=1, groups=2).abs().sum())(w)
+
+    for fn in (lambda x, w: tf.nn.functional.conv2d(x, w, stride=2, padding=1, groups=2), gradient):
+        step = tf.compile(fn)
+        np.testing.assert_allclose(
+            step(tf.tensor(x), tf.tensor(w)).numpy(), fn(tf.tensor(x), tf.tensor(w)).numpy(), rtol=1e-9
+        )
+        assert "reference" not in step.kernels
+
+
+@pytest.mark.parametrize("name", ["argmax", "argmin", "cummax", "cummin"])
+def test_complex_numbers_have_no_order(name):
+    z = tf.tensor([1 + 2j, 3 - 1j])
+    for call in (getattr(tf, name), tf.compile(getattr(tf, name))):
+        with pytest.raises(DTypeError, match=f"{name}: complex numbers have no order"):
+            call(z, dim=0)
+    rows = tf.tensor([1 + 2j])
+    with pytest.raises(DTypeError, match="searchsorted: complex numbers have no order"):
+        tf.searchsorted(rows, rows)

@@ -8,7 +8,7 @@ import pytest
 import twinflow as tf
 from twinflow.core.errors import CheckError, LinAlgError
 from twinflow.graph import PRIMITIVES, Graph, aval_of, find_primitive
-from twinflow.lower import _factors, compile_graph
+from twinflow.lower import _prepare, compile_graph
 from twinflow.runtime._library import find_loop
 
 PYTHON = {"print"}  # its effect is one of Python's
@@ -270,7 +270,7 @@ def test_derivatives_inside_a_compiled_step():
 
 
 def test_rows_without_a_loop_run_on_their_references(monkeypatch):
-    monkeypatch.setattr(_factors, "find_loop", lambda name: None)
+    monkeypatch.setattr(_prepare, "find_loop", lambda name: None)
     program = native("cholesky", [np.eye(3)], {})
     assert [s.interpreted for s in program.steps] == [True]
     np.testing.assert_array_equal(program([4 * np.eye(3)])[0], 2 * np.eye(3))

@@ -12,7 +12,7 @@ from typing import Any
 
 from twinflow.core.errors import TwinflowError
 from twinflow.graph import Graph, Node, rebuild
-from twinflow.lower._factors import prepared
+from twinflow.lower._prepare import prepared
 from twinflow.lower._rows import body_of_rows, parts_of_rows, row_nbytes
 
 CONTROL = ("scan", "cond", "while_loop")

@@ -9,81 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 from twinflow.core import as_dtype
-from twinflow.graph import Graph, Node, find_primitive, rebuild
-from twinflow.graph.passes import optimize
-from twinflow.lower._library import library
-from twinflow.runtime._library import find_loop
+from twinflow.graph import Node
+from twinflow.lower._site import Site
 
-_WIDE = {"float32": "float64", "complex64": "complex128"}
 _CODE = {"float32": "f", "float64": "d", "complex64": "F", "complex128": "D"}
 _DIVERGED = "it did not converge: the matrix may hold NaN or infinity"
 _SINGULAR = "the matrix is singular; lstsq or pinv give a least-squares solution"
-
-
-class Site:
-    """Where nodes are added: the new graph, and the line and operation of the node that they stand for."""
-
-    def __init__(self, graph: Graph, node: Node) -> None:
-        self.graph, self.line, self.name = graph, node.line, node.op
-
-    def op(self, name: str, *operands: Any, **params: Any) -> Node:
-        """A node."""
-        return self.graph.add(find_primitive(name), operands, params, line=self.line)
-
-    def cast(self, x: Node, dtype: str) -> Node:
-        """`x` in a type."""
-        return x if x.aval.dtype.name == dtype else self.op("cast", x, dtype=as_dtype(dtype))
-
-    def wide(self, x: Node) -> Node:
-        """`x` in double precision."""
-        return self.cast(x, _WIDE.get(x.aval.dtype.name, x.aval.dtype.name))
-
-    def adjoint(self, x: Node) -> Node:
-        """The conjugate transpose of each matrix."""
-        n = x.aval.ndim
-        turned = self.op("permute", x, axes=(*range(n - 2), n - 1, n - 2))
-        return self.op("conj", turned) if x.aval.dtype.is_complex else turned
-
-    def even(self, x: Node) -> Node:
-        """(A + Aᴴ) / 2 in double precision."""
-        return self.wide(self.op("div", self.op("add", x, self.adjoint(x)), 2.0))
-
-    def on_diagonal(self, rows: int, columns: int) -> Node:
-        """Column less row number of each element of a matrix."""
-        places = [self.op("iota", n=n, dtype=as_dtype("int64")) for n in (rows, columns)]
-        return self.op("sub", places[1], self.op("reshape", places[0], shape=(rows, 1)))
-
-    def triangle(self, x: Node, *, upper: bool, unit: bool = False) -> Node:
-        """One triangle of each matrix, zeros elsewhere; with ones on its diagonal if `unit`."""
-        gap = self.on_diagonal(*x.aval.shape[-2:])
-        kept = self.op("where", self.op("ge" if upper else "le", gap, 0), x, 0.0)
-        return self.op("where", self.op("eq", gap, 0), 1.0, kept) if unit else kept
-
-    def finite(self, x: Node) -> Node:
-        """Whether all elements of `x` are finite."""
-        if not x.aval.size:
-            return self.op("full", shape=(), value=True, dtype=as_dtype("bool"))
-        bad = self.op("bitwise_or", self.op("isnan", x), self.op("isinf", x))
-        found = self.op("amax", bad, axes=tuple(range(x.aval.ndim)), keepdim=False)
-        return self.op("invert", found)
-
-    def loop(
-        self,
-        name: str,
-        *operands: Node,
-        outs: Any,
-        failure: str = "",
-        axis: int | None = None,
-        changes: bool = False,
-        given: bool = False,
-    ) -> list[Node]:
-        """The results of a loop; `outs` are their shapes and types."""
-        params = {
-            "loop": name, "axis": axis, "failure": f"{self.name}: {failure}" if failure else "", "changes": changes, "given": given,
-            "shapes": tuple(shape for shape, _ in outs), "dtypes": tuple(dtype for _, dtype in outs),
-        }  # fmt: skip
-        node = self.graph.add(library, operands, params, line=self.line)
-        return [self.op("pick", node, index=k) for k in range(len(outs))]
 
 
 def _types(loop: str, x: Node, pattern: str) -> str:
@@ -227,23 +158,3 @@ ROWS: dict[str, tuple[Callable[..., Any], str]] = {
     "irfft": (_irfft, "fft.irfft:Dd->d"),
 }  # fmt: skip
 """How each row is composed, and a loop that this NumPy must have for it."""
-
-
-def call_libraries(graph: Graph) -> Graph:
-    """Rows that NumPy's loops compute, as calls of these. Without such a loop a row stays, and runs on its reference."""
-    if not any(n.op in ROWS for n in graph.nodes):
-        return graph
-
-    def replace(new: Graph, node: Node, inputs: tuple[Any, ...]) -> Any:
-        if node.op == "pick" and isinstance(inputs[0], tuple):
-            return inputs[0][node.params["index"]]
-        if node.op not in ROWS or find_loop(ROWS[node.op][1]) is None:
-            return None
-        return ROWS[node.op][0](Site(new, node), *inputs, **node.params)
-
-    return rebuild(graph, replace)
-
-
-def prepared(graph: Graph) -> Graph:
-    """The graph after all passes, ready to be lowered."""
-    return optimize(call_libraries(graph))

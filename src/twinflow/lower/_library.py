@@ -1,7 +1,7 @@
 """Calls of NumPy's own loops (see `runtime._library`) as nodes of a graph, and as entries of an argument block.
 
-What NumPy's functions do in Python around their loops — conversions, triangles, a second loop — `call_libraries` writes as
-ordinary nodes (see `_factors.py`), so that it is fused with what comes before and after.
+What NumPy's functions do in Python around their loops — conversions, triangles, a second loop — `_factors.py` writes as
+ordinary nodes, so that it is fused with what comes before and after.
 """
 
 from __future__ import annotations

@@ -14,10 +14,10 @@ from twinflow.core import log, log_enabled
 from twinflow.graph import Aval, Graph, Node
 from twinflow.graph.passes import bound_products
 from twinflow.lower._checks import Check, add_checks
-from twinflow.lower._factors import prepared
 from twinflow.lower._faults import Faults
 from twinflow.lower._kept import Kept, find, keep, program_key
 from twinflow.lower._loaded import LoadedCode
+from twinflow.lower._prepare import prepared
 from twinflow.lower._reference import array_at
 from twinflow.lower._timing import PROGRAMS
 from twinflow.runtime import UNUSED, address_of, aligned_empty, get_num_threads, pool

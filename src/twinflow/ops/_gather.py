@@ -332,10 +332,14 @@ _FOLD: dict[str, Any] = {"prod": np.multiply, "max": np.maximum, "min": np.minim
 
 
 def _fold_out(x: Aval, index: Aval, v: Aval, *, axis: int, combine: str) -> Aval:
+    if x.dtype.is_complex:
+        raise DTypeError("scatter_fold: complex numbers have no order, and products of them are not supported")
     return _scatter_out(x, index, v, axis=axis)
 
 
 def _np_scatter_fold(x: Any, index: Any, v: Any, *, axis: int, combine: str) -> Any:
+    if x.dtype.kind == "c":
+        raise TypeError(x.dtype.name)  # the shape rule says why
     if not x.ndim:
         return np.asarray(_FOLD[combine](x, v))
     check_range("scatter_fold", index, x.shape[axis])

@@ -25,14 +25,19 @@ _SAMPLES = calls(
 )
 
 
+def _need_order(name: str, x: Aval) -> None:
+    if x.dtype.is_complex:
+        raise DTypeError(f"{name}: complex numbers have no order; take .abs() or .real first")
+
+
 def _out(name: str, *, empty: bool) -> Any:
     def out(x: Aval, *, axes: Axes, keepdim: bool) -> Aval:
         if not empty and any(x.shape[a] == 0 for a in axes):
             raise ShapeError(
                 f"{name}: axis {next(a for a in axes if x.shape[a] == 0)} of {x!r} is empty, and nothing has no {name}"
             )
-        if x.dtype.is_complex and name not in ("sum", "prod"):
-            raise DTypeError(f"{name}: complex numbers have no order; take .abs() or .real first")
+        if name not in ("sum", "prod"):
+            _need_order(name, x)
         return Aval(reduced_shape(x.shape, axes, keepdim), x.dtype)
 
     return out
@@ -187,11 +192,12 @@ def _arg(name: str, fn: Any, word: str) -> Primitive:
     def out(x: Aval, *, axis: int, keepdim: bool) -> Aval:
         if x.ndim and x.shape[axis] == 0:
             raise ShapeError(f"{name}: axis {axis} of {x!r} is empty, and nothing has no {name}")
-        if x.dtype.is_complex:
-            raise DTypeError(f"{name}: complex numbers have no order; take .abs() or .real first")
+        _need_order(name, x)
         return Aval(reduced_shape(x.shape, (axis,), keepdim), as_dtype("int64"))
 
     def ref(x: Any, *, axis: int, keepdim: bool) -> Any:
+        if x.dtype.kind == "c":
+            raise TypeError(x.dtype.name)  # the shape rule says why
         if x.dtype.kind == "V":  # NumPy's argmax of bfloat16 does not see NaN
             x = x.astype(np.float32)
         return fn(x, axis if x.ndim else None, keepdims=keepdim)
@@ -225,14 +231,23 @@ argmin = _arg("argmin", np.argmin, "smallest")
 
 
 def _cumulative(name: str, ufunc: Any, combine: str, vjp: Any, jvp: Any, doc: str) -> Primitive:
+    ordered = combine in ("max", "min")
+
+    def out(x: Aval, *, axis: int) -> Aval:
+        if ordered:
+            _need_order(name, x)
+        return x
+
     def ref(x: Any, *, axis: int) -> Any:
+        if ordered and x.dtype.kind == "c":
+            raise TypeError(x.dtype.name)  # the shape rule says why
         if x.dtype.kind == "V" or x.dtype == np.float16:
             return ufunc.accumulate(x.astype(np.float32), axis).astype(x.dtype)
         return ufunc.accumulate(x, axis, x.dtype)
 
     return Primitive(
         name,
-        out=lambda x, *, axis: x,
+        out=out,
         ref=ref,
         vjp=vjp,
         jvp=jvp,

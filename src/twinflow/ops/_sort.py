@@ -84,10 +84,14 @@ def _search_out(rows: Aval, v: Aval, *, right: bool) -> Aval:
         values=v,
     )
     want(rows.dtype is v.dtype, "both are of one type", "searchsorted", sorted_sequence=rows, values=v)
+    if rows.dtype.is_complex:
+        raise DTypeError("searchsorted: complex numbers have no order; search .abs() or .real")
     return Aval(v.shape, as_dtype("int64"))
 
 
 def _np_search(rows: Any, v: Any, *, right: bool) -> Any:
+    if rows.dtype.kind == "c":
+        raise TypeError(rows.dtype.name)  # the shape rule says why
     if rows.dtype == BF16:
         rows, v = rows.astype(np.float32), v.astype(np.float32)
     side: Any = "right" if right else "left"

@@ -279,6 +279,57 @@ def _pow(a: Z, b: Z) -> Z:
     return s.where(zero, at_zero, re), s.where(zero, 0.0, im)
 
 
+def _both(z: Z, name: str, **params: Any) -> Z:
+    """The same operation on both parts."""
+    re, im = (part.at.op_of(name, (part.x,), params) for part in z)
+    return re, im
+
+
+def _cut(z: Z, axis: int, start: int, stop: int) -> Z:
+    shape = z[0].x.aval.shape  # type: ignore[union-attr] # parts with a shape are nodes
+    starts = tuple(start if i == axis else 0 for i in range(len(shape)))
+    stops = tuple(stop if i == axis else n for i, n in enumerate(shape))
+    return _both(z, "slice", starts=starts, stops=stops, steps=(1,) * len(shape))
+
+
+def _prod(z: Z, node: Node) -> Z:
+    """Products over axes: the halves of what is left, element by element, until one element is left."""
+    shape: tuple[int, ...] = z[0].x.aval.shape  # type: ignore[union-attr]
+    axes = node.params["axes"]
+    kept = [i for i in range(len(shape)) if i not in axes]
+    lead, n = tuple(shape[i] for i in kept), math.prod(shape[i] for i in axes)
+    z = _both(_both(z, "permute", axes=(*kept, *axes)), "reshape", shape=(*lead, n))
+    last = len(lead)
+    if n == 0:
+        return z[0].at.number(1.0), z[0].at.number(0.0)
+    while n > 1:
+        half, odd = divmod(n, 2)
+        rest = _cut(z, last, 2 * half, n)
+        z = _mul(_cut(z, last, 0, half), _cut(z, last, half, 2 * half))
+        if odd:
+            re, im = (a.at.op_of("concat", (a.x, b.x), {"axis": last}) for a, b in zip(z, rest))
+            z = re, im
+        n = half + odd
+    return _both(z, "reshape", shape=node.aval.shape)
+
+
+def _cumprod(z: Z, axis: int) -> Z:
+    """Running products: each turn doubles how many elements have been multiplied (Hillis and Steele, CACM 29, 1986)."""
+    shape: tuple[int, ...] = z[0].x.aval.shape  # type: ignore[union-attr]
+    if not shape:
+        return z
+    none, step = (0,) * len(shape), 1
+    while step < shape[axis]:
+        low = tuple(step if i == axis else 0 for i in range(len(shape)))
+        kept = _cut(z, axis, 0, shape[axis] - step)
+        re, im = (
+            part.at.op_of("pad", (part.x,), {"low": low, "high": none, "interior": none, "value": value})
+            for part, value in zip(kept, (1.0, 0.0))
+        )
+        z, step = _mul(z, (re, im)), 2 * step
+    return z
+
+
 _TO_PAIR: dict[str, Callable[..., Z]] = {
     "add": lambda a, b: (a[0] + b[0], a[1] + b[1]),
     "sub": lambda a, b: (a[0] - b[0], a[1] - b[1]),
@@ -303,8 +354,9 @@ _TO_REAL: dict[str, Callable[..., Real]] = {
 }
 _EACH = frozenset([  # operations that do the same to both parts
     "reshape", "permute", "expand", "slice", "slice_update", "pad", "concat", "diagonal", "gather", "take", "scatter", "scatter_add",
-    "put_add", "sum", "cumsum", "where",
+    "put_add", "sum", "cumsum", "where", "window_sum", "max_pool_input",
 ])  # fmt: skip
+_BILINEAR = frozenset(["matmul", "conv", "conv_input", "conv_weight"])
 
 
 def split_complex(graph: Graph) -> Graph:
@@ -357,9 +409,11 @@ class _Splitter:
             parts = (Real(site, inputs[0]), Real(site, inputs[1]))
         elif node.op in _EACH:
             parts = self._each(site, node, inputs)
-        elif node.op == "matmul":
-            a, b = (self._pair(site, x) for x in inputs)
-            parts = a[0].matmul(b[0]) - a[1].matmul(b[1]), a[0].matmul(b[1]) + a[1].matmul(b[0])
+        elif node.op in _BILINEAR:
+            parts = self._product(site, node, inputs)
+        elif node.op in ("prod", "cumprod"):
+            z = self._shaped(site, inputs[0])
+            parts = _prod(z, node) if node.op == "prod" else _cumprod(z, node.params["axis"])
         elif node.op == "cast":
             return self._cast(site, node, inputs[0])
         elif node.op == "full":
@@ -375,6 +429,19 @@ class _Splitter:
         else:
             return None
         return Pair(parts[0], parts[1], node.aval)
+
+    def _shaped(self, site: _Site, x: Any) -> Z:
+        """The parts of an operand, both as nodes of its shape."""
+        re, im = self._pair(site, x)
+        return Real(site, site.shaped(re, x.aval.shape)), Real(site, site.shaped(im, x.aval.shape))
+
+    def _product(self, site: _Site, node: Node, inputs: tuple[Any, ...]) -> Z:
+        """The parts of an operation that is linear in both of its operands."""
+        a, b = (self._shaped(site, x) for x in inputs)
+        rr, ii, ri, ir = (
+            site.op_of(node.op, (a[j].x, b[k].x), node.params) for j, k in ((0, 0), (1, 1), (0, 1), (1, 0))
+        )
+        return rr - ii, ri + ir
 
     def _each(self, site: _Site, node: Node, inputs: tuple[Any, ...]) -> Z:
         pairs = [
