@@ -101,6 +101,27 @@ def test_lu_of_matrices_without_pivots():
     assert sorted(order[0]) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
+@pytest.mark.parametrize(("n", "columns"), [(1, 1), (3, 0), (9, 1), (20, 64), (33, 65), (17, 150)])
+def test_substitution_reads_one_triangle(n, columns, dtype):
+    tolerance = 1e-9 if dtype in ("float64", "complex128") else 1e-4
+    b = matrices(2, n, columns, dtype=dtype, seed=1)
+    for upper in (False, True):
+        for unit in (False, True):
+            a = matrices(2, n, n, dtype=dtype) / n + (0 if unit else 2) * np.eye(n).astype(dtype)
+            a[:, *(np.tril_indices(n, -1) if upper else np.triu_indices(n, 1))] = np.nan
+            agree("triangular_solve", a.astype(dtype), b, upper=upper, unit=unit, tolerance=tolerance)
+
+
+def test_a_triangle_with_a_zero_on_its_diagonal():
+    a = tf.tensor(np.stack([np.eye(3), np.diag([1.0, 0, 1])]))
+    b = tf.ones(2, 3, 1, dtype=a.dtype)
+    for fn in (tf.linalg.solve_triangular, tf.compile(tf.linalg.solve_triangular)):
+        with pytest.raises(LinAlgError, match="triangular_solve: the matrix is singular"):
+            fn(a, b, upper=False)
+        assert fn(a, b, upper=False, unitriangular=True).sum().item() == 6
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("n", [1, 2, 5, 16, 17])
 @pytest.mark.parametrize("axis", [0, 1, 2])

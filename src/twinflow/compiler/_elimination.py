@@ -1,4 +1,4 @@
-"""Gaussian elimination with partial pivoting, a matrix to a chunk.
+"""Gaussian elimination with partial pivoting, a matrix to a chunk; and substitution, some columns to a chunk.
 
 Columns are eliminated a panel at a time; a row below then takes the products of the whole panel in one pass, while the
 panel's rows stay in the first cache. Source: Golub and Van Loan, "Matrix Computations", 3.2.11 and 3.4. Complex numbers are
@@ -75,9 +75,12 @@ class Rows:
 
         self.pieces(start, stop, body)
 
-    def subtract(self, row: Value, below: Sequence[Value], start: Value, stop: Value) -> None:
-        """row -= Σ row[k] · (row k) between two columns, for each k in `below`."""
-        factors = [self.number(row, k) for k in below]
+    def subtract(
+        self, row: Value, below: Sequence[Value], start: Value, stop: Value, matrix: Rows | None = None
+    ) -> None:
+        """row -= Σ factor[k] · (row k) between two columns, for each k in `below`; the factors are those of the row
+        itself, or of the same one of a matrix."""
+        factors = [(matrix or self).number(row, k) for k in below]
 
         def body(j: Value, lanes: int) -> None:
             b, p = self.b, self.at(row, j)
@@ -212,3 +215,59 @@ def _column(rows: Rows, k: Value, end: Value, m: Value, pivots: Value, order: Va
         rows.subtract(i, [k], b.add(k, one), end)
 
     each(b, b.add(k, one), m, row)
+
+
+COLUMNS = 64
+"""Columns of the right side that a chunk of a substitution takes."""
+
+
+def emit_substitution(module: Module, name: str, dtype: str, parts: int, *, upper: bool, unit: bool) -> str:
+    """Add a kernel that solves T X = B, T the upper or lower triangle of each matrix (with ones on its diagonal if `unit`).
+    Returns its name.
+
+    Its arguments are the matrices, the right sides and the solutions (written), and as numbers how many chunks there are,
+    how many of them share a matrix (columns / COLUMNS, rounded up), the rows, and the columns of a right side. Form: `void
+    name(ptr args, i64 chunk, i64 worker)`, with `name.nchunks`.
+    """
+    module.define(name, "ptr %args, i64 %chunk, i64 %worker", lambda b: _substitute(b, dtype, parts, upper, unit))
+    module.functions[f"{name}.nchunks"] = (
+        f"define i64 @{name}.nchunks(ptr %args) nounwind {{\n  %p = getelementptr i64, ptr %args, i64 3\n"
+        "  %n = load i64, ptr %p\n  ret i64 %n\n}\n"
+    )
+    return name
+
+
+def _substitute(b: Builder, dtype: str, parts: int, upper: bool, unit: bool) -> None:
+    zero, one, wide = (b.const(v, "int64") for v in (0, 1, _PANEL[parts]))
+    words = [b.address(Value("%args", "ptr"), b.const(k, "int64"), 8) for k in range(7)]
+    bases = [b.load(w, "ptr") for w in words[:3]]
+    share, n, columns = (b.load(w, "int64") for w in words[4:])
+    which = b.binary("sdiv", Value("%chunk", "int64"), share)
+    number = b.const(parts * ITEMSIZE[dtype], "int64")
+    widths = [n, columns, columns]
+    matrix, right, x = (
+        Rows(b, dtype, parts, b.address(base, b.mul(which, b.mul(b.mul(n, width), number)), 1), width)
+        for base, width in zip(bases, widths)
+    )
+    start = b.mul(b.sub(Value("%chunk", "int64"), b.mul(which, share)), b.const(COLUMNS, "int64"))
+    after = b.add(start, b.const(COLUMNS, "int64"))
+    stop = b.select(b.icmp("slt", after, columns), after, columns)
+
+    def row(turn: Value) -> None:
+        i = b.sub(b.sub(n, one), turn) if upper else turn
+        x.pieces(start, stop, lambda j, lanes: b.store(b.load(right.at(i, j), dtype, lanes), x.at(i, j)))
+        first, end = (b.add(i, one), n) if upper else (zero, i)
+        many = b.sub(end, first)
+        middle = b.add(first, b.sub(many, b.binary("srem", many, wide)))
+
+        def panel(k: Value) -> None:
+            x.subtract(i, [b.add(k, b.const(p, "int64")) for p in range(_PANEL[parts])], start, stop, matrix)
+
+        each(b, first, middle, panel, _PANEL[parts])
+        each(b, middle, end, lambda k: x.subtract(i, [k], start, stop, matrix))
+        if not unit:
+            top = matrix.number(i, i)
+            each(b, start, stop, lambda j: x.put(divide(b, x.number(i, j), top), i, j))
+
+    each(b, zero, n, row)
+    b.do("ret void")

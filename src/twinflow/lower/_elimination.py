@@ -1,12 +1,15 @@
-"""The launch of LU factorisation, for which NumPy has no loop."""
+"""The launches of LU factorisation and of substitution, for which NumPy has no loops."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from typing import Any
 
-from twinflow.compiler import emit_lu
-from twinflow.graph import Node
+from twinflow.compiler import COLUMNS, emit_lu, emit_substitution
+from twinflow.core.errors import LinAlgError
+from twinflow.graph import Node, Primitive, find_primitive
+from twinflow.graph.lowering import Named
 from twinflow.lower._launch import Argument, Launch, Modules
 
 
@@ -34,3 +37,51 @@ def lu_launch(node: Node, results: list[Node]) -> Launch:
     *lead, m, n = x.aval.shape
     source = LuSource(x.aval.dtype.to_real().name, 2 if x.aval.dtype.is_complex else 1)
     return Launch(source, [Argument(k, of) for k, of in enumerate((x, *results, prod(lead), m, n))])
+
+
+def _substituted(a: Any, b: Any, holds: Any = True, **triangle: bool) -> Any:
+    if not holds:
+        raise LinAlgError(SINGULAR)
+    return find_primitive("triangular_solve").ref(a, b, **triangle)
+
+
+SINGULAR = "triangular_solve: the matrix is singular; lstsq or pinv give a least-squares solution"
+substitution: Primitive = Primitive(
+    "substitution",
+    out=lambda a, b, *_, **__: b,
+    ref=_substituted,
+    vjp=None,
+    why="it stands in compiled graphs only, for triangular_solve, which has a derivative",
+    lower=Named("substitution"),
+    doc="triangular_solve, if the third operand holds: no element of the diagonal is 0.",
+)
+
+
+@dataclass(frozen=True)
+class SubstitutionSource:
+    """The kernel that solves with a triangle."""
+
+    dtype: str
+    parts: int
+    upper: bool
+    unit: bool
+    chunked = True
+
+    @property
+    def key(self) -> str:
+        """What it does: sizes are arguments."""
+        return f"substitution {self.dtype} {self.parts} {self.upper} {self.unit} {COLUMNS}"
+
+    def write(self, modules: Modules, symbol: str) -> None:
+        """Emit it into the module of loop kernels."""
+        emit_substitution(modules.loops, symbol, self.dtype, self.parts, upper=self.upper, unit=self.unit)
+
+
+def substitution_launch(node: Node) -> Launch:
+    """The solution of a triangular system."""
+    a, b = node.inputs[:2]
+    *lead, n, columns = b.aval.shape
+    parts = 2 if b.aval.dtype.is_complex else 1
+    source = SubstitutionSource(b.aval.dtype.to_real().name, parts, node.params["upper"], node.params["unit"])
+    share = -(-int(columns) // COLUMNS)
+    return Launch(source, [Argument(k, of) for k, of in enumerate((a, b, node, prod(lead) * share, share, n, columns))])

@@ -10,6 +10,7 @@ from typing import Any
 
 from twinflow.core import as_dtype
 from twinflow.graph import Node
+from twinflow.lower._elimination import substitution
 from twinflow.lower._site import Site
 
 _CODE = {"float32": "f", "float64": "d", "complex64": "F", "complex128": "D"}
@@ -46,7 +47,12 @@ def _solve(at: Site, a: Node, b: Node) -> Node:
 
 
 def _triangular_solve(at: Site, a: Node, b: Node, *, upper: bool, unit: bool) -> Node:
-    return _solve(at, at.triangle(a, upper=upper, unit=unit), b)
+    operands = [at.wide(a), at.wide(b)]
+    if not unit and a.aval.size:
+        good = at.op("ne", at.op("diagonal", a, offset=0), 0.0)
+        operands.append(at.op("amin", good, axes=tuple(range(good.aval.ndim)), keepdim=False))
+    x = at.graph.add(substitution, tuple(operands), {"upper": upper, "unit": unit}, line=at.line)
+    return at.cast(x, b.aval.dtype.name)
 
 
 def _det(at: Site, a: Node) -> Node:
@@ -142,10 +148,10 @@ def _irfft(at: Site, x: Node, *, axis: int, n: int) -> Node:
     return _transform(at, "irfft", x, axis, "xr->r", n, _real(x))
 
 
-ROWS: dict[str, tuple[Callable[..., Any], str]] = {
+ROWS: dict[str, tuple[Callable[..., Any], str | None]] = {
     "cholesky": (_cholesky, "linalg.cholesky_lo:d->d"),
     "solve": (_solve, "linalg.solve:dd->d"),
-    "triangular_solve": (_triangular_solve, "linalg.solve:dd->d"),
+    "triangular_solve": (_triangular_solve, None),
     "det": (_det, "linalg.det:d->d"),
     "slogdet": (_slogdet, "linalg.slogdet:d->dd"),
     "qr": (_qr, "linalg.qr_reduced:dd->d"),
@@ -157,4 +163,4 @@ ROWS: dict[str, tuple[Callable[..., Any], str]] = {
     "rfft": (_rfft, "fft.rfft_n_even:dd->D"),
     "irfft": (_irfft, "fft.irfft:Dd->d"),
 }  # fmt: skip
-"""How each row is composed, and a loop that this NumPy must have for it."""
+"""How each row is composed, and a loop of NumPy's that it needs."""

@@ -23,8 +23,9 @@ def expand_rows(graph: Graph) -> Graph:
     def replace(new: Graph, node: Node, inputs: tuple[Any, ...]) -> Any:
         if node.op == "pick" and isinstance(inputs[0], tuple):
             return inputs[0][node.params["index"]]
-        if node.op in ROWS and find_loop(ROWS[node.op][1]) is not None:
-            return ROWS[node.op][0](Site(new, node), *inputs, **node.params)
+        compose, loop = ROWS.get(node.op, (None, None))
+        if compose is not None and (loop is None or find_loop(loop) is not None):
+            return compose(Site(new, node), *inputs, **node.params)
         if needs_digits(node):
             return exact_product(Site(new, node), node, *inputs)
         return None

@@ -13,7 +13,7 @@ from twinflow.lower._attention import ATTENTION, attention_launch, launch_reads
 from twinflow.lower._checks import Check
 from twinflow.lower._control import CONTROL, ControlCall, control_call
 from twinflow.lower._conv import CONVOLUTIONS, conv_launch
-from twinflow.lower._elimination import lu_launch
+from twinflow.lower._elimination import SINGULAR, lu_launch, substitution_launch
 from twinflow.lower._fuse import Group, Plan, below_reshapes
 from twinflow.lower._index import ZERO, as_index
 from twinflow.lower._kernels import KernelBuffers, LoopCall, fused_launch, loop_call, matmul_call, product_launch
@@ -199,6 +199,8 @@ def _node_step(graph: Graph, node: Node, plan: Plan, lower: Callable[[Graph], An
         return _library_step(node, reads, outs)
     if node.op == "lu":
         return Step(reads, outs, [lu_launch(node, outs)], [node], "lu") if any(r.aval.size for r in outs) else None
+    if node.op == "substitution":
+        return _substitution_step(node, reads) if node.aval.size else None
     if node.op == "check":
         return _check_step(node, outs, plan)
     if node.op in ATTENTION:
@@ -223,6 +225,11 @@ def _library_step(node: Node, reads: list[Node], outs: list[Node]) -> Step | Non
     call = library_call(node, outs)
     given = None if call.given is None or call.failure is None else (call.given, call.failure)
     return Step(reads, outs, [], [node], call.loop.partition(":")[0], library=call, given=given)
+
+
+def _substitution_step(node: Node, reads: list[Node]) -> Step:
+    given = (reads[2], Check("linalg", 0, node.line, SINGULAR)) if len(reads) > 2 else None
+    return Step(reads, [node], [substitution_launch(node)], [node], "substitution", given=given)
 
 
 def _check_step(node: Node, outs: list[Node], plan: Plan) -> Step:
