@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 from twinflow.compiler import COLUMNS, emit_lu, emit_substitution
-from twinflow.core.errors import LinAlgError
-from twinflow.graph import Node, Primitive, find_primitive
-from twinflow.graph.lowering import Named
+from twinflow.graph import Node
 from twinflow.lower._launch import Argument, Launch, Modules
 
 
@@ -37,24 +34,6 @@ def lu_launch(node: Node, results: list[Node]) -> Launch:
     *lead, m, n = x.aval.shape
     source = LuSource(x.aval.dtype.to_real().name, 2 if x.aval.dtype.is_complex else 1)
     return Launch(source, [Argument(k, of) for k, of in enumerate((x, *results, prod(lead), m, n))])
-
-
-def _substituted(a: Any, b: Any, holds: Any = True, **triangle: bool) -> Any:
-    if not holds:
-        raise LinAlgError(SINGULAR)
-    return find_primitive("triangular_solve").ref(a, b, **triangle)
-
-
-SINGULAR = "triangular_solve: the matrix is singular; lstsq or pinv give a least-squares solution"
-substitution: Primitive = Primitive(
-    "substitution",
-    out=lambda a, b, *_, **__: b,
-    ref=_substituted,
-    vjp=None,
-    why="it stands in compiled graphs only, for triangular_solve, which has a derivative",
-    lower=Named("substitution"),
-    doc="triangular_solve, if the third operand holds: no element of the diagonal is 0.",
-)
 
 
 @dataclass(frozen=True)

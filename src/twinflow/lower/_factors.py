@@ -9,13 +9,32 @@ from collections.abc import Callable
 from typing import Any
 
 from twinflow.core import as_dtype
-from twinflow.graph import Node
-from twinflow.lower._elimination import substitution
+from twinflow.core.errors import LinAlgError
+from twinflow.graph import Node, Primitive, find_primitive
+from twinflow.graph.lowering import Named
 from twinflow.lower._site import Site
 
 _CODE = {"float32": "f", "float64": "d", "complex64": "F", "complex128": "D"}
 _DIVERGED = "it did not converge: the matrix may hold NaN or infinity"
 _SINGULAR = "the matrix is singular; lstsq or pinv give a least-squares solution"
+
+
+def _substituted(a: Any, b: Any, holds: Any = True, **triangle: bool) -> Any:
+    if not holds:
+        raise LinAlgError(SINGULAR)
+    return find_primitive("triangular_solve").ref(a, b, **triangle)
+
+
+SINGULAR = f"triangular_solve: {_SINGULAR}"
+substitution: Primitive = Primitive(
+    "substitution",
+    out=lambda a, b, *_, **__: b,
+    ref=_substituted,
+    vjp=None,
+    why="it stands in compiled graphs only, for triangular_solve, which has a derivative",
+    lower=Named("substitution"),
+    doc="triangular_solve, if the third operand holds: no element of the diagonal is 0.",
+)
 
 
 def _types(loop: str, x: Node, pattern: str) -> str:

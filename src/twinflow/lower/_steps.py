@@ -13,7 +13,8 @@ from twinflow.lower._attention import ATTENTION, attention_launch, launch_reads
 from twinflow.lower._checks import Check
 from twinflow.lower._control import CONTROL, ControlCall, control_call
 from twinflow.lower._conv import CONVOLUTIONS, conv_launch
-from twinflow.lower._elimination import SINGULAR, lu_launch, substitution_launch
+from twinflow.lower._elimination import lu_launch, substitution_launch
+from twinflow.lower._factors import SINGULAR
 from twinflow.lower._fuse import Group, Plan, below_reshapes
 from twinflow.lower._index import ZERO, as_index
 from twinflow.lower._kernels import KernelBuffers, LoopCall, fused_launch, loop_call, matmul_call, product_launch
