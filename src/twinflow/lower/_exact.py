@@ -24,8 +24,7 @@ def exact_product(at: Site, node: Node, a: Node, b: Node) -> Node:
     """The product, in its operands' type; truth values are added as `or` adds them."""
     dtype = node.aval.dtype
     if dtype.name == "bool":
-        total = at.op(node.op, at.cast(a, "float32"), at.cast(b, "float32"), **node.params)
-        return at.op("gt", total, 0.0)
+        return at.op("gt", at.op(node.op, at.cast(a, "float32"), at.cast(b, "float32"), **node.params), 0.0)
     bits = 8 * dtype.itemsize
     terms = min(a.aval.size, b.aval.size)  # a result adds up no more
     digit = (_FRACTION_BITS - int(terms).bit_length()) // 2

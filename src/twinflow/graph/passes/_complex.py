@@ -286,7 +286,7 @@ def _both(z: Z, name: str, **params: Any) -> Z:
 
 
 def _cut(z: Z, axis: int, start: int, stop: int) -> Z:
-    shape = z[0].x.aval.shape  # type: ignore[union-attr] # parts with a shape are nodes
+    shape = z[0].x.aval.shape
     starts = tuple(start if i == axis else 0 for i in range(len(shape)))
     stops = tuple(stop if i == axis else n for i, n in enumerate(shape))
     return _both(z, "slice", starts=starts, stops=stops, steps=(1,) * len(shape))
@@ -294,7 +294,7 @@ def _cut(z: Z, axis: int, start: int, stop: int) -> Z:
 
 def _prod(z: Z, node: Node) -> Z:
     """Products over axes: the halves of what is left, element by element, until one element is left."""
-    shape: tuple[int, ...] = z[0].x.aval.shape  # type: ignore[union-attr]
+    shape: tuple[int, ...] = z[0].x.aval.shape
     axes = node.params["axes"]
     kept = [i for i in range(len(shape)) if i not in axes]
     lead, n = tuple(shape[i] for i in kept), math.prod(shape[i] for i in axes)
@@ -315,7 +315,7 @@ def _prod(z: Z, node: Node) -> Z:
 
 def _cumprod(z: Z, axis: int) -> Z:
     """Running products: each turn doubles how many elements have been multiplied (Hillis and Steele, CACM 29, 1986)."""
-    shape: tuple[int, ...] = z[0].x.aval.shape  # type: ignore[union-attr]
+    shape: tuple[int, ...] = z[0].x.aval.shape
     if not shape:
         return z
     none, step = (0,) * len(shape), 1
