@@ -147,7 +147,7 @@ class _Linearized:
             if k >= n_const + n_carry:
                 g = found[k]
                 results.append(zeros_of(ins[k]._data.aval) if g is None else g)
-        known = set(bwd.graph.inputs)
+        known = set(bwd.graph.inputs) - {x._data for x in ct_carry.values()}  # those are not stacked anywhere
         self.extra = [f for f in self.deferred.factors if f not in known]
         bwd.graph.outputs = [*(bwd.node_of(r) for r in results), *self.extra]
 
@@ -192,6 +192,7 @@ def _scan_vjp(
         t.requires_grad if k < n_const or k >= n_const + n_carry else differentiable(t.dtype)
         for k, t in enumerate(operands)
     ]
+    g = _last_as_carry(g, body, n_carry, [n for n in range(n_carry) if wanted[n_const + n]], length, reverse)
     ct_ys = [k for k in range(len(g) - n_carry) if g[n_carry + k] is not None]
     step = _Linearized(body, n_const, n_carry, wanted, ct_ys)
     residuals: list[Tensor] = []
@@ -216,6 +217,37 @@ def _scan_vjp(
                 by_operand[k] = next(found)
     by_operand |= step.deferred.totals(step.stacked(ct_stacked, operands, residuals, list(found)))
     return [by_operand.get(k) for k in range(len(operands))]
+
+
+def _last_as_carry(g: Any, body: Graph, n_carry: int, wanted: list[int], length: int, reverse: bool) -> list[Any]:
+    """The gradients of all results, where one that is of a stacked result's last step alone is that of the final carry, if both
+    are the same: so no zeros are stacked for all other steps."""
+    out = list(g)
+    for k in range(n_carry, len(out)):
+        last = None if out[k] is None else _of_last_step(out[k], length, reverse)
+        same = next((n for n in wanted if body.outputs[n] is body.outputs[k]), None)
+        if last is not None and same is not None:
+            out[same] = last if out[same] is None else call("add", out[same], last)
+            out[k] = None
+    return out
+
+
+def _of_last_step(g: Tensor, length: int, reverse: bool) -> Tensor | None:
+    """The last step's part of a traced [T, ...] that is zeros around it by the graph; None for any other."""
+    node = payload(g)
+    if g.requires_grad or not isinstance(node, Node):
+        return None
+    axes = tuple(range(node.aval.ndim))
+    if node.op == "permute":
+        axes, node = tuple(node.params["axes"]), node.inputs[0]
+    if not isinstance(node, Node) or node.op != "pad" or node.params["value"] != 0 or any(node.params["interior"]):
+        return None
+    around = [(low, high) for low, high in zip(node.params["low"], node.params["high"])]
+    time = around.pop(axes[0])
+    if time != ((0, length - 1) if reverse else (length - 1, 0)) or any(low or high for low, high in around):
+        return None
+    part = call("permute", wrap(node.inputs[0]), axes=axes)
+    return call("reshape", part, shape=tuple(part._data.shape[1:]))
 
 
 def _with_residuals(y: tuple[Tensor, ...], operands: Any, body: Graph, params: dict[str, Any]) -> tuple[Tensor, ...]:
