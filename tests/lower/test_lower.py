@@ -188,6 +188,15 @@ def test_bias_and_activation_run_in_the_epilogue_of_a_product(shape):
     assert len(epilogues(native)) == 1
 
 
+def test_a_bias_that_is_put_together_is_made_before_the_product_that_adds_it():
+    native = check(
+        lambda x, w, b, c: x @ w + (b + tf.cat([c, tf.zeros(20)])),
+        normal(28, 40), normal(40, 60, seed=1), normal(60, seed=2), normal(40, seed=3),
+        kernels=2, rtol=1e-4,
+    )  # fmt: skip
+    assert len(epilogues(native)) == 1
+
+
 def test_an_epilogue_takes_residuals_and_masks():
     mask = np.random.default_rng(3).random((40, 33)) > 0.5
     x, w, r = normal(40, 20), normal(20, 33, seed=1), normal(40, 33, seed=2)

@@ -480,8 +480,21 @@ class Fuser:
         written are not read again late, which would keep their new values waiting."""
         if node in self.must or node in self.opaque:
             return False
+        if self._is_pieced(node) and any(self.group[u].product for u in self._unit_users(node) if u in self.group):
+            return False  # the epilogue of a product reads whole vectors
         writes = self.graph.writes
         return not any(x in writes and x.aval.size > _MOST_LATE for x in self._units_and_inputs(node))
+
+    def _is_pieced(self, node: Node) -> bool:
+        """Whether a unit reads something that is put together of pieces, through free nodes."""
+        stack: list[Any] = list(node.inputs)
+        while stack:
+            x = stack.pop()
+            if isinstance(x, Node) and self._is_free(x):
+                if x.op in ("concat", "pad"):
+                    return True
+                stack += x.inputs
+        return False
 
     def _readers(self, node: Node) -> tuple[int, set[Node]]:
         """How many other groups read a node; and what other members of its own group read or are."""
