@@ -28,8 +28,11 @@ from twinflow.runtime._engine import Executable, engine
 from twinflow.runtime._pool_ir import FIELDS, POOL_NBYTES, pool_ir
 from twinflow.runtime._subnormals import can_flush
 
-# Watching for this long catches the next kernel of a step; longer would rob other processes of the core.
-SPIN_S = 30e-6
+# A worker watches for work this long: an eager step has some Python functions between its kernels, and a worker that slept
+# takes fifty microseconds to come back. Longer would rob other processes of the core.
+WATCH_S = 200e-6
+# A caller with nothing left to take watches this long for a worker's last chunk; then the worker may need the core.
+WAIT_S = 30e-6
 _FUTEX = {"x86_64": 202, "aarch64": 98, "riscv64": 98, "loongarch64": 98, "ppc64le": 221, "s390x": 238}
 _MAX_THREADS = 1024
 _EXIT_S = 2.0  # how long the exit of the process may wait for a job that another thread is inside
@@ -117,7 +120,9 @@ class Pool:
             self._set("parallel", code.address("tf_parallel"))
             self._set("call", call)
             self._set("futex", number)
-            self._set("spin", _spin_count(code))
+            pause_s = _pause_s(code)
+            self._set("watch", int(WATCH_S / pause_s) + 1)
+            self._set("wait", int(WAIT_S / pause_s) + 1)
             self._set("stop", 0)
             self._set("busy", 0)
             if not self._closed:
@@ -266,12 +271,12 @@ def _yield_address() -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
-def _spin_count(code: Executable) -> int:
-    """How many pauses take SPIN_S: a pause is 10 to 200 cycles, depending on the processor."""
+def _pause_s(code: Executable) -> float:
+    """How long a pause takes: 10 to 200 cycles, depending on the processor."""
     pause = code.function("tf_pause", ctypes.c_int64)
     probe, best = 200, math.inf
     for _ in range(5):
         start = time.perf_counter()
         pause(probe)
         best = min(best, time.perf_counter() - start)
-    return max(1, int(probe * SPIN_S / best))
+    return best / probe

@@ -26,12 +26,13 @@ FIELDS = {
     "parallel": 0,  # address of tf_parallel: the field generated code reads
     "call": 8,  # address of the C library's `syscall`, or of a function that sleeps where there is no futex
     "futex": 16,  # number of the futex system call
-    "spin": 24,  # how many pauses to watch before sleeping
+    "watch": 24,  # for how many pauses a worker watches for work before it sleeps
     "workers": 32,  # threads besides the caller
     "stop": 40,  # 1 tells workers to return
     "yield": 48,  # address of the C library's `sched_yield`, or what there is in its place
     "flush": 56,  # 1 if programs treat subnormal numbers as zero
     "events": 64,  # where programs note times, or 0
+    "wait": 72,  # for how many pauses a caller watches for the last chunks before it sleeps
     "function": 128,
     "context": 136,
     "chunks": 144,
@@ -213,9 +214,9 @@ out:
 
 define void @tf_worker(ptr %pool, i64 %worker) {{
 entry:
-  {_fields("spin", "stop", "ticket", "sleepers")}
+  {_fields("watch", "stop", "ticket", "sleepers")}
   %job.p = getelementptr i8, ptr %ticket.p, i64 {job_offset}
-  %spin = load i64, ptr %spin.p
+  %turns = load i64, ptr %watch.p
   br label %work
 work:
   %ticket = call i64 @take_chunks(ptr %pool, i64 %worker)
@@ -232,7 +233,7 @@ watch2:
 still:
   call void @pause_or_yield(ptr %pool, i64 %i)
   %next = add i64 %i, 1
-  %more = icmp slt i64 %next, %spin
+  %more = icmp slt i64 %next, %turns
   br i1 %more, label %watch, label %rest
 rest:
   %job64 = lshr i64 %ticket, 32
@@ -279,7 +280,7 @@ out:
 
 define void @tf_parallel(ptr %pool, ptr %fn, ptr %ctx, i64 %nchunks) {{
 entry:
-  {_fields("spin", "workers", "function", "context", "chunks", "takes", "each", "mode")}
+  {_fields("wait", "workers", "function", "context", "chunks", "takes", "each", "mode")}
   {_fields("ticket", "done", "sleepers", "busy", "waiting")}
   %job.p = getelementptr i8, ptr %ticket.p, i64 {job_offset}
   %workers = load atomic i64, ptr %workers.p acquire, align 8
@@ -325,7 +326,7 @@ rouse:
   br label %join
 join:
   %ticket = call i64 @take_chunks(ptr %pool, i64 0)
-  %spin = load i64, ptr %spin.p
+  %turns = load i64, ptr %wait.p
   br label %watch
 watch:
   %i = phi i64 [0, %join], [%next, %still]
@@ -335,7 +336,7 @@ watch:
 still:
   call void @pause_or_yield(ptr %pool, i64 %i)
   %next = add i64 %i, 1
-  %more = icmp slt i64 %next, %spin
+  %more = icmp slt i64 %next, %turns
   br i1 %more, label %watch, label %rest
 rest:
   store atomic i32 1, ptr %waiting.p seq_cst, align 4
