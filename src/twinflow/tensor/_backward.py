@@ -13,6 +13,7 @@ from twinflow.core import FROM_NUMPY, format_location, silently
 from twinflow.core.errors import GradientError
 from twinflow.graph import find_primitive
 from twinflow.tensor._apply import apply, is_plain
+from twinflow.tensor._door import Door
 from twinflow.tensor._mode import MODE, SPECIAL
 from twinflow.tensor._tape import Edge, GradNode, Spec, edge_to, saved_operands, saved_result
 from twinflow.tensor._tensor import Tensor, held_grad, wrap
@@ -179,7 +180,11 @@ def run_backward(
     goal = None if inputs is None else _Goal(inputs, stop_at_inputs)
     before, MODE.grad = MODE.grad, create_graph
     try:
-        _walk(roots, grads, goal, retain_graph, create_graph)
+        targets = [_start(root) for root in roots]
+        if goal is None and not (retain_graph or create_graph or SPECIAL.count or MODE.anomaly):
+            _door.call(targets, grads)
+        else:
+            _walk(targets, grads, goal, retain_graph, create_graph)
         if goal is None or inputs is None:
             return []
         if accumulate:
@@ -193,23 +198,27 @@ def run_backward(
         MODE.grad = before
 
 
+def _start(root: Tensor) -> Edge:
+    edge = edge_to(root)
+    if edge is None:
+        raise GradientError(
+            "backward: this tensor does not require gradients and no recorded operation made it; did a "
+            "no_grad block, detach() or an integer type cut the graph, or does no parameter require gradients?"
+        )
+    return edge
+
+
+Hooked = dict[int, tuple[Tensor, Tensor]]  # leaves whose hooks see the whole gradient, and that so far
+
+
 def _walk(
-    roots: Sequence[Tensor], grads: Sequence[Tensor], goal: _Goal | None, retain_graph: bool, create_graph: bool
+    targets: Sequence[Edge], grads: Sequence[Tensor], goal: _Goal | None, retain_graph: bool, create_graph: bool
 ) -> None:
     heap: list[int] = []
     pending: dict[int, list[Any]] = {}  # sequence number -> [node, gradient of each of its results]
     shared = {id(g._data) for g in grads}  # arrays that already are somebody's gradient
     anomaly, tracer = MODE.anomaly, MODE.tracer
-    targets: list[Edge] = []
-    hooked: dict[int, tuple[Tensor, Tensor]] = {}  # leaves whose hooks see the whole gradient, and that so far
-    for root in roots:
-        edge = edge_to(root)
-        if edge is None:
-            raise GradientError(
-                "backward: this tensor does not require gradients and no recorded operation made it; did a "
-                "no_grad block, detach() or an integer type cut the graph, or does no parameter require gradients?"
-            )
-        targets.append(edge)
+    hooked: Hooked = {}
     if goal is not None:
         goal.look_ahead({id(e[0]): e[0] for e in targets if e[1] != -1}.values())
     values: Sequence[Any] = grads
@@ -220,8 +229,7 @@ def _walk(
             target, index = edge
             if index == -1:
                 if target._info.hooks or target._info.accumulated:
-                    part = hooked.get(id(target))
-                    hooked[id(target)] = target, g if part is None else add_grads(part[1], g)
+                    hold(hooked, target, g)
                 elif goal is not None:
                     goal.reach_leaf(target, g)
                 else:
@@ -240,27 +248,42 @@ def _walk(
         entry = pending.pop(heapq.heappop(heap))
         node = entry[0]
         if node.prehooks is not None:
-            for i, listeners in node.prehooks.items():
-                if entry[i + 1] is not None:
-                    entry[i + 1] = _through(list(listeners), entry[i + 1], shared)
+            _run_prehooks(node, entry, shared)
         if goal is not None:
             goal.reach_node(node, entry)
             if id(node) not in goal.on_the_way or (goal.stop and id(node) in goal.ends):
-                targets = values = ()  # type: ignore[assignment] # nothing beyond this node is wanted
+                targets = values = ()  # nothing beyond this node is wanted
                 continue
         values = node_vjp(node, entry[1] if node.prim.n_out == 1 else tuple(entry[1:]))
         if anomaly:
             _check_finite(node, values)
         if node.hooks:
-            for hook in list(node.hooks):
-                changed = hook(tuple(values), tuple(entry[1:]))
-                if changed is not None:
-                    values = list(changed)
-                    shared.update(id(g._data) for g in values if g is not None)
+            values = _run_hooks(node, entry, values, shared)
         # a node that kept no values can be walked again; one of several results may hold them elsewhere
         if not retain_graph and (node.versions is not None or node.out is not None or node.prim.n_out != 1):
             node.args = node.out = None
         targets = node.edges
+    let_go(hooked, shared, goal, create_graph, tracer)
+
+
+def _walk_plainly(targets: Sequence[Edge], grads: Sequence[Tensor]) -> None:
+    """Fill the `.grad` of all leaves in plain evaluation, freeing what the nodes keep. Has a native way."""
+    _walk(targets, grads, None, False, False)
+
+
+_door = Door(_walk_plainly, "walk")
+
+
+def hold(hooked: Hooked, leaf: Tensor, g: Tensor) -> None:
+    """Keep a part of a gradient until the walk is over."""
+    part = hooked.get(id(leaf))
+    hooked[id(leaf)] = leaf, g if part is None else add_grads(part[1], g)
+
+
+def let_go(
+    hooked: Hooked, shared: set[int], goal: _Goal | None = None, create_graph: bool = False, tracer: Any = None
+) -> None:
+    """Call the hooks of leaves with their whole gradients, and deliver these."""
     for leaf, g in hooked.values():
         g = _through(list((leaf._info.hooks or {}).values()), g, shared)
         if goal is not None:
@@ -268,6 +291,30 @@ def _walk(
         else:
             accumulate_grad(leaf, g, create_graph, shared, tracer)
             _call_accumulated(leaf)
+
+
+def visit_hooked(node: GradNode, g: Any, shared: set[int]) -> Sequence[Any]:
+    """`node_vjp` of a node with hooks."""
+    entry = [node, g] if node.prim.n_out == 1 else [node, *g]
+    if node.prehooks is not None:
+        _run_prehooks(node, entry, shared)
+    values = node_vjp(node, entry[1] if node.prim.n_out == 1 else tuple(entry[1:]))
+    return _run_hooks(node, entry, values, shared) if node.hooks else values
+
+
+def _run_prehooks(node: GradNode, entry: list[Any], shared: set[int]) -> None:
+    for i, listeners in (node.prehooks or {}).items():
+        if entry[i + 1] is not None:
+            entry[i + 1] = _through(list(listeners), entry[i + 1], shared)
+
+
+def _run_hooks(node: GradNode, entry: list[Any], values: Sequence[Any], shared: set[int]) -> Sequence[Any]:
+    for hook in list(node.hooks or ()):
+        changed = hook(tuple(values), tuple(entry[1:]))
+        if changed is not None:
+            values = list(changed)
+            shared.update(id(g._data) for g in values if g is not None)
+    return values
 
 
 def _call_accumulated(leaf: Tensor) -> None:

@@ -25,14 +25,16 @@ from twinflow.runtime._c_api import (
     words_of,
 )
 from twinflow.runtime._flat import flat_code, place_code
-from twinflow.tensor import _tape
+from twinflow.tensor import _backward, _tape
 from twinflow.tensor._door import Door
 from twinflow.tensor._door_arranging import write_arranging
+from twinflow.tensor._door_backward import write_backward
 from twinflow.tensor._door_elementwise import write_elementwise
 from twinflow.tensor._door_program import AT as PROGRAM_AT
 from twinflow.tensor._door_program import write_program
 from twinflow.tensor._door_record import (
     AT,
+    BASE,
     DATA,
     DESCR,
     DIMS,
@@ -54,6 +56,9 @@ _OBJECTS = {
     "SPECIAL": SPECIAL, "MODE": MODE, "sequence": _tape._sequence, "ndarray": np.ndarray, "float32": np.dtype(np.float32),
     "float64": np.dtype(np.float64), "bool": np.dtype(np.bool_), "quiet": quiet.__self__,  # type: ignore[attr-defined] # the context it runs things in
     "'started'": "started", "'program'": "program", "'grad'": "grad", "'requires_grad'": "requires_grad", "'_meta'": "_meta",
+    "'n_out'": "n_out", "'hooks'": "hooks", "'prehooks'": "prehooks", "'accumulated'": "accumulated",
+    "node_vjp": _backward.node_vjp, "visit_hooked": _backward.visit_hooked, "add_grads": _backward.add_grads,
+    "accumulate_grad": _backward.accumulate_grad, "hold": _backward.hold, "let_go": _backward.let_go,
 }  # fmt: skip
 
 
@@ -78,6 +83,7 @@ def find_code(make: bool) -> FlatCode | None:
     write_arranging(module)
     write_rows(module)
     write_program(module)
+    write_backward(module)
     text = module.text()
     cache = KernelCache(default_cache_dir())
     key = hashlib.sha256(f"{_PROCESSOR}\n{text}".encode()).hexdigest()
@@ -102,6 +108,7 @@ def _layout() -> Layout:
         meta=slot_offsets(Meta, ["base", "grad_fn", "index", "inference", "requires_grad", "version"]),
         tie=slot_offsets(Tie, ["base", "params", "prim"]),
         node=slot_offsets(_tape.GradNode, ["args", "edges", "out", "params", "prim", "seq", "versions"]),
+        primitive=slot_offsets(lambda: object.__new__(Primitive), ["back", "n_out"]),
         spec=slot_offsets(_tape.Spec, ["np_dtype", "shape"]),
     )
 
@@ -113,6 +120,8 @@ def _arrays_are_known() -> bool:
     dims = words[DIMS // 8]
     return bool(
         words[DATA // 8] == a.ctypes.data
+        and words[BASE // 8] == 0
+        and words_of(a[1:])[BASE // 8] == id(a)
         and words[NDIM // 8] & 0xFFFFFFFF == 2
         and words[DESCR // 8] == id(a.dtype)
         and words[FLAGS // 8] & 0x101 == 0x101

@@ -11,8 +11,8 @@ from typing import Any
 from twinflow.runtime._c_code import Code, Table
 
 # Fields of NumPy's arrays: PyArrayObject_fields, which NumPy's headers show to every extension, and keep.
-DATA, NDIM, DIMS, DESCR, FLAGS = 16, 24, 32, 56, 64
-C_CONTIGUOUS, ALIGNED = 0x1, 0x100
+DATA, NDIM, DIMS, BASE, DESCR, FLAGS = 16, 24, 32, 48, 56, 64
+C_CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
 TYPE = 8  # in an object's header, PyObject: part of CPython's stable ABI
 
 # Fields of a native operation, behind its header.
@@ -47,6 +47,7 @@ class Layout:
     meta: dict[str, int]
     tie: dict[str, int]
     node: dict[str, int]
+    primitive: dict[str, int]
     spec: dict[str, int]
 
 

@@ -141,7 +141,7 @@ def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
                 edges.append(edge_to(a))
             wanted |= bit
         bit <<= 1
-    node = _node(prim, params, edges)
+    node = _node(prim, params, tuple(edges))
     if SPECIAL.count and (MODE.anomaly or MODE.tracer is not None):
         node.line = user_location()
     flags, keeps_out = prim.kept.get(wanted | bit) or prim.keep_for(wanted, n)
@@ -151,11 +151,12 @@ def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
         if isinstance(a, Tensor):
             if flags[i]:
                 versions[i] = _version_to_keep(prim, a)
-                node.versions = versions
             else:
                 a = _spec_of(a._data)
         kept.append(a)
-    node.args = kept
+    node.args = tuple(kept)
+    if any(v >= 0 for v in versions):
+        node.versions = tuple(versions)
     _mark_results(node, result, keeps_out)
     if SPECIAL.count and MODE.saved_hooks:
         _pack(node)
@@ -177,7 +178,7 @@ def _mark_results(node: GradNode, result: Any, keeps_out: bool) -> None:
         else:
             saved.append((t._data, None, 0))
     if keeps_out:
-        node.out = saved
+        node.out = tuple(saved)
 
 
 # The two cases that models are made of, in plain evaluation; each line here is paid once per operation, so what others
