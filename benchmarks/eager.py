@@ -65,16 +65,23 @@ def row(title: str, results: dict[str, Times], limit: float) -> tuple[list[str],
     return [title, tables.cell(ours), tables.cell(theirs), shown, f"{limit}", "yes" if kept else "NO"], kept
 
 
-def measure(members: Team, rounds: int) -> tuple[list[list[str]], bool]:
+def measure(members: Team, rounds: int, only: str) -> tuple[list[list[str]], bool]:
     rows, kept, faults = [], True, []
-    for name in STEPS:
-        w = EVERY_WORKLOAD[name]
-        results = compare(members, w.arrays(), kind="train", name=name, rounds=rounds)
+
+    def wanted(name: str, title: str) -> bool:
+        return any(part in f"{name} {title}" for part in only.split(","))
+
+    for w in (EVERY_WORKLOAD[name] for name in STEPS):
+        if not wanted(w.name, w.title):
+            continue
+        results = compare(members, w.arrays(), kind="train", name=w.name, rounds=rounds)
         cells, ok = row(f"step: {w.title}", results, STEP_LIMIT)
         rows.append(cells)
         kept &= ok
         faults += [f"{w.title}, {n}: {t.fault}" for n, t in results.items() if t.fault]
     for o in SMALL_OPERATIONS:
+        if not wanted(o.name, o.title):
+            continue
         arrays = {f"a{i}": a for i, a in enumerate(o.arrays(np.random.default_rng(0)))}
         results = compare(members, arrays, kind="operation", name=o.name, rounds=rounds)
         cells, ok = row(o.title, results, OPERATION_LIMIT)
@@ -86,20 +93,9 @@ def measure(members: Team, rounds: int) -> tuple[list[list[str]], bool]:
     return rows, kept
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.eager", description=__doc__)
-    parser.add_argument("--threads", type=int, default=2, help="for both (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=9, help="turns of each (default: %(default)s)")
-    parser.add_argument("--peers", default=find_peers_python(), metavar="PYTHON", help="the Python that has PyTorch")
-    options = parser.parse_args()
-
-    with team((OURS, THEIRS), options.threads, options.peers) as members:
-        for name, why in members.absent.items():
-            print(f"{name} is skipped: {why}.", file=sys.stderr)
-        rows, kept = measure(members, options.rounds)
-
-    ours = import_cost("twinflow", sys.executable, options.threads)
-    theirs = import_cost("torch", options.peers, options.threads)
+def add_imports(rows: list[list[str]], peers: str, threads: int) -> bool:
+    ours, theirs = import_cost("twinflow", sys.executable, threads), import_cost("torch", peers, threads)
+    kept = True
     for title, mine, other, limit, show in (
         ("import, time after NumPy", ours[0], theirs[0], IMPORT_LIMIT_S, tables.seconds),
         ("import, memory after NumPy", ours[1], theirs[1], IMPORT_LIMIT_NBYTES, tables.mebibytes),
@@ -108,6 +104,26 @@ def main() -> int:
         kept &= ok
         cells = [show(v) if math.isfinite(v) else "–" for v in (mine, other)]
         rows.append([title, *cells, tables.ratio(mine, other), f"{show(limit)} in all", "yes" if ok else "NO"])
+    return kept
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.eager", description=__doc__)
+    parser.add_argument("--threads", type=int, default=2, help="for both (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=9, help="turns of each (default: %(default)s)")
+    parser.add_argument("--peers", default=find_peers_python(), metavar="PYTHON", help="the Python that has PyTorch")
+    parser.add_argument(
+        "--only", default="", metavar="A,B", help="only rows whose name contains A or B, and no imports"
+    )
+    options = parser.parse_args()
+
+    with team((OURS, THEIRS), options.threads, options.peers) as members:
+        for name, why in members.absent.items():
+            print(f"{name} is skipped: {why}.", file=sys.stderr)
+        rows, kept = measure(members, options.rounds, options.only)
+
+    if not options.only:
+        kept &= add_imports(rows, options.peers, options.threads)
     print(tables.markdown(["eager", "twinflow", "PyTorch", "ratio", "at most", "kept"], rows))
     print(f"\nMedians of {options.rounds} blocks ± half their interquartile range, {options.threads} threads each.")
     print("Every limit is kept." if kept else "Not every limit is kept.")
