@@ -197,10 +197,19 @@ def test_programs_catch_wrong_arguments(wrong):
         (lambda: tf.linalg.diag(np.ones(3, np.float32), num_rows=2), "of a matrix of 2 x 3 does not have the 3 elements"),
         (lambda: tf.linalg.diag(np.ones(3, np.float32), k=(0, 1)), "k is the number of one diagonal"),
         (lambda: tf.linalg.tridiagonal_solve(np.ones((3, 3), np.float32), np.ones(3), "dense"), "diagonals_format is 'compact'"),
-        (lambda: tf.linspace(1, 3, 3), "start and stop are floating-point numbers, not int32"),
         (lambda: tf.compat.v1.image.resize_images(np.ones((1, 2, 2, 1)), [3, 3], method=7), "method is 0, 1, 2, 3 or a ResizeMethod"),
     ],
 )  # fmt: skip
 def test_wrong_arguments_are_named(call, says):
     with pytest.raises(TwinflowError, match=re.escape(says)):
         call()
+
+
+def test_whole_numbers_are_divided_and_summed_as_in_tensorflow():
+    """Types as TensorFlow 2.21 gives them."""
+    a = tf.constant([3, 4])
+    for found in (tf.divide(a, 2), tf.truediv(a, tf.constant([2, 2])), tf.divide(3, 2), tf.linspace(0, 1, 3)):
+        assert found.dtype is tf.float64
+    assert tf.truediv(tf.constant(3, tf.int16), tf.constant(2, tf.int16)).dtype is tf.float32
+    assert tf.divide(a, 2).tolist() == [1.5, 2.0] and tf.linspace(0, 1, 3).tolist() == [0, 0.5, 1]
+    assert tf.cumsum(a).dtype is tf.int32 and tf.math.cumprod(a).tolist() == [3, 12]

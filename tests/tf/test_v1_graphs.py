@@ -68,7 +68,7 @@ def test_a_graph_is_loaded_and_trains_on():
             for _ in range(3):
                 session.run("step", {"x:0": DATA})
             got = session.run(["w:0", "y:0", "loss:0"], {"x:0": DATA})
-        assert graph.get_operation_by_name("loss").type == "reduce_mean"
+        assert graph.get_operation_by_name("loss").type == "Mean"
     for a, b in zip(got, want):
         np.testing.assert_allclose(a, b, rtol=1e-6)
 
@@ -161,3 +161,24 @@ def test_what_a_checkpoint_lacks_is_named(tmp_path):
             tf.train.Saver([w]).restore(session, prefix + "-9")
         with pytest.raises(CheckpointError, match="found no checkpoint"):
             tf.train.Saver([w]).restore(session, tf.train.latest_checkpoint(str(tmp_path / "empty")))
+
+
+def test_operations_have_tensorflows_types():
+    with tf.Graph().as_default():
+        a, w = tf.placeholder(tf.float32, [2, 2]), tf.get_variable("w", [2, 2])
+        made = [
+            a,
+            w,
+            a + w,
+            a - w,
+            a * w,
+            a / w,
+            a @ w,
+            tf.concat([a, w], 0),
+            tf.nn.relu(a),
+            tf.reduce_sum(a),
+            tf.argmax(a),
+            tf.transpose(a),
+        ]
+    types = "Placeholder VariableV2 AddV2 Sub Mul RealDiv MatMul ConcatV2 Relu Sum ArgMax Transpose"
+    assert [x.op.type for x in made] == types.split()

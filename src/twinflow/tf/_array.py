@@ -11,7 +11,7 @@ import numpy as np
 from twinflow import ops
 from twinflow.autograph import RANGES
 from twinflow.core import DType, as_dtype
-from twinflow.core.errors import ArgumentError, DTypeError, ShapeError
+from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras._variable import to_tensor
 from twinflow.nn import functional as F
 from twinflow.tensor import Tensor, is_tracing
@@ -109,7 +109,7 @@ def linspace(start: Any, stop: Any, num: int, axis: int = 0) -> Tensor:
     """`num` numbers from start to stop, both included; between tensors, along a new axis."""
     first, last, n = to_tensor(start), to_tensor(stop), known_int(num)
     if not first.dtype.is_floating_point:
-        raise DTypeError(f"tf.linspace: start and stop are floating-point numbers, not {first.dtype.name}")
+        first, last = first.to(dtype="float64"), last.to(dtype="float64")
     if first.ndim == last.ndim == 0:
         return ops.linspace(_number(start), _number(stop), n, dtype=first.dtype)
     steps = ops.linspace(0.0, 1.0, n, dtype=first.dtype)

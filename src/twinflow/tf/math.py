@@ -67,7 +67,19 @@ tanh = unary(ops.tanh, "The hyperbolic tangent.")
 
 add = binary(lambda x, y: x + y, "x + y.", "add")
 atan2 = binary(ops.atan2, "The angle of the point (y, x).")
-divide = binary(lambda x, y: x / y, "x / y.", "divide")
+
+
+def _quotient(x: Tensor, y: Any) -> Tensor:
+    kind = x.dtype
+    if kind.is_floating_point or kind.is_complex:
+        return x / y
+    wide = "float32" if kind.itemsize < 4 else "float64"
+    return x.to(dtype=wide) / (y.to(dtype=wide) if isinstance(y, Tensor) else y)
+
+
+divide = binary(
+    _quotient, "x / y; of whole numbers float64 (float32 of those of 8 and 16 bits), as in TensorFlow.", "divide"
+)
 equal = binary(lambda x, y: x == y, "x = y, element by element.", "equal")
 floordiv = binary(lambda x, y: x // y, "x / y, rounded downwards.", "floordiv")
 floormod = binary(lambda x, y: x % y, "The rest of x / y with the sign of y.", "floormod")
@@ -192,7 +204,7 @@ def argmin(input: Any, axis: int | None = 0, output_type: Any = "int64") -> Tens
 
 def _running(t: Tensor, axis: int, exclusive: bool, reverse: bool, fn: Callable[..., Tensor], first: int) -> Tensor:
     t = ops.flip(t, (axis,)) if reverse else t
-    out = fn(t, axis)
+    out = fn(t, axis).to(dtype=t.dtype)
     if exclusive:
         n = t.shape[axis]
         start = ops.full_like(ops.narrow(t, axis, 0, 1), first)

@@ -172,8 +172,6 @@ from twinflow.tf.compat.v1._further import zeta as zeta
 from twinflow.tf.compat.v1._gradients import gradients as gradients
 from twinflow.tf.compat.v1._graph import Graph as Graph
 from twinflow.tf.compat.v1._graph import GraphKeys as GraphKeys
-from twinflow.tf.compat.v1._graph import Operation as Operation
-from twinflow.tf.compat.v1._graph import Tensor as Tensor
 from twinflow.tf.compat.v1._graph import get_default_graph as get_default_graph
 from twinflow.tf.compat.v1._graph import reset_default_graph as reset_default_graph
 from twinflow.tf.compat.v1._graph_def import GraphDef as GraphDef
@@ -186,6 +184,8 @@ from twinflow.tf.compat.v1._init_ops import local_variables_initializer as local
 from twinflow.tf.compat.v1._init_ops import variables_initializer as variables_initializer
 from twinflow.tf.compat.v1._nn import depth_to_space as depth_to_space
 from twinflow.tf.compat.v1._nn import space_to_depth as space_to_depth
+from twinflow.tf.compat.v1._operations import Operation as Operation
+from twinflow.tf.compat.v1._operations import Tensor as Tensor
 from twinflow.tf.compat.v1._scopes import AUTO_REUSE as AUTO_REUSE
 from twinflow.tf.compat.v1._scopes import VariableScope as VariableScope
 from twinflow.tf.compat.v1._scopes import constant_initializer as constant_initializer

@@ -12,7 +12,8 @@ from twinflow.ops import Device
 from twinflow.tf.compat.v1._control import name_scope, no_op
 from twinflow.tf.compat.v1._deferred import convert_to_tensor, create
 from twinflow.tf.compat.v1._functions import identity
-from twinflow.tf.compat.v1._graph import GraphKeys, Operation, Reference, get_default_graph, register
+from twinflow.tf.compat.v1._graph import GraphKeys, get_default_graph
+from twinflow.tf.compat.v1._operations import Operation, Reference, register
 from twinflow.tf.compat.v1._run import Run
 from twinflow.tf.compat.v1._scopes import get_variable, variable_scope
 from twinflow.tf.compat.v1._variables import assign, assign_add

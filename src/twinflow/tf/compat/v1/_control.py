@@ -11,7 +11,8 @@ from twinflow.core import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.tensor import Tensor as Value
 from twinflow.tf.compat.v1._deferred import convert_to_tensor, create
-from twinflow.tf.compat.v1._graph import Body, Operation, Tensor, get_default_graph, register
+from twinflow.tf.compat.v1._graph import get_default_graph
+from twinflow.tf.compat.v1._operations import Body, Operation, Tensor, register
 from twinflow.tf.compat.v1._run import Run
 
 _Tuple = type(())  # `tuple` is TensorFlow's function here

@@ -13,14 +13,8 @@ from twinflow.core.errors import ArgumentError
 from twinflow.ops import tensor
 from twinflow.tensor import Tensor as Value
 from twinflow.tf._shapes import TensorShape
-from twinflow.tf.compat.v1._graph import (
-    Function,
-    Operation,
-    Tensor,
-    as_array,
-    get_default_graph,
-    register,
-)
+from twinflow.tf.compat.v1._graph import as_array, get_default_graph
+from twinflow.tf.compat.v1._operations import Function, Operation, Tensor, register
 from twinflow.tf.compat.v1._run import infer
 
 

@@ -14,7 +14,7 @@ from twinflow.tensor import wrap
 from twinflow.tf import _array, linalg, math, random
 from twinflow.tf._shapes import TensorShape
 from twinflow.tf.compat.v1._deferred import binary, convert_to_tensor, create, deferred
-from twinflow.tf.compat.v1._graph import OPERATORS, Tensor, register
+from twinflow.tf.compat.v1._operations import OPERATORS, Tensor, register
 
 # -- element by element ------------------------------------------------------------------------------------------
 

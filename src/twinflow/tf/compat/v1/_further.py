@@ -14,9 +14,9 @@ from twinflow.tf import _arranging, _array, _extras, image, linalg, math, random
 from twinflow.tf.compat.v1._control import case, no_op, scan_along
 from twinflow.tf.compat.v1._deferred import binary, convert_to_tensor, create, deferred
 from twinflow.tf.compat.v1._functions import argmax, argmin, cast, equal, reduce_all, reverse, shape
-from twinflow.tf.compat.v1._graph import Operation, Tensor, register
 from twinflow.tf.compat.v1._nn import depth_to_space as depth_to_space
 from twinflow.tf.compat.v1._nn import space_to_depth as space_to_depth
+from twinflow.tf.compat.v1._operations import Operation, Tensor, register
 from twinflow.tf.compat.v1._run import Run
 
 # -- mathematics -----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from twinflow.core.errors import ArgumentError
 from twinflow.ops import ones_like, zeros_like
 from twinflow.tensor import Tensor as Value
 from twinflow.tf.compat.v1._deferred import convert_to_tensor, create
-from twinflow.tf.compat.v1._graph import Operation, Tensor, register
+from twinflow.tf.compat.v1._operations import Operation, Tensor, register
 from twinflow.tf.compat.v1._run import VARIABLE, Run
 
 
@@ -21,10 +21,10 @@ def _gradients(run: Run, ys: Any, xs: Any, grad_ys: Any) -> Any:
     pairs = [(y, g) for y, g in zip(outs, vectors) if y.requires_grad]
     sources: list[list[Value]] = []
     for x in xs:
-        read = _reads(run, x) if x.op.type == VARIABLE and id(x) not in run.values else [run.value(x)]
+        read = _reads(run, x) if x.op.kind == VARIABLE and id(x) not in run.values else [run.value(x)]
         sources.append([s for s in read if s.requires_grad])
     flat = [s for group in sources for s in group]
-    again = any(op.type == "gradients" and op.index > run.op.index for op in run.op.graph.operations)
+    again = any(op.kind == "gradients" and op.index > run.op.index for op in run.op.graph.operations)
     found = iter(
         grad(
             [y for y, _ in pairs],
@@ -61,7 +61,7 @@ def _is_differentiated(op: Operation) -> bool:
     reached = {op.index}
     for later in op.graph.operations[op.index + 1 :]:
         if any(x.op.index in reached for x in later.inputs):
-            if later.type == "gradients":
+            if later.kind == "gradients":
                 return True
             reached.add(later.index)
     return False
@@ -127,6 +127,6 @@ def _differentiable_ancestors(ys: list[Tensor]) -> set[int]:
         if id(x) in seen:
             continue
         seen.add(id(x))
-        if x.op.type not in _CONSTANT:
+        if x.op.kind not in _CONSTANT:
             stack += [y for y in x.op.inputs if y.dtype.is_floating_point]
     return seen

@@ -16,18 +16,8 @@ import numpy as np
 from twinflow.core import DType, as_dtype
 from twinflow.core.errors import ArgumentError, CheckpointError
 from twinflow.tf._shapes import TensorShape
-from twinflow.tf.compat.v1._graph import (
-    FUNCTIONS,
-    GRAPH_DEF,
-    Body,
-    Graph,
-    GraphKeys,
-    Operation,
-    Reference,
-    Tensor,
-    get_default_graph,
-    needed_operations,
-)
+from twinflow.tf.compat.v1._graph import GRAPH_DEF, Graph, GraphKeys, get_default_graph
+from twinflow.tf.compat.v1._operations import FUNCTIONS, Body, Operation, Reference, Tensor, needed_operations
 from twinflow.tf.compat.v1._run import VARIABLE
 from twinflow.tf.compat.v1._saver import Saver
 from twinflow.tf.compat.v1._spaces import find
@@ -145,7 +135,7 @@ def _encode(x: Any) -> Any:
 def _row(op: Operation) -> dict[str, Any]:
     return {
         "name": op.name,
-        "op": op.type,
+        "op": op.kind,
         "inputs": [x.name for x in op.inputs],
         "waits": [w.name for w in op.control_inputs],
         "params": {k: _encode(v) for k, v in op.params.items()},
@@ -285,7 +275,7 @@ def convert_variables_to_constants(sess: Any, input_graph_def: GraphDef, output_
     graph = sess.graph
     roots = [graph.get_operation_by_name(n) for n in output_node_names]
     ops = needed_operations(roots)
-    variables = [op.outputs[0] for op in ops if op.type == VARIABLE]
+    variables = [op.outputs[0] for op in ops if op.kind == VARIABLE]
     for op in ops:
         if op.function.effect and op.references:
             raise ArgumentError(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from twinflow.tf.compat.v1._control import group
-from twinflow.tf.compat.v1._graph import Operation, get_default_graph
+from twinflow.tf.compat.v1._graph import get_default_graph
+from twinflow.tf.compat.v1._operations import Operation
 from twinflow.tf.compat.v1._variables import global_variables, local_variables
 
 

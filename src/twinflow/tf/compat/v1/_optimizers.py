@@ -15,7 +15,8 @@ from twinflow.tensor import no_grad, wrap
 from twinflow.tf.compat.v1._control import control_dependencies, no_op
 from twinflow.tf.compat.v1._deferred import create
 from twinflow.tf.compat.v1._gradients import gradients
-from twinflow.tf.compat.v1._graph import GraphKeys, Operation, Reference, Tensor, get_default_graph, register
+from twinflow.tf.compat.v1._graph import GraphKeys, get_default_graph
+from twinflow.tf.compat.v1._operations import Operation, Reference, Tensor, register
 from twinflow.tf.compat.v1._run import Run
 from twinflow.tf.compat.v1._variables import Variable, assign_add, trainable_variables
 

@@ -18,7 +18,7 @@ from twinflow.ops import tensor
 from twinflow.tensor import Tensor as Value
 from twinflow.tensor import Tracer, assign, current_tracer, no_grad, paused_tracing, wrap
 from twinflow.tf._shapes import TensorShape
-from twinflow.tf.compat.v1._graph import Body, Operation, Tensor, needed_operations
+from twinflow.tf.compat.v1._operations import Body, Operation, Tensor, needed_operations
 
 VARIABLE = "VariableV2"
 
@@ -48,7 +48,7 @@ class Run:
             if found is not None:
                 return found
             run = run.parent
-        if x.op.type == VARIABLE:
+        if x.op.kind == VARIABLE:
             return self.read(x)
         raise TwinflowError(f"session: {x!r} was not computed before {self.op!r}, which reads it")
 
@@ -123,7 +123,7 @@ class Run:
         """Run operations in order. What is fed is not computed."""
         for op in ops:
             self.op = op
-            if op.type == VARIABLE or (op.outputs and all(id(x) in self.values for x in op.outputs)):
+            if op.kind == VARIABLE or (op.outputs and all(id(x) in self.values for x in op.outputs)):
                 continue
             with blaming(op.line):
                 self._perform(op)
@@ -246,7 +246,7 @@ def _follows_unknown(inputs: list[Tensor]) -> bool:
         if op.index in seen:
             continue
         seen.add(op.index)
-        if op.type in ("Placeholder", "PlaceholderWithDefault"):
+        if op.kind in ("Placeholder", "PlaceholderWithDefault"):
             return True
         if any(not x.shape.is_fully_defined() for x in op.inputs):
             return True
@@ -265,6 +265,6 @@ def _attempt(op: Operation, fill: int, rank: int) -> tuple[list[tuple[tuple[int,
         avals = []
         for t in leaves:
             if not isinstance(t, Value):
-                raise ArgumentError(f"{op.type}: the result is {type(t).__name__}, not a tensor")
+                raise ArgumentError(f"{op.kind}: the result is {type(t).__name__}, not a tensor")
             avals.append((tuple(int(n) for n in t._data.shape), FROM_NUMPY[t._data.dtype]))
         return avals, tree

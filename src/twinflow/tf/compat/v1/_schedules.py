@@ -9,7 +9,8 @@ from twinflow.core.errors import ArgumentError
 from twinflow.tf.compat.v1._control import group
 from twinflow.tf.compat.v1._deferred import convert_to_tensor
 from twinflow.tf.compat.v1._functions import cast, ceil, cos, exp, floor, less_equal, maximum, minimum, pow, where
-from twinflow.tf.compat.v1._graph import GraphKeys, Operation, Tensor, get_default_graph
+from twinflow.tf.compat.v1._graph import GraphKeys, get_default_graph
+from twinflow.tf.compat.v1._operations import Operation, Tensor
 from twinflow.tf.compat.v1._scopes import get_variable, zeros_initializer
 from twinflow.tf.compat.v1._variables import Variable, assign, trainable_variables
 

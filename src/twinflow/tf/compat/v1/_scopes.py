@@ -14,7 +14,8 @@ from twinflow.keras._registry import serialize
 from twinflow.tensor import Tensor as Value
 from twinflow.tf._shapes import TensorShape, shape_list
 from twinflow.tf.compat.v1._deferred import as_argument, convert_to_tensor, deferred
-from twinflow.tf.compat.v1._graph import Graph, GraphKeys, Tensor, as_array, get_default_graph
+from twinflow.tf.compat.v1._graph import Graph, GraphKeys, as_array, get_default_graph
+from twinflow.tf.compat.v1._operations import Tensor
 from twinflow.tf.compat.v1._variables import Variable
 
 # -- initializers --------------------------------------------------------------------------------------------------

@@ -13,15 +13,8 @@ from twinflow.jit import compile
 from twinflow.ops import tensor
 from twinflow.tensor import Tensor as Value
 from twinflow.tensor import enable_grad, wrap
-from twinflow.tf.compat.v1._graph import (
-    Graph,
-    Operation,
-    Reference,
-    Tensor,
-    get_default_graph,
-    needed_operations,
-    session_stack,
-)
+from twinflow.tf.compat.v1._graph import Graph, get_default_graph, session_stack
+from twinflow.tf.compat.v1._operations import Operation, Reference, Tensor, needed_operations
 from twinflow.tf.compat.v1._run import VARIABLE, Run
 from twinflow.tf.compat.v1._variables import Variable
 
@@ -57,23 +50,23 @@ class Program:
         self.ops = needed_operations(roots, fed)
         every = all_operations(self.ops)
         for op in every:
-            if op.type == "Placeholder" and not any(id(x) in fed for x in op.outputs):
+            if op.kind == "Placeholder" and not any(id(x) in fed for x in op.outputs):
                 x = op.outputs[0]
                 raise ArgumentError(
                     f"session.run: the placeholder {x.name!r} ({x.dtype.name}, shape {x.shape}) is needed and was not fed; pass "
                     f"feed_dict={{{op.name}: value}}\n  made at {op.where}"
                 )
         # data sets give their next elements before each run, as if they were fed
-        self.pulled = [op for op in every if op.type == "IteratorGetNext" and not any(id(x) in fed for x in op.outputs)]
-        self.begun = [op for op in every if op.type == "MakeIterator"]
+        self.pulled = [op for op in every if op.kind == "IteratorGetNext" and not any(id(x) in fed for x in op.outputs)]
+        self.begun = [op for op in every if op.kind == "MakeIterator"]
         feeds = self.feeds = [*feeds, *(x for op in self.pulled for x in op.outputs)]
         fed |= {id(x) for x in feeds}
         self.ops = [op for op in self.ops if op not in self.pulled]
         self.static = static_feeds(every, feeds)
         # initializers that read other variables run after these, in the order in which they were made
-        assigned = {id(op.references[0]): None for op in every if op.type == "Assign"}
-        read = [op.outputs[0] for op in every if op.type == VARIABLE and id(op.outputs[0]) not in fed]
-        read += [x for op in every if op.type != "Assign" for x in op.references]
+        assigned = {id(op.references[0]): None for op in every if op.kind == "Assign"}
+        read = [op.outputs[0] for op in every if op.kind == VARIABLE and id(op.outputs[0]) not in fed]
+        read += [x for op in every if op.kind != "Assign" for x in op.references]
         self.reads = [v for v in dict.fromkeys(read) if id(v) not in assigned]
         self.writes = list(assigned)
         self.ready = False
@@ -83,7 +76,7 @@ class Program:
     def _trace(self, *feeds: Any) -> tuple[Value, ...]:
         with enable_grad():
             run = Run(self.state)
-            run.targets = {id(x) for op in self.ops for x in op.params.get("xs", ()) if op.type == "gradients"}
+            run.targets = {id(x) for op in self.ops for x in op.params.get("xs", ()) if op.kind == "gradients"}
             for i, (x, value) in enumerate(zip(self.feeds, feeds)):
                 if i in self.static:
                     run.store(x, wrap(np.array(value[1], x.dtype.np)), host=True)
@@ -189,7 +182,7 @@ def static_feeds(ops: list[Operation], feeds: list[Tensor]) -> set[int]:
         seen.add(id(x))
         if id(x) in place:
             found.add(place[id(x)])
-        elif x.op.type != "Shape":
+        elif x.op.kind != "Shape":
             stack += x.op.inputs
     return found
 

@@ -8,15 +8,8 @@ from twinflow.core import as_dtype
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.tf._shapes import TensorShape
 from twinflow.tf.compat.v1._deferred import as_argument, convert_to_tensor, create
-from twinflow.tf.compat.v1._graph import (
-    GraphKeys,
-    Operation,
-    Reference,
-    Tensor,
-    as_array,
-    get_default_graph,
-    register,
-)
+from twinflow.tf.compat.v1._graph import GraphKeys, as_array, get_default_graph
+from twinflow.tf.compat.v1._operations import Operation, Reference, Tensor, register
 from twinflow.tf.compat.v1._run import VARIABLE, Run
 
 

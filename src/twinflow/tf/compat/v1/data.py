@@ -10,7 +10,7 @@ from twinflow.core import FROM_NUMPY, tree_flatten, tree_unflatten
 from twinflow.core.errors import ArgumentError, DataError
 from twinflow.tensor import Tensor as Value
 from twinflow.tf.compat.v1._deferred import create
-from twinflow.tf.compat.v1._graph import Operation, register
+from twinflow.tf.compat.v1._operations import Operation, register
 from twinflow.tf.compat.v1._run import Run
 from twinflow.tf.compat.v1.errors import OutOfRangeError
 from twinflow.tf.data import AUTOTUNE as AUTOTUNE

@@ -16,7 +16,7 @@ from twinflow.tf.compat.v1 import layers as _layers
 from twinflow.tf.compat.v1._control import scan_along
 from twinflow.tf.compat.v1._deferred import convert_to_tensor, deferred
 from twinflow.tf.compat.v1._functions import concat, reverse, shape, transpose, where, zeros
-from twinflow.tf.compat.v1._graph import Tensor
+from twinflow.tf.compat.v1._operations import Tensor
 from twinflow.tf.compat.v1._scopes import get_variable, ones_initializer, variable_scope
 
 

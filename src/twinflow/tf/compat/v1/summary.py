@@ -9,7 +9,8 @@ import numpy as np
 
 from twinflow.core.errors import ArgumentError
 from twinflow.tf.compat.v1._deferred import convert_to_tensor
-from twinflow.tf.compat.v1._graph import GraphKeys, Operation, Tensor, get_default_graph
+from twinflow.tf.compat.v1._graph import GraphKeys, get_default_graph
+from twinflow.tf.compat.v1._operations import Operation, Tensor
 from twinflow.tf.summary import graph_rows
 from twinflow.utils._events import EventWriter, histogram_value, image_values, protos, scalar_value
 
