@@ -91,6 +91,34 @@ def test_blocked_sizes(product, orientation, m, n, k) -> None:
     np.testing.assert_allclose(c, a.astype(np.float64) @ b, rtol=1e-5, atol=1e-3)
 
 
+@pytest.mark.parametrize("orientation", ["nnn", "ntn", "tnn", "nnt"])
+@pytest.mark.parametrize(("m", "n", "k"), [(261, 300, 400), (256, 512, 1024)])
+def test_a_cut_reduction_goes_on_where_it_stopped(product, machine, orientation, m, n, k) -> None:
+    """Sums wait beside C: it is written once, by the epilogue, to which what it held before may be added."""
+    rng = np.random.default_rng(8)
+    a, b, c = (operand(rng, *shape, t == "t") for shape, t in zip(((m, k), (k, n), (m, n)), orientation, strict=True))
+    scale = rng.standard_normal(n).astype(np.float32)
+
+    def scaled(f: Function, value: str, at: At) -> str:
+        kind = f"<{at.lanes} x {at.scalar}>"
+        return f.op(f"fmul {kind} {value}, {at.load(at.operand(0), 'float', 0, 1)}")
+
+    want = (c + a.astype(np.float64) @ b) * scale
+    product(a, b, c, machine, workers=2, accumulate=True, epilogue=scaled, operands=(scale,))
+    np.testing.assert_allclose(c, want, rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16"])
+def test_a_cut_reduction_of_other_types_rounds_once(product, dtype) -> None:
+    rng = np.random.default_rng(9)
+    a, b = operand(rng, 260, 500, False, dtype), operand(rng, 500, 270, False, dtype)
+    c = np.zeros((260, 270), NUMPY[dtype])
+    product(a, b, c, dtype=dtype)
+    want = a.astype(np.float64) @ b.astype(np.float64)
+    rtol, atol = (1e-12, 1e-12) if dtype == "float64" else (2.0**-11, 1e-3)
+    np.testing.assert_allclose(c.astype(np.float64), want, rtol=rtol, atol=atol)
+
+
 @pytest.mark.parametrize("open_extents", ["m", "n", "k", "mn", "mnk"])
 @pytest.mark.parametrize(
     ("m", "n", "k"), [(0, 8, 8), (1, 1, 1), (4, 20, 0), (17, 33, 100), (130, 150, 600), (1, 300, 70)]
@@ -220,7 +248,7 @@ def test_batches_broadcast(product, open_extents, transpose_b) -> None:
     np.testing.assert_allclose(shared, a @ np.broadcast_to(b[:, :1], b.shape), rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize(("m", "n", "k"), [(700, 600, 500), (40, 30, 9000), (2000, 64, 40)])
+@pytest.mark.parametrize(("m", "n", "k"), [(700, 600, 500), (300, 256, 1000), (40, 30, 9000), (2000, 64, 40)])
 def test_results_do_not_depend_on_threads(product, m, n, k) -> None:
     rng = np.random.default_rng(11)
     a, b = operand(rng, m, k, False), operand(rng, k, n, True)

@@ -18,8 +18,8 @@ from twinflow.compiler.contraction._machine import AVX2 as AVX2
 from twinflow.compiler.contraction._machine import AVX512 as AVX512
 from twinflow.compiler.contraction._machine import SSE2 as SSE2
 from twinflow.compiler.contraction._machine import Machine as Machine
-from twinflow.compiler.contraction._matmul import MatmulSpec as MatmulSpec
 from twinflow.compiler.contraction._matmul import emit_matmul as emit_matmul
+from twinflow.compiler.contraction._matmul_spec import MatmulSpec as MatmulSpec
 from twinflow.compiler.contraction._text import Function as Function
 from twinflow.compiler.contraction._text import Module as Module
 from twinflow.compiler.contraction._tile import OPERANDS as OPERANDS

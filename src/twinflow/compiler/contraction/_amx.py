@@ -11,17 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import prod
-from typing import TYPE_CHECKING
 
 from twinflow.compiler.contraction._kernel import Kernel, phase_function, round_up, slot, worker_space, write_entry
 from twinflow.compiler.contraction._machine import Machine
+from twinflow.compiler.contraction._matmul_spec import MatmulSpec
 from twinflow.compiler.contraction._plan import OPEN_ROWS
 from twinflow.compiler.contraction._text import Function, Module, Value, vector
 from twinflow.compiler.contraction._tile import Axis, Epilogue, Tile, Tiles
 from twinflow.compiler.contraction._vectors import load, load_transposed, store, tail_mask
-
-if TYPE_CHECKING:
-    from twinflow.compiler.contraction._matmul import MatmulSpec
 
 SIDE, DEEP = 16, 32  # of a tile: rows (or columns), and indices of the reduction
 TILE_NBYTES = 1024

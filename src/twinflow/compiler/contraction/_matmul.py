@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import gcd, prod
 
 from twinflow.compiler.contraction._amx import AmxMatmul, suits_amx
@@ -16,22 +16,26 @@ from twinflow.compiler.contraction._kernel import (
     write_entry,
 )
 from twinflow.compiler.contraction._machine import Machine
+from twinflow.compiler.contraction._matmul_spec import MatmulSpec
 from twinflow.compiler.contraction._pack import Pack
 from twinflow.compiler.contraction._plan import (
+    CUT,
+    OFTEN,
     PACKED,
     READ,
-    WHOLE_DEPTH,
+    SELDOM,
     Split,
     choose_blocks,
     choose_depth,
     choose_parts,
     choose_tile,
+    cut_depth,
+    pays_to_cut,
     split_cols,
     split_rows,
 )
 from twinflow.compiler.contraction._text import NBYTES, Function, Module, Value
 from twinflow.compiler.contraction._tile import Axis, Epilogue, Tile, Tiles
-from twinflow.core.errors import ArgumentError, DTypeError
 
 PART_DEPTH = 256
 """Depth of a block where the reduction is cut into parts: blocks of A and B stay in the L2 cache beside a block of C."""
@@ -42,97 +46,11 @@ NEAR_NBYTES = 512
 EARLY = 24
 """Such rows are asked for so many indices of the reduction before they are needed."""
 
+SOON = 16
+"""What a part of a cut reduction reads of A, it asks for so many indices before."""
+
 SHORT_RUN = 256
 """Rows of A up to so long are asked for by the tile before."""
-
-
-@dataclass(frozen=True)
-class MatmulSpec:
-    """C[…, i, j] = epilogue( Σ_k A[…, i, k] · B[…, k, j] (+ C[…, i, j]) ).
-
-    Args:
-        m, n, k: extents; None: read from the context at run time.
-        a_strides, b_strides, c_strides: steps of (i, k), (k, j) and (i, j) in elements. 0 repeats an operand.
-        batch: extents in front, outermost first; the outermost may be None.
-        a_batch, b_batch, c_batch: steps of the batch axes; 0 broadcasts.
-        dtype: element type of A and B: float32, float64, bfloat16 or float16.
-        out_dtype: element type of C, by default that of A and B.
-        accumulate: add to what C holds.
-
-    Sums are kept in float32, those of float64 in float64. `MatmulSpec.of` fills in the strides of contiguous arrays.
-    """
-
-    m: int | None
-    n: int | None
-    k: int | None
-    a_strides: tuple[int, int]
-    b_strides: tuple[int, int]
-    c_strides: tuple[int, int]
-    batch: tuple[int | None, ...] = ()
-    a_batch: tuple[int, ...] = ()
-    b_batch: tuple[int, ...] = ()
-    c_batch: tuple[int, ...] = ()
-    dtype: str = "float32"
-    out_dtype: str | None = None
-    accumulate: bool = False
-
-    def __post_init__(self) -> None:
-        for name, value in (("dtype", self.dtype), ("out_dtype", self.out_dtype or self.dtype)):
-            if value not in SCALAR:
-                raise DTypeError(f"matmul: {name} must be one of {', '.join(SCALAR)}, got {value!r}")
-        if (self.dtype == "float64") != ((self.out_dtype or self.dtype) == "float64"):
-            raise DTypeError(f"matmul: cannot give {self.out_dtype} from {self.dtype}; cast the operands first")
-        for name in ("a_batch", "b_batch", "c_batch"):
-            given = len(getattr(self, name))
-            if given != len(self.batch):
-                raise ArgumentError(
-                    f"matmul: {name} has {given} strides for {len(self.batch)} batch axes; give one each"
-                )
-        if None in self.batch[1:]:
-            raise ArgumentError(f"matmul: only the outermost batch axis may be open, got batch={self.batch}")
-        if any(x is not None and x < 0 for x in (self.m, self.n, self.k, *self.batch)):
-            raise ArgumentError(
-                f"matmul: extents must not be negative, got {(self.m, self.n, self.k)}, batch {self.batch}"
-            )
-
-    @classmethod
-    def of(
-        cls, m: int | None, n: int | None, k: int | None, *, transpose_a: bool = False, transpose_b: bool = False,
-        dtype: str = "float32", out_dtype: str | None = None, accumulate: bool = False,
-    ) -> MatmulSpec:  # fmt: skip
-        """The product of contiguous matrices, each stored as written or transposed.
-
-        An open extent may not be the step of another axis: m may be open unless A is transposed, k where A and B
-        are stored [k, …].
-
-        >>> MatmulSpec.of(2, 3, 4, transpose_b=True).b_strides
-        (1, 4)
-        """
-        steps = {"m": m if transpose_a else 0, "n": n, "k": k if (not transpose_a or transpose_b) else 0}
-        for name, value in steps.items():
-            if value is None:
-                raise ArgumentError(
-                    f"matmul: {name} is the step between rows of a contiguous operand and cannot be open"
-                )
-        rows, cols, deep = m or 0, n or 0, k or 0
-        return cls(
-            m, n, k,
-            (1, rows) if transpose_a else (deep, 1),
-            (1, deep) if transpose_b else (cols, 1),
-            (cols, 1),
-            dtype=dtype, out_dtype=out_dtype, accumulate=accumulate,
-        )  # fmt: skip
-
-    @property
-    def stores_once(self) -> bool:
-        """Whether C is written only when its sums are whole, so that the epilogue may read what was there before."""
-        return self.k is not None and self.k <= WHOLE_DEPTH and not self.accumulate
-
-    @property
-    def flops(self) -> int | None:
-        """2·batch·m·n·k, or None when an extent is open."""
-        extents = (self.m, self.n, self.k, *self.batch)
-        return None if None in extents else 2 * prod(x for x in extents if x is not None)
 
 
 def emit_matmul(
@@ -185,6 +103,7 @@ class _Matmul:
         narrow = self.a_type in ("half", "bfloat")
         self.dot = self._along_reduction()
         self.parts = 1 if self.dot or self.spec.batch else choose_parts(m, n, k)
+        cut = not self.dot and self.parts == 1 and pays_to_cut(m, n, k)
         if self.dot:
             few = m is not None and m <= 8
             self.tile_rows = max(1, m or 1) if few else 4
@@ -194,7 +113,8 @@ class _Matmul:
                 self.tile_rows = min(self.tile_rows, 4)
                 self.tile_cols = min(self.tile_cols, 3 if self.tile_rows <= 3 else 2)
         else:
-            choice = choose_tile(self.machine, m, n, lanes, depth=self._depth(True))
+            loads = OFTEN if cut else SELDOM
+            choice = choose_tile(self.machine, m, n, lanes, depth=CUT if cut else self._depth(True), loads=loads)
             self.tile_rows, self.tile_cols = choice.rows, choice.vectors * lanes
         self.rows, self.cols = split_rows(m, self.tile_rows), split_cols(n, self.tile_cols)
         many_rows, many_cols = m is None or m >= 3 * self.tile_rows, n is None or n >= 2 * self.tile_cols
@@ -207,29 +127,30 @@ class _Matmul:
         )
         # else packing an element of A takes longer than what is saved
         reused = n is None or n >= 256 or (n >= 96 and (k is None or k >= 1024))
-        large = m is not None and n is not None and k is not None and min(m, n, k) >= 512
         near_a = self.parts > 1 and self.a[0] == 1 and self.a[1] * NBYTES[self.a_type] <= NEAR_NBYTES
         scattered = self.a[1] != 1 and (k is None or k >= 1024) and not near_a
-        wanted = narrow or (reused and (scattered or self._rows_collide())) or large
+        wanted = narrow or (reused and (scattered or self._rows_collide()))
         self.pack_a = not self.dot and many_cols and deep and (m is None or m > 1) and wanted
         in_order = self.dot or ((self.pack_b or m == 1) and (self.pack_a or self.a[1] == 1))
-        b_cost = PACKED if self.pack_b and self.b[1] != 1 else READ
+        b_cost = PACKED if cut or (self.pack_b and self.b[1] != 1) else READ
+        depth = cut_depth(self.machine, k or 0, self.tile_cols * nbytes) if cut else self._depth(in_order)
         self.blocks = choose_blocks(
             self.machine,
             m,
             n,
             k,
-            self._depth(in_order),
+            depth,
             self.tile_rows,
             self.tile_cols,
             self.parts,
             b_cost,
             self.pack_b,
+            nbytes if cut else 0,
         )
-        if self.c_type in ("half", "bfloat") and k is not None and self.parts == 1:
+        if not cut and self.c_type in ("half", "bfloat") and k is not None and self.parts == 1:
             self.blocks = replace(self.blocks, depth=max(1, k))  # never rounded in between
         near = self.machine.l2_nbytes // 4 // (self.blocks.depth * nbytes)
-        self.near_rows = max(1, near // self.tile_rows) * self.tile_rows
+        self.near_rows = self.blocks.rows if cut else max(1, near // self.tile_rows) * self.tile_rows
         self.row_blocks = None if m is None else -(-m // self.blocks.rows)
         self.col_blocks = None if n is None else -(-n // self.blocks.cols)
         # B that lies as it is needed is packed by the first tiles that multiply it, which costs next to nothing
@@ -239,6 +160,7 @@ class _Matmul:
         if k is None and m and n and not self.spec.batch and not self.dot and m * n <= 1 << 16:
             self.parts = 16 if (self.row_blocks or 1) * (self.col_blocks or 1) <= 4 else 1
         self.single = k is not None and k <= self.blocks.depth and self.parts == 1
+        self.resume = cut and not self.single
         whole_a = m is not None and k is not None and all(s == 0 for s in self.batches[0])
         self.share_a = self.pack_a and whole_a and self.col_blocks != 1 and self.parts == 1
         self._plan_workspace(nbytes)
@@ -292,7 +214,9 @@ class _Matmul:
         rows = min(blocks.rows, self.near_rows) if self.m is None else min(blocks.rows, self.near_rows, self.m)
         cols = blocks.cols if self.n is None else min(blocks.cols, padded)
         self.a_nbytes = round_up(rows * depth * nbytes, 64) if self.pack_a and not self.share_a else 0
-        self.worker_nbytes = self.a_nbytes + (round_up(cols * depth * nbytes, 64) if self.pack_b else 0)
+        self.b_nbytes = round_up(cols * depth * nbytes, 64) if self.pack_b else 0
+        sums = min(blocks.rows, self.m or 0) * cols * nbytes if self.resume else 0
+        self.worker_nbytes = self.a_nbytes + self.b_nbytes + round_up(sums, 64)
 
     # -- code
 
@@ -468,7 +392,7 @@ class _Matmul:
         flag = ""
         last = ""
         if not self.single:
-            if not self.spec.accumulate or self.parts > 1:
+            if self.resume or not self.spec.accumulate or self.parts > 1:
                 flag = f.op(f"zext i1 {f.op(f'icmp ne i64 {p}, {k[0]}')} to i64")
             last = f.op(f"zext i1 {f.op(f'icmp sge i64 {f.add(p, self.blocks.depth)}, {k[1]}')} to i64")
         c_row = round_up(self.n or 0, self.lanes) if self.parts > 1 else self.c[0]
@@ -491,7 +415,8 @@ class _Matmul:
                 tile = self._tile(height, width, reaches, c_row, c_col, c_type, copy)
                 self.tiles.get(tile).call(
                     f, a=left, b=given if copy or not own_b else packed, copy=packed, c=at, ctx="%ctx", row=row,
-                    col=col, batch=batch, n0=deep, cols=f.sub(j[1], col) if reaches else width, accumulate=flag, finish=last,
+                    col=col, batch=batch, n0=deep, cols=f.sub(j[1], col) if reaches else width, accumulate=flag,
+                    finish=last, resume=flag, sums=self._sums(f, space, i, j, row, col, width) if self.resume else "",
                 )  # fmt: skip
 
             start = i[0]
@@ -502,6 +427,14 @@ class _Matmul:
 
         self.cols.walk(f, j[0], j[1], cols)
 
+    def _sums(
+        self, f: Function, space: str, i: tuple[Value, Value], j: tuple[Value, Value], row: Value, col: Value, width: int
+    ) -> str:  # fmt: skip
+        """Where the sums of a tile wait for the next part of the reduction: tile after tile, panel after panel."""
+        before = f.mul(f.sub(col, j[0]), f.sub(i[1], i[0]))
+        at = f.add(before, f.mul(f.sub(row, i[0]), round_up(width, self.lanes)))
+        return f.shift(f.shift(space, self.a_nbytes + self.b_nbytes, "i8"), at, self.sum_type)
+
     def _tile(self, height: int, width: int, reaches: bool, c_row: int, c_col: int, c_type: str, copy: bool) -> Tile:
         a_row, a_k = (1, height) if self.pack_a else self.a
         step = round_up(width, self.lanes)
@@ -509,7 +442,7 @@ class _Matmul:
         b_k, b_col = (step, 1) if packed else self.b
         split = self.parts > 1
         accumulate: bool | None = self.spec.accumulate and not split
-        if not self.single and not accumulate:
+        if not self.single and not accumulate and not self.resume:
             accumulate = None
         finish: bool | None = False if split else (True if self.single else None)
         return Tile(
@@ -517,14 +450,21 @@ class _Matmul:
             c_rows=tuple(r * c_row for r in range(height)),
             indices=tuple(range(height)),
             vectors=width if self.dot else -(-width // self.lanes),
-            reduce=(Axis(self.k if self.single else None, a_k, b_k),),
+            reduce=(Axis(self._even_depth(), a_k, b_k),),
             cols=None if reaches else width,
             form="dot" if self.dot else "broadcast",
             b_lane=b_col, c_lane=c_col, padded=packed, copy_step=step if copy else 0,
-            accumulate=accumulate, finish=finish, transposed=self.swapped, ahead=self._ahead(height),
+            accumulate=accumulate, finish=finish, resume=self.resume, transposed=self.swapped,
+            ahead=self._ahead(height), near=self.resume,
             a_type=self.sum_type if self.pack_a else self.a_type,
             b_type=self.sum_type if packed else self.b_type, c_type=c_type, sum_type=self.sum_type,
         )  # fmt: skip
+
+    def _even_depth(self) -> int | None:
+        """The depth of each part of the reduction, if they are known to be the same."""
+        if self.single:
+            return self.k
+        return self.blocks.depth if self.resume and (self.k or 0) % self.blocks.depth == 0 else None
 
     def _ahead(self, height: int) -> int:
         """How far ahead a tile asks for A: for what the next tile reads, or what this one reads some hundred cycles later.
@@ -533,6 +473,8 @@ class _Matmul:
         """
         if self.dot:
             return 0
+        if self.resume:
+            return SOON * (height if self.pack_a else self.a[1])
         if self.pack_a:
             return height * self.blocks.depth
         if self.a[1] == 1:

@@ -78,10 +78,14 @@ class TileChoice:
     cycles: float
 
 
+SELDOM, OFTEN = 0.04, 0.2
+"""What a load costs in cycles, beside what else a tile does: where operands lie in the first-level cache, more matters little."""
+
+
 @cache
 def choose_tile(
     machine: Machine, rows: int | None, cols: int | None, lanes: int, step: int = 1, depth: int | None = None,
-    *, again: bool = False,
+    *, again: bool = False, loads: float = SELDOM,
 ) -> TileChoice:  # fmt: skip
     """The register tile that takes the fewest cycles for a rows × cols block; its rows are a multiple of `step`.
 
@@ -93,13 +97,13 @@ def choose_tile(
     m, n = OPEN_EXTENT if rows is None else rows, OPEN_EXTENT if cols is None else cols
 
     def cycles(r: int, v: int, high: int) -> float:
-        loads = 0.04 * (r + v)  # fewer leave more to the other thread of a core
+        beside = loads * (r + v)  # fewer leave more to the other thread of a core
         if depth is None:
-            return max(r * v / 2, (r + v) / 2, 2.0) + 0.5 + loads
+            return max(r * v / 2, (r + v) / 2, 2.0) + 0.5 + beside
         if (again or m > high) and v * machine.vector_nbytes * depth > machine.l1_nbytes * 3 // 4:
-            loads += 0.2 * v
+            beside += 0.2 * v
         # measured: tiles of one vector, which load more often than they multiply, run at 1.3 cycles for two loads
-        return max(r * v / 2, 0.65 * (r + v), 2.0) + 0.5 + loads
+        return max(r * v / 2, 0.65 * (r + v), 2.0) + 0.5 + beside
 
     best = (float("inf"), step, 1)
     for v in range(1, min(8, -(-n // lanes)) + 1):
@@ -114,6 +118,28 @@ def choose_tile(
                         cost += count * across * cycles(height, width, r)
             best = min(best, (cost, r, v))
     return TileChoice(best[1], best[2], best[0])
+
+
+CUT = 128
+"""About how deep the parts of a cut reduction are."""
+
+LONG = 384
+WIDE = 256
+"""A reduction is cut from so deep on, where C has so many rows and columns."""
+
+
+def pays_to_cut(m: int | None, n: int | None, k: int | None) -> bool:
+    """Whether to cut the reduction such that a panel of B stays in the first-level cache, and the sums in the second's.
+
+    Each panel of B is read for many tiles of rows, and a block of C is visited for each part of the reduction.
+    """
+    return m is not None and n is not None and k is not None and min(m, n) >= WIDE and k >= LONG
+
+
+def cut_depth(machine: Machine, k: int, row_nbytes: int) -> int:
+    """The depth of the parts: a panel of B, whose rows have so many bytes, takes two thirds of the first-level cache."""
+    most = max(64, machine.l1_nbytes * 2 // 3 // row_nbytes)
+    return round_up(-(-k // -(-k // most)), 16)
 
 
 @dataclass(frozen=True)
@@ -175,12 +201,13 @@ def choose_depth(machine: Machine, k: int | None, packed: bool = True) -> int:
 @cache
 def choose_blocks(
     machine: Machine, m: int | None, n: int | None, k: int | None, depth: int, tile_rows: int, tile_cols: int,
-    parts: int, b_cost: int, own_b: bool,
+    parts: int, b_cost: int, own_b: bool, sum_nbytes: int = 0,
 ) -> Blocks:  # fmt: skip
     """Blocks of C such that several threads have equal work, and little is packed and read more than once.
 
     They depend on shapes and processor only, never on the number of threads: neither do the results. There are fewer for a
-    reduction that is itself cut into `parts`. `b_cost` is what an element of B costs, and `own_b` whether a worker packs it.
+    reduction that is itself cut into `parts`. `b_cost` is what an element of B costs, `own_b` whether a worker packs it, and
+    `sum_nbytes` what each sum takes of the L2 cache if they wait there for the next part of the reduction, else 0.
     """
     deep = k if k is not None else OPEN_EXTENT
     if m is None:
@@ -196,11 +223,14 @@ def choose_blocks(
     # halves of some 8 µs are worth handing out, because the other core mostly still watches for work
     least = 2 if work >= GRAIN_FLOPS / 4 else 1
     most = max(1, max(least, min(MOST_CHUNKS, int(work / (GRAIN_FLOPS / 4)))) // parts)
+    most = max(most, 2 * -(-m * n * sum_nbytes // (machine.l2_nbytes // 4)))
     best = (float("inf"), tiles, panels)
     for across in range(1, panels + 1):
         for high in range(1, min(tiles, max(1, most // across)) + 1):
             r, c = -(-tiles // high), -(-panels // across)
             if c > most_panels and across < panels:
+                continue
+            if r * tile_rows * c * tile_cols * sum_nbytes > machine.l2_nbytes // 4:
                 continue
             chunks = -(-tiles // r) * -(-panels // c) * parts
             if (

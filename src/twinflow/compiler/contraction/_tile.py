@@ -32,7 +32,7 @@ from twinflow.compiler.contraction._vectors import (
 )
 
 LONG_EPILOGUE = 150  # instructions for all vectors of a tile; longer ones are written once, in a loop over rows
-POINTERS = ("a", "b", "c", "copy", "ctx")
+POINTERS = ("a", "b", "c", "copy", "ctx", "sums")
 LINE_NBYTES = 64
 OPEN_DEPTH = 256  # what an extent of the reduction that is only known at run time is taken for
 COPIED_EARLY = 32  # rows of B that are copied lie far apart, so nobody else asks for them: some hundred cycles early
@@ -86,9 +86,11 @@ class Tile:
         padded: B may be read beyond `cols` (it was packed).
         accumulate: add to what C holds; None: decided at run time.
         finish: apply the epilogue; None: decided at run time.
+        resume: the reduction is cut, and this is one part of it, as said at run time: `resume` asks to go on from the sums
+            that the part before has put into memory of their own, `finish` to write C instead of putting them there again.
         transposed: a row of the tile is a column of the product as its user wrote it.
-        ahead: what lies so many elements after what is read of A is asked for early, into the second-level
-            cache; 0: nothing is.
+        ahead: what lies so many elements after what is read of A is asked for early; 0: nothing is.
+        near: it is asked for into the first-level cache, else into the second.
         copy_step: vectors of B are stored as they are read, so many elements from one index of the reduction to the
             next; 0: they are not.
     """
@@ -105,8 +107,10 @@ class Tile:
     padded: bool = False
     accumulate: bool | None = False
     finish: bool | None = True
+    resume: bool = False
     transposed: bool = False
     ahead: int = 0
+    near: bool = False
     copy_step: int = 0
     a_type: str = "float"
     b_type: str = "float"
@@ -206,6 +210,7 @@ class _Writer:
             params += ["ctx", "row", "col", "batch"]
         params += ["cols"] * (tile.cols is None)
         params += ["accumulate"] * (tile.accumulate is None) + ["finish"] * (tile.finish is None)
+        params += ["sums", "resume"] * tile.resume
         params += [f"n{level}" for level, axis in enumerate(tile.reduce) if axis.count is None]
         kinds = [("ptr" if p in POINTERS else "i64", p) for p in params]
         self.f = Function(module, name, kinds)
@@ -216,7 +221,7 @@ class _Writer:
         self.cols: Value = "%cols" if tile.cols is None else tile.cols
         sums = len(tile.rows) * tile.vectors
         self.copies = max(1, -(-8 // sums))  # 4 cycles of latency, 2 multiply-adds a cycle: 8 sums must be under way
-        self.unroll = max(1, min(8, 32 // sums), self.copies)
+        self.unroll = max(2, min(8, 32 // sums), self.copies)
         self._lines = range(0, tile.vectors, max(1, LINE_NBYTES // machine.vector_nbytes))
         self._strips = tile.ahead > 0 and tile.reduce[-1].a <= len(tile.rows)
         strips = self._strips and (tile.reduce[-1].count or OPEN_DEPTH) * NBYTES[tile.a_type] // LINE_NBYTES
@@ -229,16 +234,36 @@ class _Writer:
     def write(self) -> TileFunction:
         tile, f = self.tile, self.f
         self._prefetch_c()
-        zero = ["zeroinitializer"] * (len(tile.rows) * tile.vectors * self.copies)
-        sums = self._reduce(0, ["%a", "%b", "%copy"] if tile.copy_step else ["%a", "%b"], zero)
         count = len(tile.rows) * tile.vectors
+        start = ["zeroinitializer"] * count
+        if tile.resume:
+            wanted = f.op("icmp ne i64 %resume, 0")
+            start = f.choose(wanted, lambda: [self._kept(n) for n in range(count)], start, self.kind)
+        start += ["zeroinitializer"] * (count * (self.copies - 1))
+        sums = self._reduce(0, ["%a", "%b", "%copy"] if tile.copy_step else ["%a", "%b"], start)
         for copy in range(1, self.copies):
             sums[:count] = [
                 f.op(f"fadd {self.kind} {x}, {y}")
                 for x, y in zip(sums[:count], sums[copy * count : (copy + 1) * count])
             ]
-        self._finish([sums[r * tile.vectors : (r + 1) * tile.vectors] for r in range(len(tile.rows))])
+        rows = [sums[r * tile.vectors : (r + 1) * tile.vectors] for r in range(len(tile.rows))]
+        if tile.resume:
+            whole, part = f.op("icmp ne i64 %finish, 0"), f.op("icmp eq i64 %finish, 0")
+            f.when(whole, lambda: self._finish(rows))
+            f.when(part, lambda: self._keep(sums[:count]))
+        else:
+            self._finish(rows)
         return self.done
+
+    def _kept(self, n: int) -> str:
+        """Vector `n` of the sums that the part of the reduction before this one has kept."""
+        nbytes = self.machine.vector_nbytes
+        return self.f.op(f"load {self.kind}, ptr {self.f.shift('%sums', n, self.kind)}, align {nbytes}")
+
+    def _keep(self, sums: Sequence[str]) -> None:
+        f, nbytes = self.f, self.machine.vector_nbytes
+        for n, value in enumerate(sums):
+            f.do(f"store {self.kind} {value}, ptr {f.shift('%sums', n, self.kind)}, align {nbytes}")
 
     def _prefetch_c(self) -> None:
         """Ask for the lines of C early: they arrive while the sums are made."""
@@ -361,17 +386,29 @@ class _Writer:
         f, tile = self.f, self.tile
         line = LINE_NBYTES // NBYTES[tile.a_type]
         for n in sorted({(row + k * axis.a) // line for row in tile.rows for k in range(line)}):
-            prefetch(f, f.shift(a, n * line + tile.ahead, tile.a_type), near=False)
+            prefetch(f, f.shift(a, n * line + tile.ahead, tile.a_type), near=tile.near)
         if not self._spread:
             return
         rows = len(tile.rows)
         some = -(-rows // max(1, strips // 2)) if isinstance(strips, int) else 2
         late = f.max(0, f.sub(strips, -(-2 * rows // some)))  # not so early that they are gone again
         first = f.mul(f.max(0, f.sub(strip, late)), some)
+        target, step = self._written()
         for r in range(some):
-            at = f.mul(f.min(f.add(first, r), rows - 1), tile.c_rows[1] - tile.c_rows[0])
+            row = f.shift(target, f.mul(f.min(f.add(first, r), rows - 1), step), "i8")
             for v in self._lines:
-                prefetch(f, f.shift("%c", f.add(at, v * self.lanes), tile.c_type), write=True)
+                prefetch(f, f.shift(row, v * self.lanes * NBYTES[tile.c_type], "i8"), write=True)
+
+    def _written(self) -> tuple[str, Value]:
+        """What is asked for early to be written, and bytes from row to row: C, or the sums of the tile after this one."""
+        f, tile = self.f, self.tile
+        step = (tile.c_rows[1] - tile.c_rows[0]) * NBYTES[tile.c_type]
+        if not tile.resume:
+            return "%c", step
+        width = tile.vectors * self.machine.vector_nbytes
+        whole = f.op("icmp ne i64 %finish, 0")
+        after = f.shift("%sums", len(tile.rows) * width, "i8")
+        return f.op(f"select i1 {whole}, ptr %c, ptr {after}"), f.op(f"select i1 {whole}, i64 {step}, i64 {width}")
 
     def _step(self, at: Sequence[str], sums: list[str], copy: int, mask: Mask) -> list[str]:
         """Add one index of the innermost axis (form "dot": one vector of indices) to one copy of the sums."""
@@ -440,11 +477,11 @@ class _Writer:
             flat = f.choose(wanted, lambda: self._add_c(flat, at, masks), flat, self.kind)
         elif tile.accumulate:
             flat = self._add_c(flat, at, masks)
-        if self.epilogue and tile.finish is None:
+        if self.epilogue and tile.finish is None and not tile.resume:
             wanted = f.op("icmp ne i64 %finish, 0")
             before = flat
             flat = f.choose(wanted, lambda: self._epilogue(before, at, masks), before, self.kind)
-        elif self.epilogue and tile.finish:
+        elif self.epilogue and tile.finish is not False:
             flat = self._epilogue(flat, at, masks)
         for value, (r, v) in zip(flat, at):
             out = convert(f, value, tile.sum_type, tile.c_type, self.lanes, half=self.machine.half)
@@ -493,7 +530,7 @@ class _Writer:
         elif tile.accumulate:
             value = added(value)
         sums = value
-        if tile.finish is None:
+        if tile.finish is None and not tile.resume:
             wanted = f.op("icmp ne i64 %finish, 0")
             value = f.choose(wanted, lambda: [self._at(sums, row, v, mask)], [sums], self.kind)[0]
         else:
