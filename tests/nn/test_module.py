@@ -391,6 +391,17 @@ def test_sequential() -> None:
         _ = s[9]
 
 
+def test_batch_norms_count_may_be_missing_from_a_state_dict() -> None:
+    norm = nn.BatchNorm1d(2)
+    norm(twinflow.tensor([[1.0, 2.0], [3.0, 5.0]]))
+    saved = {k: v + 1 for k, v in norm.state_dict().items() if k != "num_batches_tracked"}
+    assert repr(norm.load_state_dict(saved)) == "<All keys matched successfully>"
+    assert norm.num_batches_tracked.item() == 1 and norm.weight.tolist() == [2.0, 2.0]
+    del saved["running_var"]
+    with pytest.raises(CheckpointError, match="missing in the state_dict:\n    running_var"):
+        norm.load_state_dict(saved)
+
+
 def test_module_list_and_dict() -> None:
     ms = nn.ModuleList([nn.Linear(1, 1)])
     ms += [nn.ReLU()]

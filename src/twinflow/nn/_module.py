@@ -70,6 +70,7 @@ class Module:
     """
 
     _joins_equal = False  # whether runs of equal children are printed as one
+    _optional: frozenset[str] = frozenset()  # buffers that a state_dict may lack
     training: bool
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Tensor | None]
@@ -548,9 +549,10 @@ class Module:
         for path, module in modules:
             at = path + "." if path else ""
             targets |= {at + k: p for k, p in module._parameters.items() if p is not None}
-            targets |= {
-                at + k: b for k, b in module._buffers.items() if b is not None and k not in module._non_persistent
-            }
+            for k, b in module._buffers.items():
+                lacking = k in module._optional and at + k not in state
+                if b is not None and k not in module._non_persistent and not lacking:
+                    targets[at + k] = b
             if module._has_extra_state():
                 extras[at + _EXTRA_STATE] = module
         result = load(self, targets, extras, state, strict, assign)

@@ -27,6 +27,7 @@ class _RunningNorm(Module):
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
+    _optional = frozenset({"num_batches_tracked"})  # state_dicts of PyTorch before 0.4.1, and of other tools, lack it
 
     def __init__(
         self,
