@@ -146,16 +146,16 @@ def record(prim: Primitive, args: tuple[Any, ...], params: dict[str, Any], resul
         node.line = user_location()
     flags, keeps_out = prim.kept.get(wanted | bit) or prim.keep_for(wanted, n)
     kept: list[Any] = []
-    versions = [-1] * n
+    versions, keeps = [-1] * n, False
     for i, a in enumerate(args):
         if isinstance(a, Tensor):
             if flags[i]:
-                versions[i] = _version_to_keep(prim, a)
+                versions[i], keeps = _version_to_keep(prim, a), True
             else:
                 a = _spec_of(a._data)
         kept.append(a)
     node.args = tuple(kept)
-    if any(v >= 0 for v in versions):
+    if keeps:
         node.versions = tuple(versions)
     _mark_results(node, result, keeps_out)
     if SPECIAL.count and MODE.saved_hooks:
