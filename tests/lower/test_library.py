@@ -113,6 +113,12 @@ def test_substitution_reads_one_triangle(n, columns, dtype):
             agree("triangular_solve", a.astype(dtype), b, upper=upper, unit=unit, tolerance=tolerance)
 
 
+@pytest.mark.parametrize("n", [256, 257])
+def test_large_systems(n):
+    a = matrices(n, n) + 9 * np.eye(n)
+    agree("solve", a, matrices(n, 3, seed=1))
+
+
 def test_a_triangle_with_a_zero_on_its_diagonal():
     a = tf.tensor(np.stack([np.eye(3), np.diag([1.0, 0, 1])]))
     b = tf.ones(2, 3, 1, dtype=a.dtype)

@@ -58,6 +58,11 @@ class Site:
         found = self.op("amax", bad, axes=tuple(range(x.aval.ndim)), keepdim=False)
         return self.op("invert", found)
 
+    def no_zeros(self, x: Node) -> Node:
+        """Whether no element of the diagonals of matrices is 0."""
+        good = self.op("ne", self.op("diagonal", x, offset=0), 0.0)
+        return self.op("amin", good, axes=tuple(range(good.aval.ndim)), keepdim=False)
+
     def loop(
         self,
         name: str,

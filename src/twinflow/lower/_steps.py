@@ -14,7 +14,6 @@ from twinflow.lower._checks import Check
 from twinflow.lower._control import CONTROL, ControlCall, control_call
 from twinflow.lower._conv import CONVOLUTIONS, conv_launch
 from twinflow.lower._elimination import lu_launch, substitution_launch
-from twinflow.lower._factors import SINGULAR
 from twinflow.lower._fuse import Group, Plan, below_reshapes
 from twinflow.lower._index import ZERO, as_index
 from twinflow.lower._kernels import KernelBuffers, LoopCall, fused_launch, loop_call, matmul_call, product_launch
@@ -229,7 +228,7 @@ def _library_step(node: Node, reads: list[Node], outs: list[Node]) -> Step | Non
 
 
 def _substitution_step(node: Node, reads: list[Node]) -> Step:
-    given = (reads[2], Check("linalg", 0, node.line, SINGULAR)) if len(reads) > 2 else None
+    given = (reads[2], Check("linalg", 0, node.line, node.params["failure"])) if len(reads) > 2 else None
     return Step(reads, [node], [substitution_launch(node)], [node], "substitution", given=given)
 
 
