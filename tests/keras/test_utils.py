@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from twinflow import keras
-from twinflow.core.errors import ArgumentError, CheckpointError, DataError
+from twinflow.core.errors import ArgumentError, CheckpointError, DataError, ShapeError
 from twinflow.keras import layers, utils
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,3 +150,52 @@ def test_the_one_backend_says_what_it_is():
     b.set_floatx("float32")
     with pytest.raises(ArgumentError, match="cannot be changed"):
         b.set_floatx("float16")
+
+
+def test_inputs_are_held_against_an_input_spec():
+    class Own(keras.layers.Layer):
+        def __init__(self, spec):
+            super().__init__(name="mine")
+            self.input_spec = spec
+
+        def call(self, x):
+            return x
+
+    spec = keras.layers.InputSpec
+    x = np.ones((2, 3, 4), "f4")
+    for fits in (
+        spec(ndim=3),
+        spec(shape=(None, 3, 4)),
+        spec(axes={-1: 4}),
+        spec("float32", min_ndim=2, max_ndim=3),
+        spec(shape=(2, 3, 4, 1), allow_last_axis_squeeze=True),
+    ):
+        assert Own(fits)(x).shape == (2, 3, 4)
+    for wrong, message in (
+        (spec(ndim=4), "it must have 4 axes"), (spec(shape=(None, 3, 5)), "its axis 2 must have size 5"), (spec(axes={-1: 3}), "its axis -1 must have size 3"),
+        (spec(max_ndim=2), "at most 2 axes"), (spec(min_ndim=4), "at least 4 axes"), (spec("int32"), "its type must be int32, not float32"),
+    ):  # fmt: skip
+        with pytest.raises(ShapeError, match=rf"Own 'mine': the input does not fit its input_spec: .*{message}"):
+            Own(wrong)(x)
+    with pytest.raises(ArgumentError, match="2 inputs are needed"):
+        Own([spec(ndim=3)] * 2)([x])
+    with pytest.raises(ShapeError, match="does not fit its input_spec"):
+        Own(spec(ndim=4))(keras.Input((3, 4)))
+    assert spec.from_config(spec(ndim=3).get_config()).ndim == 3
+
+
+def test_a_bar_of_ones_own(capsys):
+    bar = utils.Progbar(3, interval=10.0, stateful_metrics=["rate"])
+    for step in range(3):
+        bar.add(1, [("loss", step), ("rate", step)])
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        lines[0].startswith("1/3 ")
+        and lines[-1].startswith("3/3 ━━━━━━━━━━━━━━━━━━━━ ")
+        and lines[-1].endswith("loss: 1.0000 - rate: 2.0000")
+    )
+    quiet = utils.Progbar(None, verbose=2)
+    quiet.update(5, [("loss", 1)])
+    assert capsys.readouterr().out == ""
+    quiet.update(6, finalize=True)
+    assert capsys.readouterr().out.startswith("6/Unknown - ")

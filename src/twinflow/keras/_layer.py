@@ -17,6 +17,7 @@ from twinflow.autograph import prepared
 from twinflow.core import DType, as_dtype, tree_leaves, tree_map
 from twinflow.core.errors import ArgumentError, ShapeError
 from twinflow.keras import activations, constraints, dtype_policies, initializers, regularizers
+from twinflow.keras._input_spec import check_inputs
 from twinflow.keras._masking import any_masks, converted, get_masks, has_mask, set_masks
 from twinflow.keras._registry import Registry, serialize, snake_case, unique_name
 from twinflow.keras._symbolic import OPERATOR_LAYER, CallNode, KerasTensor, infer, operator_function, symbolic_leaves
@@ -92,6 +93,7 @@ class Layer(Module):
     twinflow.Size([2, 3])
     """
 
+    input_spec: Any = None  # an `InputSpec`, or a list or dict of them, that inputs are held against
     supports_masking = False  # whether a mask of the input passes on to the output
     _options: ClassVar[dict[str, Any]] = {}  # the weights that have options by name, and their initializers
     _is_operation = (
@@ -415,6 +417,8 @@ class Layer(Module):
         """What `Module.__call__` runs: casts inputs, builds, hands `training` down, calls."""
         dtype = self._input_dtype()
         args, kwargs = (tree_map(lambda x: _as_input(x, dtype), given) for given in (args, kwargs))
+        if self.input_spec is not None and args:
+            check_inputs(self._label(""), self.input_spec, args[0], shape_of(args[0]))
         self._ensure_built(args)
         if self._rank is not None and args:
             self._check_rank(shape_of(args[0]))

@@ -1,6 +1,7 @@
 """Layers, with Keras's names and arguments; channels last."""
 
 from twinflow.keras._input_layer import InputLayer as InputLayer
+from twinflow.keras._input_spec import InputSpec as InputSpec
 from twinflow.keras._layer import Layer as Layer
 from twinflow.keras._registry import serialize as serialize
 from twinflow.keras._symbolic import Input as Input

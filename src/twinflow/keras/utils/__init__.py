@@ -12,6 +12,7 @@ from twinflow.keras._objects import get_source_inputs as get_source_inputs
 from twinflow.keras._objects import is_keras_tensor as is_keras_tensor
 from twinflow.keras._objects import serialize_keras_object as serialize_keras_object
 from twinflow.keras._objects import standardize_dtype as standardize_dtype
+from twinflow.keras._progress import Progbar as Progbar
 from twinflow.keras._registry import register_keras_serializable as register_keras_serializable
 from twinflow.keras.utils._arrays import array_to_img as array_to_img
 from twinflow.keras.utils._arrays import img_to_array as img_to_array
