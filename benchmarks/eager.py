@@ -122,6 +122,8 @@ def main() -> int:
             print(f"{name} is skipped: {why}.", file=sys.stderr)
         rows, kept = measure(members, options.rounds, options.only)
 
+    if not rows:
+        parser.error(f"--only {options.only}: no row has such a name")
     if not options.only:
         kept &= add_imports(rows, options.peers, options.threads)
     print(tables.markdown(["eager", "twinflow", "PyTorch", "ratio", "at most", "kept"], rows))
