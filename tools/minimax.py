@@ -180,6 +180,8 @@ def main() -> None:
     )
     fit("ERF_32", of_root(lambda x: mp.erf(x) / x - 1, 2 / mp.sqrt(mp.pi) - 1), 0, mpf("0.9") ** 2, 6, "float32", one)
     fit("ERFC_LOG_32", lambda x: mp.log(mp.erfc(x)), mpf("0.89"), mpf("4.0"), 9, "float32", lambda x: mp.erfc(x))
+    beyond = lambda t: mp.erfc(t / mp.sqrt(2)) / 2  # noqa: E731  # the normal distribution's share beyond t
+    fit("NORMAL_LOG2_32", lambda t: mp.log(beyond(t), 2), 0, mpf("5.7"), 9, "float32", lambda t: beyond(t) * mp.log(2))
     fit(
         "ERF_64", of_root(lambda x: mp.erf(x) / x - 1, 2 / mp.sqrt(mp.pi) - 1), 0, mpf("0.751") ** 2, 11, "float64", one
     )

@@ -136,7 +136,11 @@ def exp(b: Builder, x: Value) -> Value:
 def exp2(b: Builder, x: Value) -> Value:
     """2^x."""
     low, high = (-151.0, 129.0) if x.dtype == "float32" else (-1077.0, 1025.0)
-    x = clamp(b, x, low, high)
+    return exp2_within(b, clamp(b, x, low, high))
+
+
+def exp2_within(b: Builder, x: Value) -> Value:
+    """2^x for an x that is known to be within exp2's bounds."""
     n, bits = nearest(b, x)
     r = b.fmul(b.fsub(x, n), b.like(LN2, x))
     return scale(b, b.fadd(_exp_tail(b, r), b.like(1, x)), bits, n)

@@ -5,7 +5,16 @@ import math
 from twinflow.compiler._builder import Builder, Value
 from twinflow.compiler.scalar import _coefficients as c
 from twinflow.compiler.scalar._basic import floor, reciprocal, round_
-from twinflow.compiler.scalar._exp_log import estrin, exp, log, polynomial, sigmoid, two_product, via_float64
+from twinflow.compiler.scalar._exp_log import (
+    estrin,
+    exp,
+    exp2_within,
+    log,
+    polynomial,
+    sigmoid,
+    two_product,
+    via_float64,
+)
 from twinflow.compiler.scalar._trig import _sin_cos_small
 
 
@@ -25,8 +34,17 @@ def erf(b: Builder, x: Value) -> Value:
 
 
 def _normal_share(b: Builder, x: Value) -> Value:
-    """The normal distribution function: half of 1 + erf(x / √2)."""
+    """The normal distribution function: half of 1 + erf(x / √2).
+
+    In float32 the share beyond |x| is a power of two with a polynomial in the exponent: fewer instructions than erf.
+    """
     half = b.like(0.5, x)
+    if x.dtype == "float32":
+        size, most = b.fabs(x), b.like(5.7, x)  # what is beyond rounds to 0 beside 1
+        far = b.fcmp("ogt", size, most)
+        beyond = exp2_within(b, estrin(b, b.select(far, most, size), c.NORMAL_LOG2_32))
+        beyond = b.select(far, b.like(0, x), beyond)
+        return b.select(b.fcmp("olt", x, b.like(0, x)), beyond, b.fsub(b.like(1, x), beyond))
     return b.fma(half, erf(b, b.fmul(x, b.like(math.sqrt(0.5), x))), half)
 
 
