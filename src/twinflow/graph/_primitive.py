@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -173,6 +174,7 @@ def find_primitive(name: str) -> Primitive:
         raise ArgumentError(f"there is no primitive named {name!r}") from None
 
 
+@functools.cache
 def _what_a_rule_needs(rule: Rule) -> tuple[tuple[bool, ...], bool, bool]:
     """Of a derivative rule (g, y, *operands, **params): whether it reads each operand, all further ones, and y."""
     parameters = inspect.signature(rule).parameters.values()
