@@ -219,3 +219,11 @@ def test_memory_does_not_grow():
     left, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert left < 80_000  # CPython's free lists fill slowly; an object a walk would be 130 kB
+
+
+def test_a_gradient_that_was_repeated_once_can_be_written():
+    """Of one element, what `expand` gives is contiguous, and yet not to be written to."""
+    w = tf.tensor([1.0], requires_grad=True)
+    (w.sum() * 2).backward()
+    w.grad.mul_(3)
+    assert w.grad.tolist() == [6]

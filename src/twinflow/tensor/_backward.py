@@ -375,9 +375,9 @@ def accumulate_grad(leaf: Tensor, g: Tensor, create_graph: bool, shared: set[int
 
 
 def _owns(data: np.ndarray[Any, Any]) -> bool:
-    """Whether nobody else looks at the memory of `data`: it is its own, or only this view of it is left."""
+    """Whether nobody else looks at the memory of `data`: it is its own, or only this view of it is left, and may be written."""
     base = data.base
-    if base is None:
+    if base is None or not data.flags.writeable:
         return data.flags.writeable
     return (
         isinstance(base, _ndarray) and base.base is None and getrefcount(base) == _ONE_VIEW and data.flags.c_contiguous

@@ -208,8 +208,9 @@ def _owns(m: Module) -> None:
     """Whether nobody else looks at the memory of an array: `_backward._owns`."""
     c = m.function("owns", ["ptr"], "i1")
     flags, base = c.load(c.params[0], FLAGS, "i32"), c.load(c.params[0], BASE)
+    c.unless(c.differ(c.value(f"and i32 {flags}, {WRITEABLE}"), "0", "i32"), "no")
     with c.when(c.equal(base, "null")):
-        c.ret(c.differ(c.value(f"and i32 {flags}, {WRITEABLE}"), "0", "i32"), "i1")
+        c.ret("true", "i1")
     c.unless(c.equal(c.load(base, TYPE), c.known("ndarray")), "no")
     alone = c.both(c.equal(c.load(base, BASE), "null"), c.equal(c.load(base, 0, "i32"), "1", "i32"))
     c.ret(c.both(alone, c.differ(c.value(f"and i32 {flags}, {C_CONTIGUOUS}"), "0", "i32")), "i1")
